@@ -1,4 +1,5 @@
 // swift-tools-version: 6.2
+import Foundation
 import PackageDescription
 
 // `MARTLET_ONLY=Log` keeps one module, what it depends on and its tests, because `swift test` otherwise links every test target.
@@ -20,7 +21,7 @@ struct Module {
     var name: String
     var needs: [String] = []
     var products: [Target.Dependency] = []
-    var hasTests = true
+    var hasTests: Bool { FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/Tests/\(name)Tests") }
 }
 
 // Arrows point down only: a module may name those above it in this table.
@@ -57,6 +58,10 @@ func needed(_ name: String) -> Bool {
     return wanted.contains(name)
 }
 
+func readme(_ module: String) -> [String] {
+    FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/Sources/\(module)/README.md") ? ["README.md"] : []
+}
+
 var targets: [Target] = [
     .target(name: "CInstructions"),
     .systemLibrary(
@@ -64,7 +69,7 @@ var targets: [Target] = [
 ]
 for module in modules where needed(module.name) {
     let dependencies = module.needs.map { Target.Dependency.target(name: $0) } + module.products
-    targets.append(.target(name: module.name, dependencies: dependencies, swiftSettings: swiftSettings))
+    targets.append(.target(name: module.name, dependencies: dependencies, exclude: readme(module.name), swiftSettings: swiftSettings))
     let hasTests = Context.environment["MARTLET_NO_TESTS"] == nil && module.hasTests
     if hasTests, only == nil || only == module.name {
         targets.append(

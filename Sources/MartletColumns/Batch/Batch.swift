@@ -1,0 +1,39 @@
+import MartletCore
+
+/// n rows of one partition as columns. Row order is offset order.
+///
+/// A batch carries what belongs to the record beside its columns: timestamp, offset, headers, and whether the record's value (or key) is
+/// absent as a whole, since a null value is not the same as a value whose columns are null (a tombstone on a table's topic).
+public struct Batch: Sendable {
+    public var count: Int
+    public var columns: [Column]
+    /// Milliseconds since the epoch, one a row.
+    public var timestamps: [Int64]
+    public var partition: Int32
+    /// Offsets in the source partition, one a row; empty where rows have none.
+    public var offsets: [Int64]
+    /// Rows whose record value is null: the value columns of such a row are null. Nil: none.
+    public var nullValues: [Bool]?
+    /// Raw header sections as on the wire; nil: no row has headers.
+    public var headers: BytesColumn?
+
+    public init(count: Int, columns: [Column], timestamps: [Int64], partition: Int32 = 0, offsets: [Int64] = []) {
+        precondition(columns.allSatisfy { $0.count == count } && timestamps.count == count, "columns of a batch have equal counts")
+        self.count = count
+        self.columns = columns
+        self.timestamps = timestamps
+        self.partition = partition
+        self.offsets = offsets
+    }
+
+    /// The rows of `rows` (rising), everything that belongs to them included.
+    public func gathered(_ rows: [UInt32]) -> Batch {
+        if rows.count == count { return self }
+        var out = Batch(
+            count: rows.count, columns: columns.map { $0.gathered(rows) }, timestamps: rows.map { timestamps[Int($0)] },
+            partition: partition, offsets: offsets.isEmpty ? [] : rows.map { offsets[Int($0)] })
+        out.nullValues = nullValues.map { flags in rows.map { flags[Int($0)] } }
+        out.headers = headers?.gathered(rows)
+        return out
+    }
+}
