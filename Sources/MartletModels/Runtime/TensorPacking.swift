@@ -1,0 +1,79 @@
+import MartletColumns
+import MartletCore
+
+/// Columns into row-major tensors. Nulls are gone by now: rows with one are not sent to the model.
+enum TensorPacking {
+    /// Rows worked on at a time: their part of the tensor stays in the first-level cache while each column writes its stripe.
+    private static let tileRows = 64
+
+    /// Numbers to `[rows, columns.count]`, from row `start` of each column.
+    static func pack<Element: BinaryFloatingPoint & BitwiseCopyable>(_ columns: ArraySlice<Column>, start: Int, rows: Int, into out: inout MutableSpan<Element>) {
+        let width = columns.count
+        for tile in stride(from: 0, to: rows, by: tileRows) {
+            let end = min(tile + tileRows, rows)
+            for (stripe, column) in columns.enumerated() {
+                switch column {
+                case .double(let c): write(c.values, start, tile, end, stripe, width, &out) { Element($0) }
+                case .bigint(let c): write(c.values, start, tile, end, stripe, width, &out) { Element($0) }
+                case .integer(let c): write(c.values, start, tile, end, stripe, width, &out) { Element($0) }
+                case .decimal(let c, _, let scale):
+                    let unit = powerOfTen(scale)
+                    write(c.values, start, tile, end, stripe, width, &out) { Element(Double($0) / unit) }
+                default: preconditionFailure("the planner casts a model's arguments to the types of its signature")
+                }
+            }
+        }
+    }
+
+    /// Whole numbers to `[rows, columns.count]`.
+    static func pack<Element: FixedWidthInteger & BitwiseCopyable>(_ columns: ArraySlice<Column>, start: Int, rows: Int, into out: inout MutableSpan<Element>) {
+        for (stripe, column) in columns.enumerated() {
+            switch column {
+            case .bigint(let c): write(c.values, start, 0, rows, stripe, columns.count, &out) { Element($0) }
+            case .integer(let c): write(c.values, start, 0, rows, stripe, columns.count, &out) { Element($0) }
+            default: preconditionFailure("the planner casts a model's arguments to the types of its signature")
+            }
+        }
+    }
+
+    static func pack(_ columns: ArraySlice<Column>, start: Int, rows: Int, into out: inout MutableSpan<Bool>) {
+        for (stripe, column) in columns.enumerated() {
+            guard case .boolean(let c) = column else { preconditionFailure("the planner casts a model's arguments to the types of its signature") }
+            write(c.values, start, 0, rows, stripe, columns.count, &out) { $0 }
+        }
+    }
+
+    /// Strings row by row, each ended by a zero byte, and where each begins.
+    static func pack(_ columns: ArraySlice<Column>, start: Int, rows: Int) -> (text: [UInt8], starts: [Int]) {
+        var text: [UInt8] = [], starts: [Int] = []
+        starts.reserveCapacity(rows * columns.count)
+        for row in start..<start + rows {
+            for column in columns {
+                guard case .string(let c) = column else { preconditionFailure("the planner casts a model's arguments to the types of its signature") }
+                starts.append(text.count)
+                text.append(contentsOf: c.slice(row))
+                text.append(0)
+            }
+        }
+        return (text, starts)
+    }
+
+    @inline(__always)
+    private static func write<Source, Element: BitwiseCopyable>(
+        _ values: [Source], _ start: Int, _ from: Int, _ to: Int, _ stripe: Int, _ width: Int, _ out: inout MutableSpan<Element>,
+        _ convert: (Source) -> Element
+    ) {
+        let source = values.span
+        var place = from &* width &+ stripe
+        for row in from..<to {
+            out[place] = convert(source[start &+ row])
+            place &+= width
+        }
+    }
+
+    private static func powerOfTen(_ exponent: Int) -> Double {
+        var out = 1.0
+        for _ in 0..<exponent { out *= 10 }
+        return out
+    }
+}
