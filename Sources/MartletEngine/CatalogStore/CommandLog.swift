@@ -53,9 +53,9 @@ extension PartitionLog {
     /// Appends a batch outside any transaction and waits until it is on disk. Blocks: for threads that may.
     /// - Returns: the offset of its first record.
     func appendDurably(_ builder: inout RecordBatchBuilder) throws(MartletError) -> Int64 {
-        do {
-            let result = try append(
-                client: builder.finish(producerID: -1, epoch: -1, baseSequence: -1, isTransactional: false))
+        do throws(KafkaError) {
+            let bytes = builder.finish(producerID: -1, epoch: -1, baseSequence: -1, isTransactional: false)
+            let result = try bytes.withUnsafeBytes { (bytes) throws(KafkaError) -> AppendResult in try append(client: bytes) }
             let outcome = Outcome()
             whenDurable(upTo: result.lastOffset + 1) { outcome.set($0) }
             let code = outcome.wait()
