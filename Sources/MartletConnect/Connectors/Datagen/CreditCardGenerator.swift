@@ -43,6 +43,8 @@ public struct CreditCardGenerator: Sendable {
     private let emptyLimit: UInt64
     private let cores: [Double]
     private let tails: [Double]
+    private let fraudMeans: [Double]
+    private let fraudDeviations: [Double]
     private var elapsed = 0.0
     private var nextID: Int64 = 1
     private var instant = InstantText()
@@ -70,6 +72,15 @@ public struct CreditCardGenerator: Sendable {
         }
         self.cores = cores
         self.tails = tails
+        // Hidden frauds have mean 0 and a payment's deviation s; the visible ones are further out, so that both together have mean m and
+        // deviation f: m' = m / (1 − h), f² = h·s² + (1 − h)·f'² + h·(1 − h)·m'².
+        let hidden = PaymentStatistics.hiddenFraudShare
+        let means = PaymentStatistics.fraudMeans.map { $0 / (1 - hidden) }
+        fraudMeans = means
+        fraudDeviations = (0..<PaymentStatistics.componentCount).map { i in
+            let s = PaymentStatistics.standardDeviations[i], f = PaymentStatistics.fraudDeviations[i]
+            return ((f * f - hidden * s * s) / (1 - hidden) - hidden * means[i] * means[i]).squareRoot()
+        }
     }
 
     /// A share as a limit for 32 random bits.
@@ -108,18 +119,21 @@ public struct CreditCardGenerator: Sendable {
     }
 
     /// `,V1,…,V28,Amount` of a payment.
-    private func writePayment(at start: DigitWriter.Place, _ random: inout SeededRandom) -> DigitWriter.Place {
+    private func writePayment(
+        at start: DigitWriter.Place, _ random: inout SeededRandom, _ amounts: PaymentStatistics.Amounts = PaymentStatistics.amount
+    ) -> DigitWriter.Place {
         var place = start
         for i in 0..<PaymentStatistics.componentCount {
             let (value, bits) = normal.next(&random)
             place[0] = UInt8(ascii: ",")
             place = DigitWriter.write(value * (bits == 0 ? tails[i] : cores[i]), at: place + 1)
         }
-        return writeAmount(PaymentStatistics.amount, at: place, &random)
+        return writeAmount(amounts, at: place, &random)
     }
 
-    /// The same for a fraud: one number says how blatant it is, the rest is each component's own.
+    /// The same for a fraud: hidden, or one number says how blatant it is and the rest is each component's own.
     private func writeFraud(at start: DigitWriter.Place, _ random: inout SeededRandom) -> DigitWriter.Place {
+        if random.nextDouble() < PaymentStatistics.hiddenFraudShare { return writePayment(at: start, &random, PaymentStatistics.fraudAmount) }
         var place = start
         let severity = normal.next(&random).value
         for i in 0..<PaymentStatistics.componentCount {
@@ -127,7 +141,7 @@ public struct CreditCardGenerator: Sendable {
             let own = normal.next(&random).value * (1 - loading * loading).squareRoot()
             place[0] = UInt8(ascii: ",")
             place = DigitWriter.write(
-                PaymentStatistics.fraudMeans[i] + PaymentStatistics.fraudDeviations[i] * (loading * severity + own), at: place + 1)
+                fraudMeans[i] + fraudDeviations[i] * (loading * severity + own), at: place + 1)
         }
         return writeAmount(PaymentStatistics.fraudAmount, at: place, &random)
     }
