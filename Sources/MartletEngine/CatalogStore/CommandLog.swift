@@ -55,7 +55,10 @@ extension PartitionLog {
     func appendDurably(_ builder: inout RecordBatchBuilder) throws(MartletError) -> Int64 {
         do throws(KafkaError) {
             let bytes = builder.finish(producerID: -1, epoch: -1, baseSequence: -1, isTransactional: false)
-            let result = try bytes.withUnsafeBytes { (bytes) throws(KafkaError) -> AppendResult in try append(client: bytes) }
+            let appended: Result<AppendResult, KafkaError> = bytes.withUnsafeBytes { bytes in
+                Result { () throws(KafkaError) in try append(client: bytes) }
+            }
+            let result = try appended.get()
             let outcome = Outcome()
             whenDurable(upTo: result.lastOffset + 1) { outcome.set($0) }
             let code = outcome.wait()
