@@ -52,7 +52,7 @@ def payments_from_csv(paths):
                 if not row or (number == 1 and row[-1].strip('"').lower() == "class"):
                     continue
                 if len(row) not in (31, 34):
-                    raise SystemExit(f"{path}:{number}: {len(row)} columns; payments have 31 (Time ... Class) or 34 (Id, Timestamp, User, ...)")
+                    raise SystemExit(f"{path}:{number}: {len(row)} columns; payments have 31, or 34 with Id, Timestamp, User")
                 if row[-1] == "":
                     continue
                 features.append([float(value) for value in row[-31:-1]])
@@ -247,9 +247,8 @@ def export_onnx(autoencoder, path, threshold, trained_on=""):
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], producer_name="martlet train_autoencoder")
     model.ir_version = 8
-    helper.set_model_props(
-        model, {"features": ",".join(FEATURES), "threshold": repr(round(threshold, 6)), "trained_on": trained_on, "score": "mean squared error"}
-    )
+    properties = {"features": ",".join(FEATURES), "score": "mean squared error", "threshold": repr(round(threshold, 6))}
+    helper.set_model_props(model, {**properties, "trained_on": trained_on})
     onnx.checker.check_model(model, full_check=True)
     pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
     onnx.save_model(model, str(path))

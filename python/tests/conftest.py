@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import pathlib
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 
 import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
-
 from fake_server import FakeServer
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PORTS = (8081, 8088, 9092)
+
+# What must be there, e.g. MARTLET_REQUIRE=server,training: its tests fail instead of being skipped.
+REQUIRED = os.environ.get("MARTLET_REQUIRE", "").split(",")
+
+
+def skip(need, reason):
+    """Skips for lack of ``need`` ("server" or "training"), or fails if MARTLET_REQUIRE names it."""
+    if need in REQUIRED:
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason, allow_module_level=True)
+
+
+def import_or_skip(module, need):
+    try:
+        return importlib.import_module(module)
+    except ImportError as failure:
+        skip(need, f"{need} needs {module} (Scripts/bootstrap.sh full): {failure}")
 
 
 @pytest.fixture
@@ -58,7 +72,7 @@ def server_url():
         return
     binary = pathlib.Path(os.environ.get("MARTLET_BIN", ROOT / ".build" / "release" / "martlet"))
     if not binary.exists():
-        pytest.skip(f"no server: set MARTLET_SERVER, or build {binary}")
+        skip("server", f"no server: set MARTLET_SERVER, or build {binary}")
     offset = free_offset()
     url = f"http://127.0.0.1:{8088 + offset}"
     with tempfile.TemporaryFile() as log:
