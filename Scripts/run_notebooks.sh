@@ -63,7 +63,7 @@ for notebook in "$@"; do
     [ -n "$given" ] || start
     printf '==> %s\n' "$notebook"
     began=$(date +%s)
-    if ! MPLBACKEND=agg "$python" -m nbconvert --to notebook --execute --ExecutePreprocessor.timeout=300 --log-level=WARN \
+    if ! env -u MPLBACKEND "$python" -m nbconvert --to notebook --execute --ExecutePreprocessor.timeout=300 --log-level=WARN \
         --output-dir "${KEEP:-$work}" --output "$name.ipynb" "$notebook"; then
         [ -n "$given" ] || { echo "--- last lines of the server:"; tail -20 "$work/server.log"; } >&2
         die "$notebook failed"
