@@ -209,7 +209,10 @@ def converter(type):
 
 
 def encode(value):
-    """The JSON value to insert for a Python, NumPy or pandas value; raises TypeError for what has no SQL type."""
+    """The JSON value to insert for a Python, NumPy or pandas value; raises TypeError for what has no SQL type.
+
+    Decimals go as text, as ksqlDB's own client sends them: a JSON number would pass through a double.
+    """
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, float):
