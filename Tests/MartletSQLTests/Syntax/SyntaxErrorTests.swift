@@ -55,7 +55,7 @@ import Testing
     @Test func aMistypedKeywordIsRecognised() throws {
         let error = try #require(throws: MartletError.self) { try Parser.parse("SELECT a b FORM s") }
         #expect(error.rendered() == """
-            40001 line 1:12: line 1:12: Syntax Error
+            40001: line 1:12: Syntax Error
             Expecting {',', 'FROM'}
               SELECT a b FORM s
                          ^^^^  found 'FORM', did you mean FROM?
