@@ -9,7 +9,7 @@ extension ExpressionAnalyzer {
         let left = try bind(a), right = try bind(b)
         guard let l = left.type, let r = right.type else {
             let names = [left, right].map { $0.type?.baseName ?? "NULL" }
-            throw typeError("Comparison with NULL not supported: \(names[0]) \(op.rawValue) \(names[1])", span, hint: "use IS [NOT] NULL")
+            throw typeError("Comparison with NULL not supported: \(names[0]) \(op.rawValue) \(names[1])\nUse 'IS NULL' or 'IS NOT NULL' instead.", span)
         }
         guard let common = Self.comparisonType(op, l, r) else {
             throw typeError("Cannot compare \(text(a)) (\(l)) to \(text(b)) (\(r)) with \(op.messageName).", span)

@@ -12,6 +12,12 @@ extension ExpressionAnalyzer {
         if functions.isTableFunction(upper) {
             throw MartletError(.badStatement, "Table functions are only allowed in the SELECT of a stream: \(text(whole))", at: whole.span)
         }
+        if upper == "AS_VALUE", arguments.count == 1 { return try bind(arguments[0]) }
+        return try apply(upper, arguments, whole)
+    }
+
+    /// A call of a function of the registry.
+    private func apply(_ upper: String, _ arguments: [Expression], _ whole: Expression) throws(MartletError) -> Typed {
         var types: [ArgumentType] = []
         var bound: [Typed?] = []
         for (index, argument) in arguments.enumerated() {
@@ -27,9 +33,7 @@ extension ExpressionAnalyzer {
                 types.append(argumentType(argument, value))
             }
         }
-        let resolved = try resolve(upper, types, whole)
-        if upper == "AS_VALUE", let only = bound.first, let only { return only }
-        return try apply(resolved, arguments, bound, whole)
+        return try apply(try resolve(upper, types, whole), arguments, bound, whole)
     }
 
     func argumentType(_ argument: Expression, _ value: Typed) -> ArgumentType {
@@ -82,8 +86,8 @@ extension ExpressionAnalyzer {
 
     /// The time unit that `argument` names, if the function takes one there.
     private func unit(_ argument: Expression, at index: Int, of function: String) -> String? {
-        guard case .column(nil, let name) = argument.node, TimeUnit.takesUnit(functions, function, at: index) else { return nil }
-        return TimeUnit.named(name.name)
+        guard case .column(nil, let name) = argument.node, UnitArgument.takesUnit(functions, function, at: index) else { return nil }
+        return UnitArgument.named(name.name)
     }
 
     private func score(_ model: ModelEntry, _ arguments: [Expression], _ whole: Expression) throws(MartletError) -> Typed {
@@ -111,7 +115,7 @@ extension ExpressionAnalyzer {
 }
 
 /// Time units as bare words in arguments: `DATEADD(DAYS, 1, D)`.
-enum TimeUnit {
+enum UnitArgument {
     private static let singular = ["MILLISECOND", "SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "YEAR", "MICROSECOND", "NANOSECOND"]
 
     /// The unit in plural, as functions get it; nil if the word is none.
@@ -123,5 +127,21 @@ enum TimeUnit {
 
     static func takesUnit(_ functions: FunctionRegistry, _ function: String, at index: Int) -> Bool {
         functions.scalar(named: function).contains { index < $0.parameters.count && $0.parameters[index].type == .unit }
+    }
+}
+
+extension ExpressionAnalyzer {
+    /// A call of a table function; its type is that of one element.
+    func tableFunction(_ name: Identifier, _ arguments: [Expression], _ whole: Expression) throws(MartletError) -> PhysicalOperator.TableFunctionCall {
+        let upper = name.name.uppercased()
+        for argument in arguments {
+            if let call = argument.firstCall(where: { functions.isTableFunction($0.name) }) {
+                throw MartletError(.badStatement, "Table functions cannot be nested: \(text(call))", at: call.span)
+            }
+        }
+        guard case .call(_, let values, let type) = try apply(upper, arguments, whole).expression else {
+            preconditionFailure("a function binds to a call")
+        }
+        return PhysicalOperator.TableFunctionCall(name: upper, arguments: values, type: type)
     }
 }

@@ -166,10 +166,14 @@ struct ExpressionAnalyzer {
 
     private func arithmetic(_ op: ArithmeticOperator, _ a: Expression, _ b: Expression, _ whole: Expression) throws(MartletError) -> Typed {
         let left = try bind(a), right = try bind(b)
-        guard let l = left.type, let r = right.type, let result = ArithmeticTypes.result(op, l, r) else {
+        guard let l = left.type, let r = right.type else {
+            let names = [left, right].map { $0.type?.description ?? "null" }
             throw typeError(
-                "Error processing expression: \(text(whole)). Unsupported arithmetic types. \(left.type?.baseName ?? "null") \(right.type?.baseName ?? "null")",
-                whole.span)
+                "Error processing expression: \(text(whole)). Arithmetic on types \(names[0]) and \(names[1]) are not supported.", whole.span)
+        }
+        guard let result = ArithmeticTypes.result(op, l, r) else {
+            throw typeError(
+                "Error processing expression: \(text(whole)). Unsupported arithmetic types. \(l.baseName) \(r.baseName)", whole.span)
         }
         return Typed(.arithmetic(op, operand(left, l, of: result), operand(right, r, of: result), result))
     }
@@ -199,7 +203,8 @@ struct ExpressionAnalyzer {
     private func like(_ operand: Expression, _ pattern: Expression, _ escape: String?, _ whole: Expression) throws(MartletError) -> BoundExpression {
         let value = try bind(operand), wanted = try bind(pattern)
         guard value.type == .string, wanted.type == .string else {
-            throw typeError("Like condition must be between strings. Got: \(value.typeText) LIKE \(wanted.typeText)", whole.span)
+            let other = value.type == .string ? wanted : value
+            throw typeError("The column type for Like condition must be VARCHAR. The column type is \(other.typeText)", whole.span)
         }
         return .like(value.expression, pattern: wanted.expression, escape: escape)
     }

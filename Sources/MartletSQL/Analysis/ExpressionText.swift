@@ -22,7 +22,7 @@ struct ExpressionText {
         case .integer(let value): return String(value)
         case .decimal(let value): return value.description
         case .double(let value): return value.javaDescription
-        case .string(let value): return Self.quoted(value)
+        case .string(let value): return SQLFormatter.string(value)
         case .column(let source, let name): return column(source, name)
         case .field(let base, let name): return "\(text(base))->\(name.name)"
         case .subscript_(let base, let index): return "\(text(base))[\(text(index))]"
@@ -41,11 +41,11 @@ struct ExpressionText {
         case .isIn(let operand, let options, let negated):
             return "(\(text(operand)) \(negated ? "NOT " : "")IN (\(list(options))))"
         case .like(let operand, let pattern, let escape, let negated):
-            let suffix = escape.map { " ESCAPE \(Self.quoted($0))" } ?? ""
+            let suffix = escape.map { " ESCAPE \(SQLFormatter.string($0))" } ?? ""
             return "(\(text(operand)) \(negated ? "NOT " : "")LIKE \(text(pattern))\(suffix))"
         case .searchedCase(let branches, let otherwise): return caseText(nil, branches, otherwise)
         case .simpleCase(let operand, let branches, let otherwise): return caseText(operand, branches, otherwise)
-        case .cast(let operand, let type): return "CAST(\(text(operand)) AS \(Self.text(type)))"
+        case .cast(let operand, let type): return "CAST(\(text(operand)) AS \(SQLFormatter.format(type)))"
         case .call(let name, let arguments, let isStar): return "\(name.name)(\(isStar ? "*" : list(arguments)))"
         case .array(let elements): return "ARRAY[\(list(elements))]"
         case .map(let entries): return "MAP(\(entries.map { "\(text($0.key)):=\(text($0.value))" }.joined(separator: ", ")))"
@@ -71,25 +71,6 @@ struct ExpressionText {
         for branch in branches { out += " WHEN \(text(branch.condition)) THEN \(text(branch.result))" }
         if let otherwise { out += " ELSE \(text(otherwise))" }
         return out + " END)"
-    }
-
-    static func text(_ type: TypeName) -> String {
-        switch type.node {
-        case .primitive(let type): type.description
-        case .array(let element): "ARRAY<\(text(element))>"
-        case .map(let key, let value): "MAP<\(text(key)), \(text(value))>"
-        case .structure(let members): "STRUCT<\(members.map { "\($0.name.name) \(text($0.type))" }.joined(separator: ", "))>"
-        case .custom(let name): name.name
-        }
-    }
-
-    /// A text literal, inner quotes doubled.
-    static func quoted(_ text: String) -> String {
-        var out = "'"
-        for character in text.unicodeScalars {
-            if character == "'" { out += "''" } else { out.unicodeScalars.append(character) }
-        }
-        return out + "'"
     }
 }
 

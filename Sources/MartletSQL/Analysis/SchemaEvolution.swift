@@ -1,3 +1,4 @@
+import MartletColumns
 import MartletCore
 
 /// Which changes CREATE OR REPLACE and ALTER may make: kind, key and existing columns stay, new columns come last (ksqlDB, "ALTER STREAM").

@@ -1,3 +1,4 @@
+import MartletColumns
 import MartletCore
 
 /// What column names mean at one point of a query: the columns of an operator's output, each with the source it came from.
@@ -51,6 +52,7 @@ enum Clause: Sendable {
 struct Qualifier {
     var scope: Scope
     var clause: Clause
+    var functions: FunctionRegistry
 
     /// - Throws: `.unknownColumn` for a name that no source has, or that several have.
     func qualify(_ expression: Expression) throws(MartletError) -> Expression { try qualify(expression, bound: []) }
@@ -63,6 +65,19 @@ struct Qualifier {
         if case .lambda(let parameters, let body) = expression.node {
             let inner = bound.union(parameters.map(\.name))
             return Expression(.lambda(parameters, try qualify(body, bound: inner)), span: expression.span)
+        }
+        if case .call(let name, let arguments, let isStar) = expression.node {
+            var out: [Expression] = []
+            for (index, argument) in arguments.enumerated() {
+                if case .column(nil, let word) = argument.node, UnitArgument.named(word.name) != nil,
+                    UnitArgument.takesUnit(functions, name.name, at: index)
+                {
+                    out.append(argument)
+                } else {
+                    out.append(try qualify(argument, bound: bound))
+                }
+            }
+            return Expression(.call(name, out, isStar: isStar), span: expression.span)
         }
         return try expression.mapChildren { (child: Expression) throws(MartletError) in try qualify(child, bound: bound) }
     }
