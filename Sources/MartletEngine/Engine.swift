@@ -39,7 +39,7 @@ public actor Engine {
     public nonisolated let log: EmbeddedLog
     public nonisolated let registry: SchemaRegistry
     public nonisolated let models: ModelRegistry
-    nonisolated let executor = ThreadExecutor(name: "engine")
+    nonisolated let executor = ThreadExecutor()
     nonisolated let logger: Logger
     nonisolated let time: TimeSource
     nonisolated let watcher: LogWatcher
@@ -134,17 +134,17 @@ public actor Engine {
         var entities: [JSONObject] = []
         var session = Session(properties: config.properties.merging(properties) { $1 }, variables: variables)
         let parts: [StatementText]
-        do {
+        do throws(MartletError) {
             // A syntax error anywhere prevents everything.
-            let whole = try VariableSubstitution.apply(sql, variables: Session.variables(definedIn: sql, and: variables))
+            let whole = VariableSubstitution.apply(sql, variables: Session.variables(definedIn: sql, and: variables))
             _ = try Parser.parse(whole)
             parts = Parser.split(sql)
         } catch {
             throw StatementFailure(error: error.inStatement(sql), entities: [])
         }
         for part in parts {
-            do {
-                let text = try VariableSubstitution.apply(part.text, variables: session.variables)
+            do throws(MartletError) {
+                let text = VariableSubstitution.apply(part.text, variables: session.variables)
                 for statement in try Parser.parse(text) {
                     do throws(MartletError) {
                         if let entity = try executeOne(statement, &session) { entities.append(entity) }
@@ -152,10 +152,8 @@ public actor Engine {
                         throw error.inStatement(statement.text)
                     }
                 }
-            } catch let error as MartletError {
-                throw StatementFailure(error: error.inStatement(part.text), entities: entities)
             } catch {
-                throw StatementFailure(error: MartletError(.internalError, "\(error)"), entities: entities)
+                throw StatementFailure(error: error.inStatement(part.text), entities: entities)
             }
         }
         return entities
@@ -164,9 +162,9 @@ public actor Engine {
     /// Starts the SELECT (or PRINT) of a query request; rows come through its channel until it ends or is closed.
     public func query(_ sql: String, properties: [String: String] = [:], variables: [String: String] = [:]) throws(MartletError) -> QueryResult {
         let session = Session(properties: config.properties.merging(properties) { $1 }, variables: variables)
-        let text = try VariableSubstitution.apply(sql, variables: variables)
+        let text = VariableSubstitution.apply(sql, variables: variables)
         let statements: [Statement]
-        do {
+        do throws(MartletError) {
             statements = try Parser.parse(text)
         } catch {
             throw error.inStatement(text)
@@ -175,7 +173,7 @@ public actor Engine {
             throw MartletError(
                 .badStatement, "Expected exactly one KSQL statement; found \(statements.count) instead", statement: text)
         }
-        do {
+        do throws(MartletError) {
             switch statement.node {
             case .query: return .rows(try startTransient(statement, session))
             case .printTopic(let print): return .lines(try startPrint(print, statement, session))
@@ -328,9 +326,6 @@ final class InferenceRecorder: Sendable {
     }
 
     private static func type(_ text: String) throws(MartletError) -> SQLType {
-        guard case .createType(_, let name, _) = try Parser.parse("CREATE TYPE t AS \(text);")[0].node else {
-            throw MartletError(.incompatibleFormat, "\(text) is not a type")
-        }
-        return try TypeResolver.resolve(name, types: [:])
+        try Parser.parseType(text).resolved(in: [:])
     }
 }

@@ -53,9 +53,12 @@ extension PartitionLog {
     /// Appends a batch outside any transaction and waits until it is on disk. Blocks: for threads that may.
     /// - Returns: the offset of its first record.
     func appendDurably(_ builder: inout RecordBatchBuilder) throws(MartletError) -> Int64 {
-        do {
-            let result = try append(
-                client: builder.finish(producerID: -1, epoch: -1, baseSequence: -1, isTransactional: false))
+        do throws(KafkaError) {
+            let bytes = builder.finish(producerID: -1, epoch: -1, baseSequence: -1, isTransactional: false)
+            let appended: Result<AppendResult, KafkaError> = bytes.withUnsafeBytes { bytes in
+                Result { () throws(KafkaError) in try append(client: bytes) }
+            }
+            let result = try appended.get()
             let outcome = Outcome()
             whenDurable(upTo: result.lastOffset + 1) { outcome.set($0) }
             let code = outcome.wait()

@@ -11,25 +11,17 @@ final class OSThread: @unchecked Sendable {
     private var handle = pthread_t()
 
     private final class Body {
-        let name: String
         let run: @Sendable () -> Void
-        init(name: String, run: @escaping @Sendable () -> Void) {
-            self.name = name
-            self.run = run
-        }
+        init(run: @escaping @Sendable () -> Void) { self.run = run }
     }
 
-    /// Starts a thread; `name` (at most 15 bytes) is what `top -H` shows.
-    static func start(name: String, _ run: @escaping @Sendable () -> Void) -> OSThread {
+    static func start(_ run: @escaping @Sendable () -> Void) -> OSThread {
         let thread = OSThread()
-        let body = Unmanaged.passRetained(Body(name: name, run: run))
+        let body = Unmanaged.passRetained(Body(run: run))
         let status = pthread_create(
             &thread.handle, nil,
             { argument in
                 let body = Unmanaged<Body>.fromOpaque(argument!).takeRetainedValue()
-                #if canImport(Glibc)
-                pthread_setname_np(pthread_self(), String(body.name.prefix(15)))
-                #endif
                 body.run()
                 return nil
             }, body.toOpaque())

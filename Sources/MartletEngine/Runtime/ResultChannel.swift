@@ -16,6 +16,8 @@ public struct ResultBatch: Sendable {
     }
 }
 
+private enum SendOutcome { case sent(CheckedContinuation<Void, Never>?), full, cancelled }
+
 /// A bounded queue between a query's thread, which blocks when it is full, and a client's task, which suspends when it is empty: a slow
 /// reader holds the query back and memory stays flat.
 public final class ResultChannel<Element: Sendable>: Sendable {
@@ -38,8 +40,7 @@ public final class ResultChannel<Element: Sendable>: Sendable {
     public func send(_ element: Element) -> Bool {
         while true {
             let seen = room.now
-            enum Outcome { case sent(CheckedContinuation<Void, Never>?), full, cancelled }
-            let outcome: Outcome = state.withLock { state in
+            let outcome: SendOutcome = state.withLock { state in
                 if state.isCancelled { return .cancelled }
                 if state.queue.count >= capacity { return .full }
                 state.queue.append(element)

@@ -52,10 +52,16 @@ struct SinkWriter {
             report.add(errors, of: input)
         }
         if batch.count == 0 { return 0 }
-        keys.removeAll()
         values.removeAll()
         var failures = RowErrors()
-        if keyEncoder != nil {
+        if keyEncoder == nil {
+            let missing = batch.count - keys.lengths.count
+            if missing > 0 {
+                keys.starts.append(contentsOf: repeatElement(0, count: missing))
+                keys.lengths.append(contentsOf: repeatElement(-1, count: missing))
+            }
+        } else {
+            keys.removeAll()
             let columns = Array(batch.columns[..<fieldsOfKey])
             let isNull: [Bool]? = columns.count == 1 ? columns[0].validity.flags.map { $0.map { !$0 } } : Self.allNull(columns, count: batch.count)
             keyEncoder!.encode(columns, count: batch.count, isNull: isNull, into: &keys, errors: &failures)
@@ -143,15 +149,9 @@ struct SinkWriter {
                 bytes += Int(max(values.lengths[to], 0)) + (hasKeys ? Int(max(keys.lengths[to], 0)) : 0) + 16
                 to += 1
             }
-            if hasKeys {
-                builders[p].append(
-                    timestamps: batch.timestamps, keyBuffer: keys.buffer, keyStarts: keys.starts, keyLengths: keys.lengths,
-                    valueBuffer: values.buffer, valueStarts: values.starts, valueLengths: values.lengths, rows: from..<to)
-            } else {
-                builders[p].append(
-                    timestamps: batch.timestamps, valueBuffer: values.buffer, valueStarts: values.starts, valueLengths: values.lengths,
-                    rows: from..<to)
-            }
+            builders[p].append(
+                timestamps: batch.timestamps, keyBuffer: keys.buffer, keyStarts: keys.starts, keyLengths: keys.lengths,
+                valueBuffer: values.buffer, valueStarts: values.starts, valueLengths: values.lengths, rows: from..<to)
             from = to
             try closeIfFull(p, in: transaction)
         }

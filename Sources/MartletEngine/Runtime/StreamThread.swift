@@ -41,7 +41,7 @@ final class StreamThread: Sendable {
         self.commitIntervalMs = commitIntervalMs
         self.time = time
         self.logger = logger
-        thread.withLock { $0 = OSThread.start(name: "stream-\(number)") { [self] in run() } }
+        thread.withLock { $0 = OSThread.start { [self] in run() } }
     }
 
     /// Tasks on this thread, for balancing.

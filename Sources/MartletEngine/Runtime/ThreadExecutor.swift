@@ -10,8 +10,8 @@ final class ThreadExecutor: SerialExecutor {
     private let jobs = Mutex(Jobs())
     private let signal = Signal()
 
-    init(name: String) {
-        _ = OSThread.start(name: name) { [self] in run() }
+    init() {
+        _ = OSThread.start { [self] in run() }
     }
 
     func enqueue(_ job: consuming ExecutorJob) {

@@ -59,8 +59,8 @@ public final class TransientQuery: Sendable {
 
     /// Starts the thread; `ended` is called on it when it is done.
     func start(_ work: Work, ended: @escaping @Sendable () -> Void) {
-        _ = OSThread.start(name: "query") { [self] in
-            do {
+        _ = OSThread.start { [self] in
+            do throws(MartletError) {
                 try run(work)
                 rows.finish()
             } catch {

@@ -1,3 +1,4 @@
+import Logging
 import MartletColumns
 import MartletCore
 import MartletLog
@@ -213,7 +214,7 @@ extension Engine {
                 func start(_ id: PartitionLog, latest: Bool) throws(MartletError) {
                     if offsets.committed(group: query.consumerGroup, id.id) != nil { return }
                     let offset = latest ? id.lastStableOffset : id.startOffset
-                    do {
+                    do throws(KafkaError) {
                         try offsets.commit(group: query.consumerGroup, [id.id: CommittedOffset(offset: offset)])
                     } catch {
                         throw MartletError(.io, "cannot commit the start offset of \(query.id): \(error.message)")
@@ -305,6 +306,11 @@ extension Engine {
                 logger.warning("internal topic not deleted", metadata: ["topic": "\(topic)", "error": "\(error)"])
             }
         }
-        if !isReplaying { log.groupOffsets.delete(group: query.consumerGroup) }
+        if isReplaying { return }
+        do {
+            try log.groupOffsets.delete(group: query.consumerGroup)
+        } catch {
+            logger.warning("offsets not deleted", metadata: ["group": "\(query.consumerGroup)", "error": "\(error)"])
+        }
     }
 }

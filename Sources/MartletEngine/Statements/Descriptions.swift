@@ -78,7 +78,7 @@ extension Engine {
     }
 
     func describeFunction(_ name: Identifier, _ statement: Statement) throws(MartletError) -> JSONObject {
-        let found = FunctionRegistry.builtin.summaries.first { $0.name == name.name.uppercased() }
+        let found = FunctionRegistry.builtin.function(named: name.name)
         guard let found else {
             throw MartletError(.unknownFunction, "Can't find any functions with the name '\(name.name)'", at: name.span, hint: "SHOW FUNCTIONS lists them")
         }
@@ -91,10 +91,10 @@ extension Engine {
                         "arguments": .array(
                             signature.parameters.map {
                                 [
-                                    "name": .string($0.name), "type": .string($0.type), "description": "",
+                                    "name": .string($0.name), "type": .string("\($0.type)"), "description": "",
                                     "isVariadic": .bool($0.isVariadic),
                                 ]
-                            }), "returnType": .string(signature.returnType), "description": .string(found.description),
+                            }), "returnType": .string("\(signature.returns)"), "description": .string(signature.summary),
                     ]
                 }), "type": .string(found.kind.rawValue), "warnings": [],
         ]

@@ -115,8 +115,11 @@ enum JSONCoercion {
             guard let number = Decimal128(parsing: text), number.scale <= scale, let fitted = number.fitted(precision: precision, scale: scale) else { throw mismatch() }
             return .decimal(fitted)
         case (.string(let text), _):
-            guard let value = ValueCoercion.coerce(.string(text), to: type) else { throw mismatch() }
-            return value
+            do {
+                return try ValueCoercion.coerce(.string(text), to: type)
+            } catch {
+                throw mismatch()
+            }
         default: throw mismatch()
         }
     }

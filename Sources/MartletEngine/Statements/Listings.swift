@@ -58,7 +58,7 @@ extension Engine {
                     (
                         "functions",
                         .array(
-                            registry.summaries.sorted { $0.name < $1.name }.map {
+                            (registry.scalars + registry.aggregates + registry.tables).sorted { $0.name < $1.name }.map {
                                 ["name": .string($0.name), "type": .string($0.kind.rawValue), "category": .string($0.category)]
                             })
                     )

@@ -29,7 +29,7 @@ extension Engine {
         let output = try model.output.map { columns throws(MartletError) in try fields(columns) }
         let created: ModelVersion
         do {
-            created = try models.create(name: name, path: path.value.text, input: input, output: output)
+            created = try models.create(name: name, path: path.value.text, input: input, output: output, replace: model.orReplace)
         } catch {
             throw MartletError(error.code, error.message, at: path.span, detail: error.detail, hint: error.hint, cause: error.cause)
         }
@@ -40,7 +40,7 @@ extension Engine {
 
     func replayModel(_ statement: Statement) throws(MartletError) {
         switch statement.node {
-        case .createModel(let model): enter(try models.load(name: model.name.name))
+        case .createModel(let model): enter(try models.model(named: model.name.name))
         case .dropModel(let name, _): catalog.models[name.name] = nil
         default: break
         }
@@ -52,7 +52,7 @@ extension Engine {
 
     private func fields(_ columns: [ColumnDefinition]) throws(MartletError) -> [Field] {
         var out: [Field] = []
-        for column in columns { out.append(Field(column.name.name, try TypeResolver.resolve(column.type, types: catalog.types))) }
+        for column in columns { out.append(Field(column.name.name, try column.type.resolved(in: catalog.types))) }
         return out
     }
 
@@ -83,8 +83,10 @@ extension Engine {
     }
 
     func describeModel(_ name: Identifier, _ statement: Statement) throws(MartletError) -> JSONObject {
-        guard let model = models.describe(name: name.name) else { throw unknownModel(name) }
+        guard let model = models[name.name] else { throw unknownModel(name) }
         var description = Self.summary(model)
+        let details = try models.describe(name: name.name)
+        description["metadata"] = .object(JSONObject(details.metadata.sorted { $0.key < $1.key }.map { .init($0.key, .string($0.value)) }))
         description["readQueries"] = .array(
             catalog.queries.values.filter { $0.models.contains(name.name) }.map { .string($0.id) })
         return ["@type": "modelDescription", "statementText": .string(statement.text), "modelDescription": .object(description), "warnings": []]
@@ -93,19 +95,22 @@ extension Engine {
     static func summary(_ model: ModelVersion) -> JSONObject {
         let use = model.statistics
         return [
-            "name": .string(model.name), "version": .int(model.version), "path": .string(model.path), "sha256": .string(model.sha256),
-            "bytes": .int(model.bytes),
+            "name": .string(model.name), "version": .int(model.manifest.version), "source": .string(model.manifest.source),
+            "sha256": .string(model.manifest.sha256), "bytes": .int(model.manifest.bytes),
             "inputs": .array(model.signature.inputs.map { ["name": .string($0.name), "schema": schema($0.type)] }),
             "output": schema(model.signature.output),
-            "metadata": .object(JSONObject(model.metadata.sorted { $0.key < $1.key }.map { .init($0.key, .string($0.value)) })),
-            "statistics": ["calls": .int(use.calls), "rows": .int(use.rows), "errors": .int(use.errors), "p50Us": .int(use.p50Us), "p99Us": .int(use.p99Us)],
+            "statistics": [
+                "calls": .int(use.calls), "rows": .int(use.rows), "errors": .int(use.errors),
+                "batchP50Ns": use.batchNanoseconds(percentile: 0.5).map { .int($0) } ?? .null,
+                "batchP99Ns": use.batchNanoseconds(percentile: 0.99).map { .int($0) } ?? .null,
+            ],
         ]
     }
 
     /// The loaded sessions of the models a plan calls.
     func sessions(_ names: [String]) throws(MartletError) -> [String: any BatchModel] {
         var out: [String: any BatchModel] = [:]
-        for name in names { out[name] = try models.batchModel(name: name) }
+        for name in names { out[name] = try models.model(named: name) }
         return out
     }
 }

@@ -26,8 +26,8 @@ public final class PrintQuery: Sendable {
     func start(
         partitions: [(log: PartitionLog, start: Int64)], interval: Int64, limit: Int64?, registry: SchemaRegistry, ended: @escaping @Sendable () -> Void
     ) {
-        _ = OSThread.start(name: "print") { [self] in
-            do {
+        _ = OSThread.start { [self] in
+            do throws(MartletError) {
                 try run(partitions, interval: interval, limit: limit, registry: registry)
                 lines.finish()
             } catch {
@@ -65,7 +65,7 @@ public final class PrintQuery: Sendable {
                         announcedFormat = true
                     }
                     out.append(
-                        "rowtime: \(TemporalText.formatTimestamp(block.timestamps[row]))Z, key: \(key.text), value: \(value.text), partition: \(block.partition)")
+                        "rowtime: \(TemporalText.format(timestamp: block.timestamps[row]))Z, key: \(key.text), value: \(value.text), partition: \(block.partition)")
                     printed += 1
                     if let limit, printed >= limit { break }
                 }

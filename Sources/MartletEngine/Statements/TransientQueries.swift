@@ -28,7 +28,7 @@ extension Engine {
             let end = partition.lastStableOffset
             sources.append((partition, fromLatest ? end : partition.startOffset, isPush ? nil : end))
         }
-        var topics: Set = [topic]
+        var topics: Set<String> = [topic]
         var tables: [PartitionLog] = []
         for stage in query.plan.stages {
             for case .streamTableJoin(let join) in stage.operators {
