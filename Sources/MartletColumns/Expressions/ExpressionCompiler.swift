@@ -129,7 +129,10 @@ struct ExpressionCompiler {
             }
             let compiled = try compile(body)
             scope.removeLast(parameters.count)
-            return node(.lambda(slots), [compiled], body.type)
+            var made = node(.lambda(slots), [compiled], body.type)
+            made.usesVariables = !scope.isEmpty
+            made.isConstant = false
+            return made
         case .variable(let name, let type):
             guard let slot = scope.last(where: { $0.name == name })?.slot else {
                 throw MartletError(.unknownColumn, "lambda variable \(name) is not defined here")
