@@ -241,7 +241,7 @@ extension Parser {
             guard name.name == "DECIMAL" else { throw prepareError("Unknown type: \(name.name)", at: name.span) }
             let text = token
             advance()
-            guard let value = Decimal128(parsing: text.value) else { throw prepareError("Invalid numeric literal: \(text.value)", at: text.span) }
+            guard let value = Decimal128(parsing: text.value) else { throw numberError("Invalid numeric literal: \(text.value)", at: text.span) }
             height = 1
             return Expression(.decimal(value), span: span(from: start.span))
         }
@@ -400,22 +400,25 @@ extension Parser {
     mutating func number() throws(MartletError) -> Expression {
         let start = token.span
         var sign = ""
-        if accept(.minus) { sign = "-" }
+        if at(.minus) {
+            sign = "-"
+            advance()
+        }
         let digits = token
         let text = sign + digits.value
         switch digits.kind {
         case .integer:
             advance()
-            guard let value = Int64(text) else { throw prepareError("Invalid numeric literal: \(text)", at: span(from: start)) }
+            guard let value = Int64(text) else { throw numberError("Invalid numeric literal: \(text)", at: span(from: start)) }
             return Expression(.integer(value), span: span(from: start))
         case .decimal:
             advance()
-            guard let value = Decimal128(parsing: text) else { throw prepareError("Invalid numeric literal: \(text)", at: span(from: start)) }
+            guard let value = Decimal128(parsing: text) else { throw numberError("Invalid numeric literal: \(text)", at: span(from: start)) }
             return Expression(.decimal(value), span: span(from: start))
         case .double:
             advance()
             guard let value = Double(text), value.isFinite else {
-                throw prepareError("Number overflows DOUBLE: \(text)", at: span(from: start))
+                throw numberError("Number overflows DOUBLE: \(text)", at: span(from: start))
             }
             return Expression(.double(value), span: span(from: start))
         default:

@@ -239,19 +239,27 @@ extension Parser {
         return false
     }
 
-    mutating func limit() throws(MartletError) -> Query.LimitClause {
+    /// A negative count is left to the analysis, which knows what kind of query it is.
+    private mutating func limit() throws(MartletError) -> Query.LimitClause {
         let start = token.span
         try expect(.limit)
-        return Query.LimitClause(count: try wholeNumber(for: "LIMIT"), span: span(from: start))
+        let count = try integer(for: "LIMIT")
+        return Query.LimitClause(count: count, span: span(from: start))
     }
 
-    /// An integer ≥ 0 for `command`.
-    mutating func wholeNumber(for command: String) throws(MartletError) -> Int64 {
+    private mutating func integer(for command: String) throws(MartletError) -> Int64 {
         let number = try self.number()
         guard case .integer(let value) = number.node else {
             throw prepareError("Value must be integer for command: \(command)", at: number.span)
         }
-        guard value >= 0 else { throw prepareError("Value must not be negative for command: \(command)", at: number.span) }
+        return value
+    }
+
+    /// An integer ≥ 0 for `command`.
+    mutating func wholeNumber(for command: String) throws(MartletError) -> Int64 {
+        let start = token.span
+        let value = try integer(for: command)
+        guard value >= 0 else { throw prepareError("Value must not be negative for command: \(command)", at: span(from: start)) }
         return value
     }
 }

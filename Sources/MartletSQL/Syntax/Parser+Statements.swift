@@ -169,12 +169,10 @@ extension Parser {
         // The place is worded in ksqlDB's other way here.
         let place = "Line: \(name.span.line), Col: \(name.span.column): Column \(SQLType.quoted(name.name))"
         if kind == .table, constraint == .key {
-            throw MartletError(
-                .syntax, "Failed to prepare statement: \(place) is a 'KEY' column: please use 'PRIMARY KEY' for tables.", at: span(from: name.span))
+            throw prepareError("\(place) is a 'KEY' column: please use 'PRIMARY KEY' for tables.", at: span(from: name.span))
         }
         if kind == .stream, constraint == .primaryKey {
-            throw MartletError(
-                .syntax, "Failed to prepare statement: \(place) is a 'PRIMARY KEY' column: please use 'KEY' for streams.", at: span(from: name.span))
+            throw prepareError("\(place) is a 'PRIMARY KEY' column: please use 'KEY' for streams.", at: span(from: name.span))
         }
         return ColumnDefinition(name: name, type: type, constraint: constraint, span: span(from: name.span))
     }
@@ -268,9 +266,7 @@ extension Parser {
             try expect(.rightParen)
         }
         if hasColumns, columns.count != values.count {
-            throw MartletError(
-                .syntax, "Failed to prepare statement: Expected number columns and values to match: \(columns.count), \(values.count)",
-                at: columnsSpan)
+            throw prepareError("Expected number columns and values to match: \(columns.count), \(values.count)", at: columnsSpan)
         }
         return InsertValues(target: target, columns: columns, values: values)
     }
@@ -326,7 +322,7 @@ extension Parser {
         copy.advance()
         guard copy.atName else { return false }
         copy.advance()
-        return copy.atName
+        return copy.atName && !copy.at(.add)
     }
 
     // MARK: LIST, DESCRIBE, EXPLAIN
@@ -417,7 +413,7 @@ extension Parser {
         } else {
             tried += [.keyword(.interval), .keyword(.sample)]
         }
-        if at(.limit) { print.limit = try limit().count } else { tried.append(.keyword(.limit)) }
+        if accept(.limit) { print.limit = try wholeNumber(for: "LIMIT") }
         print.span = span(from: start)
         return print
     }

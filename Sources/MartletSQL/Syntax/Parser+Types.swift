@@ -105,7 +105,7 @@ extension Parser {
             throw failure()
         }
         advance()
-        guard let value = Int64(token.value) else { throw prepareError("Invalid numeric literal: \(token.value)", at: token.span) }
+        guard let value = Int64(token.value) else { throw numberError("Invalid numeric literal: \(token.value)", at: token.span) }
         return value
     }
 }

@@ -17,7 +17,7 @@ public struct Parser {
     /// Parses a whole text, statements separated by `;` (the last one's may be missing).
     ///
     /// - Throws: `.syntax` with span and `statement` = `sql` for the first mistake anywhere. Messages begin `line n:m: Syntax Error` for what the
-    ///   grammar does not allow and `Failed to prepare statement: line n:m: …` for values it allows and we do not (as ksqlDB words them).
+    ///   grammar does not allow and `Failed to prepare statement: …` for values it allows and we do not (as ksqlDB words them).
     public static func parse(_ sql: String, dialect: Dialect = .server) throws(MartletError) -> [Statement] {
         var parser = Parser(sql, dialect)
         do throws(MartletError) {
@@ -249,7 +249,12 @@ public struct Parser {
 
     /// Well-formed, but with a value that cannot be.
     func prepareError(_ message: String, at span: SourceSpan) -> MartletError {
-        MartletError(.syntax, "Failed to prepare statement: line \(span.line):\(span.column): \(message)", at: span)
+        MartletError(.syntax, "Failed to prepare statement: \(message)", at: span)
+    }
+
+    /// A number that no type holds. ksqlDB counts the column from 2 in this message; the span is right.
+    func numberError(_ message: String, at span: SourceSpan) -> MartletError {
+        prepareError("line \(span.line):\(span.column + 1): \(message)", at: span)
     }
 
     /// The current token is none of those tried.

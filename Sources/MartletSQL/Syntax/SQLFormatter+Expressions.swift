@@ -128,12 +128,29 @@ extension SQLPrinter {
         out += ")"
     }
 
-    private mutating func infix(_ left: Expression, _ sign: String, _ right: Expression) {
-        out += "("
-        expression(left)
+    /// `(a + b)`. In a long chain of one operator the inner pairs are left out, so that the text nests no deeper than it was written.
+    private mutating func infix(_ left: Expression, _ sign: String, _ right: Expression, isInner: Bool = false) {
+        if !isInner { out += "(" }
+        depth += 1
+        if depth > 50, let (first, inner, second) = Self.chain(left), inner == sign {
+            infix(first, inner, second, isInner: true)
+        } else {
+            expression(left)
+        }
         out += " \(sign) "
         expression(right)
-        out += ")"
+        depth -= 1
+        if !isInner { out += ")" }
+    }
+
+    private static func chain(_ expression: Expression) -> (Expression, String, Expression)? {
+        switch expression.node {
+        case .and(let left, let right): (left, "AND", right)
+        case .or(let left, let right): (left, "OR", right)
+        case .concatenate(let left, let right): (left, "||", right)
+        case .arithmetic(let sign, let left, let right): (left, sign.rawValue, right)
+        default: nil
+        }
     }
 
     private mutating func postfix(_ operand: Expression, _ words: String) {

@@ -4,7 +4,7 @@ import MartletCore
 /// Prints statements as ksqlDB does in `EXPLAIN`, `SHOW QUERIES` and `queryString`: keywords upper case, names plain where that means the same,
 /// operators in parentheses, one clause a line.
 ///
-/// Law: parsing the text gives back an equal statement (spans and `text` apart). With `maskingLiterals` that holds no more: every value is
+/// Law: parsing the text gives back an equal statement (spans and `text` apart), short of the parser's limit of nesting. With `maskingLiterals` that holds no more: every value is
 /// replaced by a constant of its kind, so the text can be logged.
 public enum SQLFormatter {
     /// The statement with its final `;`.
@@ -65,6 +65,8 @@ public enum SQLFormatter {
 struct SQLPrinter {
     let isMasking: Bool
     var out = ""
+    /// Operators around the current one.
+    var depth = 0
 
     init(isMasking: Bool) { self.isMasking = isMasking }
 
