@@ -21,7 +21,8 @@ extension ExpressionAnalyzer {
                 common = type
                 continue
             }
-            if let merged = ArithmeticTypes.common(so, type) {
+            // The later one first: of two STRUCTs its fields come first.
+            if let merged = ArithmeticTypes.common(type, so) {
                 common = merged
             } else if !expression.isLooselyTyped {
                 throw fail(mismatch(so, type, expression), expression.span)

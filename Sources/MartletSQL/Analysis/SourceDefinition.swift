@@ -165,6 +165,9 @@ struct SourceDefinition {
         let id = properties.integer("\(prefix)_SCHEMA_ID")
         // Windowed keys may be inferred as well; a key that nobody declares and no registry knows stays empty.
         guard !isDeclared, FormatRules.infersSchema(format.kind) else { return }
+        var format = format
+        let unwraps = side == .key || !(properties.boolean("WRAP_SINGLE_VALUE") ?? context.wrapSingleValues ?? true)
+        format.unwrapSingle = unwraps && FormatRules.unwrapsKey(format.kind, columns: 1)
         fields = try located(span) { () throws(MartletError) in
             try context.registeredFields("\(topic)-\(side.rawValue)", id.map { Int($0) }, format, side)
         }

@@ -19,7 +19,7 @@ struct AnalysisBench {
         return AnalysisContext(
             properties: properties, nextQueryNumber: nextQueryNumber, partitions: { topics[$0] },
             registeredFields: { (subject, id, spec, side) throws(MartletError) in
-                if let text = id.map({ registeredIDs[$0] }) ?? registered[subject] {
+                if let text = id.flatMap({ registeredIDs[$0] }) ?? registered[subject] {
                     return try SchemaTranslation.fields(fromSchemaText: text, spec: spec, side: side, keepsCase: id != nil)
                 }
                 let topic = subject.dropLast(side.rawValue.count + 1)
