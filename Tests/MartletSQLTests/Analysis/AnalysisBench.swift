@@ -9,16 +9,19 @@ struct AnalysisBench {
     var properties: [String: String] = [:]
     /// Topics and their partitions.
     var topics: [String: Int32] = [:]
-    /// Columns of registered schemas by subject.
-    var registered: [String: [Field]] = [:]
+    /// Texts of registered schemas by subject, and by id.
+    var registered: [String: String] = [:]
+    var registeredIDs: [Int: String] = [:]
     var nextQueryNumber = 0
 
     var context: AnalysisContext {
-        let topics = topics, registered = registered
+        let topics = topics, registered = registered, registeredIDs = registeredIDs
         return AnalysisContext(
             properties: properties, nextQueryNumber: nextQueryNumber, partitions: { topics[$0] },
-            registeredFields: { (subject, _, _, side) throws(MartletError) in
-                if let fields = registered[subject] { return fields }
+            registeredFields: { (subject, id, spec, side) throws(MartletError) in
+                if let text = id.flatMap({ registeredIDs[$0] }) ?? registered[subject] {
+                    return try SchemaTranslation.fields(fromSchemaText: text, spec: spec, side: side, keepsCase: id != nil)
+                }
                 let topic = subject.dropLast(side.rawValue.count + 1)
                 throw MartletError(
                     .schemaInvalid, "Schema for message \(side.rawValue)s on topic '\(topic)' does not exist in the Schema Registry.")

@@ -64,6 +64,12 @@ import Testing
         for topic in one["topics"]?.arrayValue ?? [] {
             guard let topicName = topic["name"]?.stringValue else { continue }
             bench.topics[topicName] = topic["partitions"]?.intValue.map { Int32($0) } ?? 4
+            for side in ["key", "value"] {
+                guard let schema = topic["\(side)Schema"], !schema.isNull else { continue }
+                let text = schema.stringValue ?? schema.description
+                bench.registered["\(topicName)-\(side)"] = text
+                if let id = topic["\(side)SchemaId"]?.intValue { bench.registeredIDs[id] = text }
+            }
         }
         if isNegative { tally.negative += 1 } else { tally.positive += 1 }
         do {
