@@ -69,7 +69,7 @@ struct ExpressionCompiler {
         return out
     }
 
-    // Mutating, so that access to `self` begins after the arguments, which add nodes, are evaluated.
+    // Mutating, so that the children in its arguments are compiled before the nodes are read.
     private mutating func node(_ operation: Node.Operation, _ children: [Int], _ type: SQLType, trivial: Bool = false) -> Node {
         Node(
             operation: operation, children: children, type: type, isConstant: children.allSatisfy { nodes[$0].isConstant },
