@@ -161,7 +161,10 @@ class Member:
             message = self.consumer.poll(0.1)
             if message is not None and message.error() is None:
                 self.read.append(message)
-                self.consumer.commit(message, asynchronous=False)
+                try:
+                    self.consumer.commit(message, asynchronous=False)
+                except KafkaException as error:  # a rebalance came in between: with cooperative assignment reading goes on meanwhile
+                    assert error.args[0].code() in (KafkaError.ILLEGAL_GENERATION, KafkaError.REBALANCE_IN_PROGRESS), error
         self.consumer.close()
 
     def stop(self):

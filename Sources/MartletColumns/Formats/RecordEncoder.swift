@@ -6,6 +6,8 @@ public struct RecordEncoder: Sendable {
         case none
         case kafka(KafkaEncoder)
         case delimited(DelimitedEncoder)
+        case json(JSONEncoder)
+        case avro(AvroEncoder)
     }
 
     private let implementation: Implementation
@@ -25,7 +27,11 @@ public struct RecordEncoder: Sendable {
         case .none: implementation = .none
         case .kafka: implementation = .kafka(KafkaEncoder())
         case .delimited: implementation = .delimited(DelimitedEncoder(delimiter: try FormatSupport.delimiter(of: spec)))
-        case .json, .jsonSR, .avro, .protobuf, .protobufNoSR: throw FormatSupport.absent(spec.kind)
+        case .json: implementation = .json(JSONEncoder(fields: fields, unwrapped: spec.unwrapSingle, schemaID: nil))
+        case .jsonSR: implementation = .json(JSONEncoder(fields: fields, unwrapped: spec.unwrapSingle, schemaID: schemaID))
+        case .avro:
+            implementation = .avro(try AvroEncoder(spec: spec, fields: fields, schemaID: schemaID ?? 0, schemaText: schemaText))
+        case .protobuf, .protobufNoSR: throw FormatSupport.absent(spec.kind)
         }
     }
 
@@ -47,6 +53,8 @@ public struct RecordEncoder: Sendable {
             }
         case .kafka(let encoder): encoder.encode(rows, into: &out)
         case .delimited(let encoder): encoder.encode(rows, into: &out)
+        case .json(let encoder): encoder.encode(rows, into: &out)
+        case .avro(let encoder): encoder.encode(rows, into: &out, errors: &errors)
         }
     }
 }

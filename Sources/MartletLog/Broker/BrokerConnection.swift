@@ -142,7 +142,13 @@ final class BrokerConnection: ChannelDuplexHandler {
             nextID += 1
             pending.append(PendingRequest(id: id, api: api, bytes: size))
             pendingRequestBytes += size
-            switch try router.route(api, header, body, request) {
+            let answer: Answer<ByteBuffer>
+            do throws(WireError) {
+                answer = try router.route(api, header, body, request)
+            } catch {
+                throw WireError(message: "\(api) version \(header.version): \(error.message)", position: error.position)
+            }
+            switch answer {
             case .none: complete(id, nil, context)
             case .now(let response): complete(id, response, context)
             case .later(let future):

@@ -54,14 +54,14 @@ final class RequestRouter: Sendable {
     func route(_ api: APIKey, _ header: RequestHeader, _ body: Wire, _ context: RequestContext) throws(WireError) -> Answer<ByteBuffer> {
         guard api.versions.contains(header.version) else {
             if api == .apiVersions { return .now(try unsupportedApiVersions(header)) }
-            throw WireError(message: "\(api) version \(header.version) is not one of \(api.versions)", position: 0)
+            throw WireError(message: "not one of versions \(api.versions.lowerBound) to \(api.versions.upperBound)", position: 0)
         }
         func serve<Request: WireRequest>(_ type: Request.Type, _ handler: (Request) -> Answer<Request.Response>) throws(WireError)
             -> Answer<ByteBuffer>
         {
             var request = Request(), wire = body
+            // Bytes after the end are let pass, as Kafka does: librdkafka 2.16 pads Metadata 12 for all topics with three.
             try request.code(&wire)
-            try wire.finish()
             switch handler(request) {
             case .none: return .none
             case .now(let response): return .now(try encode(response, api, header))
@@ -94,6 +94,7 @@ final class RequestRouter: Sendable {
         case .createPartitions: return try serve(CreatePartitionsRequest.self) { createPartitions($0, context) }
         case .deleteRecords: return try serve(DeleteRecordsRequest.self) { deleteRecords($0, context) }
         case .describeConfigs: return try serve(DescribeConfigsRequest.self) { describeConfigs($0) }
+        case .describeLogDirs: return try serve(DescribeLogDirsRequest.self) { describeLogDirs($0, context) }
         case .alterConfigs: return try serve(AlterConfigsRequest.self) { alterConfigs($0, context) }
         case .incrementalAlterConfigs:
             return try serve(IncrementalAlterConfigsRequest.self) { incrementalAlterConfigs($0, context) }

@@ -25,6 +25,7 @@ enum APIKey: Int16, Sendable, CaseIterable {
     case txnOffsetCommit = 28
     case describeConfigs = 32
     case alterConfigs = 33
+    case describeLogDirs = 35
     case createPartitions = 37
     case deleteGroups = 42
     case incrementalAlterConfigs = 44
@@ -65,6 +66,7 @@ enum APIKey: Int16, Sendable, CaseIterable {
         case .addPartitionsToTxn, .addOffsetsToTxn, .endTxn, .txnOffsetCommit: (0...3, 3)
         case .describeConfigs: (0...4, 4)
         case .alterConfigs: (0...2, 2)
+        case .describeLogDirs: (0...4, 2)
         case .createPartitions: (0...3, 2)
         case .deleteGroups: (0...2, 2)
         case .incrementalAlterConfigs: (0...1, 1)

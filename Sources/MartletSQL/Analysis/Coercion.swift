@@ -21,7 +21,8 @@ extension ExpressionAnalyzer {
                 common = type
                 continue
             }
-            if let merged = ArithmeticTypes.common(so, type) {
+            // The later one first: of two STRUCTs its fields come first.
+            if let merged = ArithmeticTypes.common(type, so) {
                 common = merged
             } else if !expression.isLooselyTyped {
                 throw fail(mismatch(so, type, expression), expression.span)
@@ -56,16 +57,20 @@ extension ExpressionAnalyzer {
             return try parsed(literal, as: type, expression, fail)
         }
         if own == type { return value.expression }
+        // A part of the wrong type makes the whole one wrong; a text that does not parse is named itself.
+        let inner = { (message: String, span: SourceSpan) in
+            message.hasPrefix("operator does not exist") ? fail(self.mismatch(type, own, expression), expression.span) : fail(message, span)
+        }
         switch (expression.node, type) {
         case (.array(let elements), .array(let element)):
             var out: [BoundExpression] = []
-            for item in elements { out.append(try fit(item, try bind(item), to: element, fail)) }
+            for item in elements { out.append(try fit(item, try bind(item), to: element, inner)) }
             return .array(out, type)
         case (.map(let entries), .map(let key, let element)):
             var keys: [BoundExpression] = [], values: [BoundExpression] = []
             for entry in entries {
-                keys.append(try fit(entry.key, try bind(entry.key), to: key, fail))
-                values.append(try fit(entry.value, try bind(entry.value), to: element, fail))
+                keys.append(try fit(entry.key, try bind(entry.key), to: key, inner))
+                values.append(try fit(entry.value, try bind(entry.value), to: element, inner))
             }
             return .map(keys: keys, values: values, type)
         case (.structure(let fields), .structure(let wanted)):
@@ -73,7 +78,7 @@ extension ExpressionAnalyzer {
             var out: [BoundExpression] = []
             for field in wanted {
                 if let given = fields.first(where: { $0.name.name == field.name }) {
-                    out.append(try fit(given.value, try bind(given.value), to: field.type, fail))
+                    out.append(try fit(given.value, try bind(given.value), to: field.type, inner))
                 } else {
                     out.append(.literal(.null, field.type))
                 }
@@ -215,11 +220,11 @@ enum NumberText {
         let trimmed = text.drop { $0 == " " }
         if let value = Int32(trimmed) { return (.integer(value), .integer) }
         if let value = Int64(trimmed) { return (.bigint(value), .bigint) }
-        if trimmed.contains(where: { $0 == "e" || $0 == "E" }) {
-            guard trimmed.first.map({ $0.isNumber || "+-.".contains($0) }) == true, let value = Double(trimmed) else { return nil }
-            return (.double(value), .double)
+        guard let value = Decimal128(parsing: trimmed) else {
+            // Beyond 38 digits, as in `1e200`.
+            let isNumber = trimmed.utf8.allSatisfy { (0x30...0x39).contains($0) || "+-.eE".utf8.contains($0) }
+            return isNumber ? Double(trimmed).map { (.double($0), .double) } : nil
         }
-        guard let value = Decimal128(parsing: trimmed) else { return nil }
         return (.decimal(value), .decimal(precision: max(value.precision, value.scale, 1), scale: value.scale))
     }
 }

@@ -142,6 +142,8 @@ extension ExpressionAnalyzer {
         guard case .call(_, let values, let type) = try apply(upper, arguments, whole).expression else {
             preconditionFailure("a function binds to a call")
         }
-        return PhysicalOperator.TableFunctionCall(name: upper, arguments: values, type: type)
+        // It yields an array a row, of which each element becomes a row.
+        guard case .array(let element) = type else { preconditionFailure("a table function returns an array") }
+        return PhysicalOperator.TableFunctionCall(name: upper, arguments: values, type: element)
     }
 }

@@ -109,10 +109,8 @@ struct ExpressionAnalyzer {
                 .notSupported, "CASE with an operand is not supported.", at: expression.span,
                 hint: "write CASE WHEN <condition> THEN <result> … END")
         case .cast(let operand, let typeName): return try cast(operand, typeName, expression)
-        case .call(let name, let arguments, let isStar):
-            if isStar, !functions.isAggregate(name.name) {
-                throw typeError("Function '\(name.name)' does not take *", expression.span)
-            }
+        case .call(let name, let arguments, _):
+            // COUNT(*) is the aggregation's affair; to a scalar function `*` is no argument at all.
             return try call(name, arguments, expression)
         case .array(let elements): return try array(elements, expression)
         case .map(let entries): return try map(entries, expression)

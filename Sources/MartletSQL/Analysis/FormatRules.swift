@@ -73,8 +73,7 @@ enum FormatRules {
             guard columns == 1 else {
                 throw MartletError(.invalidProperty, "'WRAP_SINGLE_VALUE' is only valid for single-field value schemas", at: span)
             }
-            // A format that knows one way only has no feature to show.
-            return (!explicit, can.wrap && can.unwrap ? explicit : nil)
+            return (!explicit, explicit)
         }
         if let fallback, columns == 1, can.wrap, can.unwrap { return (!fallback, fallback) }
         return (kind == .kafka, nil)

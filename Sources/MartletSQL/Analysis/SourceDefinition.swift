@@ -75,6 +75,7 @@ struct SourceDefinition {
                 hint: "add WITH (KAFKA_TOPIC='…')")
         }
         let declared = try DeclaredColumns(columns, kind: create.kind, types: catalog.types)
+        try checkSchemaIDs(declared, properties)
         let formats = try SourceFormats.declared(properties, context)
         var schema = declared.schema
         try infer(&schema, declared, formats, properties, topic)
@@ -137,26 +138,36 @@ struct SourceDefinition {
         }
     }
 
+    /// A schema id needs a format of the registry, and leaves no column of its side to declare.
+    private func checkSchemaIDs(_ declared: DeclaredColumns, _ properties: SourceProperties) throws(MartletError) {
+        for side in [Side.key, .value] {
+            let prefix = side == .key ? "KEY" : "VALUE"
+            let span = properties.span("\(prefix)_SCHEMA_ID")
+            guard properties.integer("\(prefix)_SCHEMA_ID") != nil else { continue }
+            let name = SourceFormats.name(side, properties, context)
+            if let name, !FormatRules.infersSchema(try FormatRules.kind(name.text, at: name.span)) {
+                throw MartletError(
+                    .invalidProperty,
+                    "\(prefix)_FORMAT should support schema inference when \(prefix)_SCHEMA_ID is provided. Current format is \(name.text.uppercased()).",
+                    at: span)
+            }
+            if !(side == .key ? declared.schema.key : declared.schema.value).isEmpty {
+                throw MartletError(
+                    .badStatement, "Table elements and \(prefix)_SCHEMA_ID cannot both exist for create statement.", at: span)
+            }
+        }
+    }
+
     private func inferSide(
         _ side: Side, _ fields: inout [Field], isDeclared: Bool, _ format: FormatSpec, _ properties: SourceProperties, _ topic: String
     ) throws(MartletError) {
         let prefix = side == .key ? "KEY" : "VALUE"
         let id = properties.integer("\(prefix)_SCHEMA_ID")
-        if id != nil {
-            guard FormatRules.infersSchema(format.kind) else {
-                throw MartletError(
-                    .invalidProperty,
-                    "\(prefix)_FORMAT should support schema inference when \(prefix)_SCHEMA_ID is provided. Current format is \(format.kind.rawValue).",
-                    at: properties.span("\(prefix)_SCHEMA_ID"))
-            }
-            if isDeclared {
-                throw MartletError(
-                    .badStatement, "Table elements and \(prefix)_SCHEMA_ID cannot both exist for create statement.",
-                    at: properties.span("\(prefix)_SCHEMA_ID"))
-            }
-        }
         // Windowed keys may be inferred as well; a key that nobody declares and no registry knows stays empty.
         guard !isDeclared, FormatRules.infersSchema(format.kind) else { return }
+        var format = format
+        let unwraps = side == .key || !(properties.boolean("WRAP_SINGLE_VALUE") ?? context.wrapSingleValues ?? true)
+        format.unwrapSingle = unwraps && FormatRules.unwrapsKey(format.kind, columns: 1)
         fields = try located(span) { () throws(MartletError) in
             try context.registeredFields("\(topic)-\(side.rawValue)", id.map { Int($0) }, format, side)
         }
@@ -260,20 +271,23 @@ struct SourceFormats {
     var key: FormatSpec
     var value: FormatSpec
 
+    /// The format a declaration names for a side, or the default; nil if there is none.
+    static func name(_ side: Side, _ properties: SourceProperties, _ context: AnalysisContext) -> (text: String, span: SourceSpan)? {
+        if let given = properties.formatName(side) { return given }
+        let fallback = context.properties["ksql.persistence.default.format.\(side.rawValue)"] ?? (side == .key ? "KAFKA" : nil)
+        return fallback.map { ($0, properties.statementSpan) }
+    }
+
     static func declared(_ properties: SourceProperties, _ context: AnalysisContext) throws(MartletError) -> SourceFormats {
-        let key = properties.formatName(.key) ?? (context.properties["ksql.persistence.default.format.key"] ?? "KAFKA", properties.statementSpan)
-        guard
-            let value = properties.formatName(.value)
-                ?? context.properties["ksql.persistence.default.format.value"].map({ ($0, properties.statementSpan) })
-        else {
+        guard let key = name(.key, properties, context), let value = name(.value, properties, context) else {
             throw MartletError(
                 .invalidProperty,
                 "Statement is missing the 'VALUE_FORMAT' property from the WITH clause. Either provide one or set a default via the 'ksql.persistence.default.format.value' config.",
                 at: properties.statementSpan)
         }
         return SourceFormats(
-            key: try FormatRules.spec(try FormatRules.kind(key.0, at: key.1), try properties.formatProperties(.key)),
-            value: try FormatRules.spec(try FormatRules.kind(value.0, at: value.1), try properties.formatProperties(.value)))
+            key: try FormatRules.spec(try FormatRules.kind(key.text, at: key.span), try properties.formatProperties(.key)),
+            value: try FormatRules.spec(try FormatRules.kind(value.text, at: value.span), try properties.formatProperties(.value)))
     }
 }
 

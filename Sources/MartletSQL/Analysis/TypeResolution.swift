@@ -4,7 +4,7 @@ extension TypeName {
     /// The type with custom types replaced by what they stand for.
     ///
     /// - Throws: `.unknownType` with the type's place.
-    func resolved(in types: [String: SQLType]) throws(MartletError) -> SQLType {
+    public func resolved(in types: [String: SQLType]) throws(MartletError) -> SQLType {
         switch node {
         case .primitive(let type):
             return type

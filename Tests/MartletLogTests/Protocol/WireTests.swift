@@ -226,6 +226,10 @@ struct MessageSample: Sendable, CustomTestStringConvertible {
             .txnOffsetCommit),
         .init(TxnOffsetCommitResponse(topics: [.init(name: "t", partitions: [.init(index: 1)])]), .txnOffsetCommit),
         .init(EndTxnRequest(transactionalID: "x", isCommit: true), .endTxn),
+        .init(DescribeLogDirsRequest(topics: [.init(name: "t", partitions: [1])]), .describeLogDirs),
+        .init(
+            DescribeLogDirsResponse(directories: [.init(path: "/d", topics: [.init(name: "t", partitions: [.init(index: 1)])])]),
+            .describeLogDirs),
         .init(DescribeConfigsRequest(resources: [.init(type: 2, name: "t", keys: ["k"])]), .describeConfigs),
         .init(
             DescribeConfigsResponse(results: [
