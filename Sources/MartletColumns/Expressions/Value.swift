@@ -18,7 +18,8 @@ struct Value {
     /// `count` rows, failures included.
     func expanded(_ count: Int) -> Value {
         guard isConstant else { return self }
-        return gathered([UInt32](repeating: 0, count: count))
+        let rows = [UInt32](repeating: 0, count: count)
+        return Value(column.gathered(rows), failures: failures?.gathered(rows))
     }
 
     /// The rows of `rows`, in that order.
