@@ -86,7 +86,7 @@ struct Qualifier {
         if let source {
             guard scope.sources.contains(source.name) else {
                 throw MartletError(
-                    .unknownSource, "'\(source.name)' is not a valid stream/table name or alias.", at: source.span,
+                    .unknownSource, "Failed to prepare statement: '\(source.name)' is not a valid stream/table name or alias.", at: source.span,
                     hint: "sources are \(scope.sources.joined(separator: ", "))")
             }
             guard scope.column(source.name, name.name) != nil else { throw unknown("\(source.name).\(name.name)", span) }
@@ -98,7 +98,7 @@ struct Qualifier {
             let names = matches.map { "\($0.source.map { $0 + "." } ?? "")\($0.name)" }
             throw MartletError(
                 .unknownColumn,
-                "\(span.messagePrefix)Column '\(name.name)' is ambiguous. Could be \(names.joined(separator: " or ")).", at: span)
+                "Exception while preparing statement: \(span.messagePrefix)Column '\(name.name)' is ambiguous. Could be \(names.joined(separator: " or ")).", at: span)
         }
         return Expression(.column(source: match.source.map { Identifier($0, span: span) }, name), span: span)
     }
