@@ -69,7 +69,8 @@ struct ExpressionCompiler {
         return out
     }
 
-    private func node(_ operation: Node.Operation, _ children: [Int], _ type: SQLType, trivial: Bool = false) -> Node {
+    // Mutating, so that the children in its arguments are compiled before the nodes are read.
+    private mutating func node(_ operation: Node.Operation, _ children: [Int], _ type: SQLType, trivial: Bool = false) -> Node {
         Node(
             operation: operation, children: children, type: type, isConstant: children.allSatisfy { nodes[$0].isConstant },
             usesVariables: children.contains { nodes[$0].usesVariables }, isChanging: children.contains { nodes[$0].isChanging },

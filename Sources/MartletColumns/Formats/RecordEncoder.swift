@@ -67,22 +67,34 @@ struct EncodeRows {
 
     enum Outcome { case written, null, failed }
 
-    /// Calls `write` for each row that is not null, with a writer that holds what was written before; records each row in `out`.
+    /// Calls `write` for each row that is not null; records each row in `out`.
     @inline(__always)
     func forEach(
         into out: inout EncodedColumn,
         _ write: (_ row: Int, _ views: UnsafePointer<ColumnView>, _ roots: [Int], _ writer: inout ByteWriter) -> Outcome
     ) {
-        var writer = ByteWriter(capacity: 1 << 16)
-        let base = out.buffer.count
-        precondition(base < 1 << 31, "an encoded column is below 2 GiB")
-        out.starts.reserveCapacity(out.starts.count + count)
-        out.lengths.reserveCapacity(out.lengths.count + count)
+        forEach(into: &out, prepare: { views, roots in (views, roots) }) { row, context, writer in write(row, context.0, context.1, &writer) }
+    }
+
+    /// The same with something made of the views before the first row.
+    @inline(__always)
+    func forEach<Context>(
+        into out: inout EncodedColumn, prepare: (_ views: UnsafePointer<ColumnView>, _ roots: [Int]) -> Context,
+        _ write: (_ row: Int, _ context: Context, _ writer: inout ByteWriter) -> Outcome
+    ) {
+        // Rows are written to a small piece of memory that stays in the cache, and moved on from there.
+        var writer = ByteWriter(capacity: 1 << 15)
+        var base = out.buffer.count
+        if out.starts.capacity < out.starts.count + count {
+            out.starts.reserveCapacity(max(out.starts.count + count, 2 * out.starts.count))
+            out.lengths.reserveCapacity(max(out.starts.count + count, 2 * out.starts.count))
+        }
         ColumnView.withViews(of: columns) { views, roots in
+            let context = prepare(views, roots)
             for row in 0..<count {
                 let start = writer.count
                 var outcome = Outcome.null
-                if !(isNull?[row] ?? false) { outcome = write(row, views, roots, &writer) }
+                if !(isNull?[row] ?? false) { outcome = write(row, context, &writer) }
                 switch outcome {
                 case .written: out.lengths.append(Int32(writer.count - start))
                 case .null:
@@ -94,8 +106,14 @@ struct EncodeRows {
                     out.failed.append(UInt32(row))
                 }
                 out.starts.append(UInt32(truncatingIfNeeded: base + start))
+                if writer.count > 1 << 14 {
+                    writer.copy(to: &out.buffer)
+                    base += writer.count
+                    writer.count = 0
+                }
             }
         }
         writer.copy(to: &out.buffer)
+        precondition(out.buffer.count < 1 << 32, "an encoded column is below 4 GiB")
     }
 }

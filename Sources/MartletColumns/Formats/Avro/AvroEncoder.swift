@@ -21,7 +21,6 @@ struct AvroEncoder: Sendable {
         /// Index into `nodes` (general), or into `constants` (constant, and the default for a null that the schema does not allow).
         var node = -1
         var whenNull = -1
-        var name: String
     }
 
     indirect enum Node: Sendable {
@@ -49,6 +48,8 @@ struct AvroEncoder: Sendable {
 
     private let header: [UInt8]
     private var operations: [Operation] = []
+    /// Fields of the schema, one an operation; apart, so that an operation is plain bytes.
+    private var names: [String] = []
     private var nodes: [Node] = []
     private var constants: [[UInt8]] = []
     /// Bytes that a row needs at most, strings and general values left out.
@@ -78,7 +79,8 @@ struct AvroEncoder: Sendable {
     }
 
     private mutating func add(_ value: Value, name: String) {
-        var operation = Operation(code: .general, view: value.view, nullByte: value.nullByte, valueByte: value.valueByte, name: name)
+        var operation = Operation(code: .general, view: value.view, nullByte: value.nullByte, valueByte: value.valueByte)
+        names.append(name)
         if let bytes = value.whenNull {
             operation.whenNull = constants.count
             constants.append(bytes)
@@ -103,70 +105,90 @@ struct AvroEncoder: Sendable {
         operations.append(operation)
     }
 
+    /// An operation with the pointers of one batch: all the hot loop reads, in 32 bytes.
+    private struct Cell {
+        var values: UnsafeRawPointer
+        var valid: UnsafePointer<Bool>?
+        var operation: Int32
+        var code: Code
+        var nullByte: UInt8
+        var valueByte: UInt8
+    }
+
     func encode(_ rows: EncodeRows, into out: inout EncodedColumn, errors: inout RowErrors) {
         let fixedBytes = fixedBytes
-        header.withUnsafeBufferPointer { header in
-            operations.withUnsafeBufferPointer { operations in
-                rows.forEach(into: &out) { row, views, _, writer in
-                    if unwrapped, !views[0].isValid(row) { return .null }
-                    writer.reserve(fixedBytes)
-                    var p = writer.end
-                    for i in 0..<5 { p[i] = header[i] }
-                    p += 5
-                    for i in 0..<operations.count {
-                        let operation = operations[i], view = views + operation.view
-                        if operation.code == .constant {
-                            p = put(constants[operation.node], p)
-                            continue
-                        }
-                        if let valid = view.pointee.valid, !valid[row] {
-                            if operation.nullByte != 0xff {
-                                p.pointee = operation.nullByte
-                                p += 1
-                            } else if operation.whenNull >= 0 {
-                                p = put(constants[operation.whenNull], p)
-                            } else {
-                                errors.add(row: row, column: operation.name, "the schema does not allow a null for \(operation.name)")
-                                return .failed
-                            }
-                            continue
-                        }
-                        if operation.nullByte != 0xff {
-                            p.pointee = operation.valueByte
-                            p += 1
-                        }
-                        switch operation.code {
-                        case .double:
-                            UnsafeMutableRawPointer(p).storeBytes(
-                                of: view.pointee.value(Double.self, row).bitPattern.littleEndian, as: UInt64.self)
-                            p += 8
-                        case .int32: p = Self.putVarint(Int64(view.pointee.value(Int32.self, row)), p)
-                        case .int64: p = Self.putVarint(view.pointee.value(Int64.self, row), p)
-                        case .boolean:
-                            p.pointee = view.pointee.value(Bool.self, row) ? 1 : 0
-                            p += 1
-                        case .text:
-                            let text = view.pointee.text(row)
-                            p = Self.putVarint(Int64(text.count), p)
-                            writer.count = p - writer.base
-                            writer.reserve(text.count + fixedBytes)
-                            p = writer.end
-                            if let start = text.baseAddress { memcpy(p, start, text.count) }
-                            p += text.count
-                        case .general:
-                            writer.count = p - writer.base
-                            if let problem = write(nodes[operation.node], view: operation.view, row, views, &writer) {
-                                errors.add(row: row, column: operation.name, "\(problem)")
-                                return .failed
-                            }
-                            writer.reserve(fixedBytes)
-                            p = writer.end
-                        case .constant: break
-                        }
+        let header = header.withUnsafeBytes { ($0.loadUnaligned(as: UInt32.self), $0[4]) }
+        withUnsafeTemporaryAllocation(of: Cell.self, capacity: operations.count) { cells in
+            rows.forEach(
+                into: &out,
+                prepare: { views, _ in
+                    for (i, operation) in operations.enumerated() {
+                        let view = views[operation.code == .constant ? 0 : operation.view]
+                        cells.initializeElement(
+                            at: i,
+                            to: Cell(
+                                values: view.values, valid: operation.code == .constant ? nil : view.valid, operation: Int32(i),
+                                code: operation.code, nullByte: operation.nullByte, valueByte: operation.valueByte))
                     }
-                    writer.count = p - writer.base
-                    return .written
+                    return views
                 }
+            ) { row, views, writer in
+                if unwrapped, !views[0].isValid(row) { return .null }
+                writer.reserve(fixedBytes)
+                var p = writer.end
+                UnsafeMutableRawPointer(p).storeBytes(of: header.0, as: UInt32.self)
+                p[4] = header.1
+                p += 5
+                for cell in cells {
+                    if let valid = cell.valid, !valid[row] {
+                        let whenNull = operations[Int(cell.operation)].whenNull
+                        if cell.nullByte != 0xff {
+                            p.pointee = cell.nullByte
+                            p += 1
+                        } else if whenNull >= 0 {
+                            p = put(constants[whenNull], p)
+                        } else {
+                            let name = names[Int(cell.operation)]
+                            errors.add(row: row, column: name, "the schema does not allow a null for \(name)")
+                            return .failed
+                        }
+                        continue
+                    }
+                    // Written always, kept only for a union.
+                    p.pointee = cell.valueByte
+                    p += cell.nullByte != 0xff ? 1 : 0
+                    switch cell.code {
+                    case .double:
+                        UnsafeMutableRawPointer(p).storeBytes(
+                            of: cell.values.assumingMemoryBound(to: UInt64.self)[row].littleEndian, as: UInt64.self)
+                        p += 8
+                    case .int32: p = Self.putVarint(Int64(cell.values.assumingMemoryBound(to: Int32.self)[row]), p)
+                    case .int64: p = Self.putVarint(cell.values.assumingMemoryBound(to: Int64.self)[row], p)
+                    case .boolean:
+                        p.pointee = cell.values.assumingMemoryBound(to: Bool.self)[row] ? 1 : 0
+                        p += 1
+                    case .text:
+                        let text = views[operations[Int(cell.operation)].view].text(row)
+                        p = Self.putVarint(Int64(text.count), p)
+                        writer.count = p - writer.base
+                        writer.reserve(text.count + fixedBytes)
+                        p = writer.end
+                        if let start = text.baseAddress { memcpy(p, start, text.count) }
+                        p += text.count
+                    case .constant: p = put(constants[operations[Int(cell.operation)].node], p)
+                    case .general:
+                        let operation = operations[Int(cell.operation)]
+                        writer.count = p - writer.base
+                        if let problem = write(nodes[operation.node], view: operation.view, row, views, &writer) {
+                            errors.add(row: row, column: names[Int(cell.operation)], "\(problem)")
+                            return .failed
+                        }
+                        writer.reserve(fixedBytes)
+                        p = writer.end
+                    }
+                }
+                writer.count = p - writer.base
+                return .written
             }
         }
     }
