@@ -109,8 +109,7 @@ struct Qualifier {
             message += " '\(name)' must be a column in the source schema since PARTITION BY is applied on the input."
         }
         let names = scope.columns.filter { $0.role != .pseudo }.map(\.name)
-        let shown = names.prefix(40).joined(separator: ", ") + (names.count > 40 ? ", …" : "")
-        return MartletError(.unknownColumn, message, at: span, hint: names.isEmpty ? nil : "columns are \(shown)")
+        return MartletError(.unknownColumn, message, at: span, hint: Suggestion.hint(name, among: names, "columns"))
     }
 }
 
