@@ -38,6 +38,8 @@ indirect enum LogicalPlan {
         var repartition: Repartition?
         /// Name of the key inside the repartition topic.
         var keyName: String
+        /// Left columns that something above uses; nil: all. The others need not go through the repartition topic.
+        var carried: Set<Int>?
 
         struct Repartition {
             var step: String

@@ -25,11 +25,13 @@ enum ConstantFolding {
         }
     }
 
-    /// Widening of numbers; nil where a conversion may fail or has rules of its own.
+    /// Widening of numbers, whole numbers as text; nil where a conversion may fail or has rules of its own.
     private static func converted(_ value: SQLValue, _ from: SQLType, _ to: SQLType) -> SQLValue? {
         if from == to { return value }
         switch (value, to) {
         case (.null, _): return .null
+        case (.integer(let number), .string): return .string(String(number))
+        case (.bigint(let number), .string): return .string(String(number))
         case (.integer(let number), .bigint): return .bigint(Int64(number))
         case (.integer(let number), .double): return .double(Double(number))
         case (.bigint(let number), .double): return .double(Double(number))
