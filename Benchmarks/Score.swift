@@ -31,7 +31,7 @@ enum Score {
             }
             let scored = time.monotonicNs
             rates.append(Double(rows * rounds) / (Double(scored - start) * 1e-9))
-            references.append(try model.session().directRowsPerSecond(rows: rows, rounds: rounds, time: time))
+            references.append(try RuntimeYardstick.rowsPerSecond(path: model.path, rows: rows, width: 30, rounds: rounds, time: time))
         }
         let rate = Suite.median(rates), reference = Suite.median(references)
         Suite.line("score", rate, "rows/s", ("C API", reference), rate / reference)
