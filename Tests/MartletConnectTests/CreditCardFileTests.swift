@@ -18,7 +18,7 @@ import Glibc
         var done = 0
         while done < bytes.count { done += bytes.withUnsafeBytes { write(descriptor, $0.baseAddress! + done, $0.count - done) } }
         close(descriptor)
-        return try CreditCardFile(path: String(cString: template), seed: 1)
+        return try CreditCardFile(path: String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self), seed: 1)
     }
 
     private static func all(_ file: CreditCardFile) throws(MartletError) -> (lines: [String], truths: [CreditCardGenerator.Truth]) {

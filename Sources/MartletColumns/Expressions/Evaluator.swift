@@ -32,7 +32,15 @@ struct Evaluator {
         for input in inputs { failures.add(input, count: count) }
         let column: Column
         switch node.operation {
-        case .arithmetic(let op): column = ArithmeticKernels.apply(op, inputs[0], inputs[1], count: count, type: node.type, &failures)
+        case .arithmetic(let op):
+            column = ArithmeticKernels.apply(op, inputs[0], inputs[1], count: count, type: node.type, &failures)
+            // Inside a lambda a null operand fails (conformance cases, transform-array); elsewhere it just gives null.
+            if node.usesVariables, let flags = column.validity.flags {
+                let known = Set(failures.rows)
+                for row in flags.indices where !flags[row] && !known.contains(UInt32(row)) {
+                    failures.add(row, "an operand of \(op.rawValue) is null", isFatal: true)
+                }
+            }
         case .negate: column = ArithmeticKernels.negate(inputs[0].column)
         case .compare(let op): column = .boolean(FixedColumn(ComparisonKernels.compare(op, inputs[0], inputs[1], count: count)))
         case .not: column = LogicKernels.not(inputs[0].column)
@@ -56,7 +64,7 @@ struct Evaluator {
         case .index: column = NestedKernels.index(inputs[0], inputs[1], count: count, type: node.type)
         case .field(let name): column = NestedKernels.field(inputs[0].column, name, type: node.type)
         case .array: column = NestedKernels.array(inputs, count: count, type: node.type)
-        case .map: column = NestedKernels.map(inputs, count: count, type: node.type, &failures)
+        case .map: column = NestedKernels.map(inputs, count: count, type: node.type)
         case .structure: column = NestedKernels.structure(inputs, count: count, type: node.type)
         case .column, .literal, .variable, .lambda, .and, .or, .searchedCase: preconditionFailure("evaluated above")
         }

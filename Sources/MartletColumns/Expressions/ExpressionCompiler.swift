@@ -69,7 +69,8 @@ struct ExpressionCompiler {
         return out
     }
 
-    private func node(_ operation: Node.Operation, _ children: [Int], _ type: SQLType, trivial: Bool = false) -> Node {
+    // Mutating, so that the children in its arguments are compiled before the nodes are read.
+    private mutating func node(_ operation: Node.Operation, _ children: [Int], _ type: SQLType, trivial: Bool = false) -> Node {
         Node(
             operation: operation, children: children, type: type, isConstant: children.allSatisfy { nodes[$0].isConstant },
             usesVariables: children.contains { nodes[$0].usesVariables }, isChanging: children.contains { nodes[$0].isChanging },
@@ -129,7 +130,10 @@ struct ExpressionCompiler {
             }
             let compiled = try compile(body)
             scope.removeLast(parameters.count)
-            return node(.lambda(slots), [compiled], body.type)
+            var made = node(.lambda(slots), [compiled], body.type)
+            made.usesVariables = !scope.isEmpty
+            made.isConstant = false
+            return made
         case .variable(let name, let type):
             guard let slot = scope.last(where: { $0.name == name })?.slot else {
                 throw MartletError(.unknownColumn, "lambda variable \(name) is not defined here")

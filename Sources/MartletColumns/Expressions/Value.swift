@@ -18,13 +18,14 @@ struct Value {
     /// `count` rows, failures included.
     func expanded(_ count: Int) -> Value {
         guard isConstant else { return self }
-        return gathered([UInt32](repeating: 0, count: count))
+        let rows = [UInt32](repeating: 0, count: count)
+        return Value(column.gathered(rows), failures: failures?.gathered(rows))
     }
 
     /// The rows of `rows`, in that order.
     func gathered(_ rows: [UInt32]) -> Value {
         if isConstant, failures == nil { return self }
-        if isConstant { return Value(column.gathered(rows.map { _ in 0 }), failures: failures?.gathered(rows.map { _ in 0 })) }
+        if isConstant { return expanded(rows.count) }
         return Value(column.gathered(rows), failures: failures?.gathered(rows))
     }
 }

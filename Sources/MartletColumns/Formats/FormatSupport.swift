@@ -1,12 +1,15 @@
 import MartletCore
 
 /// What each format can hold (ksqlDB, "Serialization formats"), and its settings.
-enum FormatSupport {
+public enum FormatSupport {
     static func absent(_ kind: FormatKind) -> MartletError {
         MartletError(.notSupported, "format \(kind.rawValue) is not supported yet", hint: "use AVRO, JSON, JSON_SR, DELIMITED, KAFKA or NONE")
     }
 
-    static func check(spec: FormatSpec, fields: [Field]) throws(MartletError) {
+    /// Whether records of this format can hold these columns.
+    ///
+    /// - Throws: `.notSupported` in ksqlDB's words, e.g. "The 'DELIMITED' format does not support type 'ARRAY', column: `A`".
+    public static func check(spec: FormatSpec, fields: [Field]) throws(MartletError) {
         switch spec.kind {
         case .none:
             if let first = fields.first {

@@ -23,6 +23,8 @@ public struct RecordDecoder: Sendable {
         case none(NoneDecoder)
         case kafka(KafkaDecoder)
         case delimited(DelimitedDecoder)
+        case json(JSONDecoder)
+        case avro(AvroDecoder)
     }
 
     private var implementation: Implementation
@@ -43,7 +45,10 @@ public struct RecordDecoder: Sendable {
         case .none: implementation = .none(NoneDecoder(request: request))
         case .kafka: implementation = .kafka(KafkaDecoder(request: request))
         case .delimited: implementation = .delimited(DelimitedDecoder(request: request, delimiter: try FormatSupport.delimiter(of: spec)))
-        case .json, .jsonSR, .avro, .protobuf, .protobufNoSR: throw FormatSupport.absent(spec.kind)
+        case .json: implementation = .json(JSONDecoder(request: request, unwrapped: spec.unwrapSingle, headerBytes: 0))
+        case .jsonSR: implementation = .json(JSONDecoder(request: request, unwrapped: spec.unwrapSingle, headerBytes: 5))
+        case .avro: implementation = .avro(AvroDecoder(request: request, unwrapped: spec.unwrapSingle, schemas: schemas))
+        case .protobuf, .protobufNoSR: throw FormatSupport.absent(spec.kind)
         }
     }
 
@@ -57,6 +62,11 @@ public struct RecordDecoder: Sendable {
         case .none(let decoder): return decoder.decode(slices, errors: &errors)
         case .kafka(let decoder): return decoder.decode(slices, errors: &errors)
         case .delimited(let decoder): return decoder.decode(slices, errors: &errors)
+        case .json(let decoder): return decoder.decode(slices, errors: &errors)
+        case .avro(var decoder):
+            let decoded = decoder.decode(slices, errors: &errors)
+            implementation = .avro(decoder)
+            return decoded
         }
     }
 }

@@ -6,6 +6,8 @@ public struct RecordEncoder: Sendable {
         case none
         case kafka(KafkaEncoder)
         case delimited(DelimitedEncoder)
+        case json(JSONEncoder)
+        case avro(AvroEncoder)
     }
 
     private let implementation: Implementation
@@ -25,7 +27,11 @@ public struct RecordEncoder: Sendable {
         case .none: implementation = .none
         case .kafka: implementation = .kafka(KafkaEncoder())
         case .delimited: implementation = .delimited(DelimitedEncoder(delimiter: try FormatSupport.delimiter(of: spec)))
-        case .json, .jsonSR, .avro, .protobuf, .protobufNoSR: throw FormatSupport.absent(spec.kind)
+        case .json: implementation = .json(JSONEncoder(fields: fields, unwrapped: spec.unwrapSingle, schemaID: nil))
+        case .jsonSR: implementation = .json(JSONEncoder(fields: fields, unwrapped: spec.unwrapSingle, schemaID: schemaID))
+        case .avro:
+            implementation = .avro(try AvroEncoder(spec: spec, fields: fields, schemaID: schemaID ?? 0, schemaText: schemaText))
+        case .protobuf, .protobufNoSR: throw FormatSupport.absent(spec.kind)
         }
     }
 
@@ -47,6 +53,8 @@ public struct RecordEncoder: Sendable {
             }
         case .kafka(let encoder): encoder.encode(rows, into: &out)
         case .delimited(let encoder): encoder.encode(rows, into: &out)
+        case .json(let encoder): encoder.encode(rows, into: &out)
+        case .avro(let encoder): encoder.encode(rows, into: &out, errors: &errors)
         }
     }
 }
@@ -59,22 +67,34 @@ struct EncodeRows {
 
     enum Outcome { case written, null, failed }
 
-    /// Calls `write` for each row that is not null, with a writer that holds what was written before; records each row in `out`.
+    /// Calls `write` for each row that is not null; records each row in `out`.
     @inline(__always)
     func forEach(
         into out: inout EncodedColumn,
         _ write: (_ row: Int, _ views: UnsafePointer<ColumnView>, _ roots: [Int], _ writer: inout ByteWriter) -> Outcome
     ) {
-        var writer = ByteWriter(capacity: 1 << 16)
-        let base = out.buffer.count
-        precondition(base < 1 << 31, "an encoded column is below 2 GiB")
-        out.starts.reserveCapacity(out.starts.count + count)
-        out.lengths.reserveCapacity(out.lengths.count + count)
+        forEach(into: &out, prepare: { views, roots in (views, roots) }) { row, context, writer in write(row, context.0, context.1, &writer) }
+    }
+
+    /// The same with something made of the views before the first row.
+    @inline(__always)
+    func forEach<Context>(
+        into out: inout EncodedColumn, prepare: (_ views: UnsafePointer<ColumnView>, _ roots: [Int]) -> Context,
+        _ write: (_ row: Int, _ context: Context, _ writer: inout ByteWriter) -> Outcome
+    ) {
+        // Rows are written to a small piece of memory that stays in the cache, and moved on from there.
+        var writer = ByteWriter(capacity: 1 << 15)
+        var base = out.buffer.count
+        if out.starts.capacity < out.starts.count + count {
+            out.starts.reserveCapacity(max(out.starts.count + count, 2 * out.starts.count))
+            out.lengths.reserveCapacity(max(out.starts.count + count, 2 * out.starts.count))
+        }
         ColumnView.withViews(of: columns) { views, roots in
+            let context = prepare(views, roots)
             for row in 0..<count {
                 let start = writer.count
                 var outcome = Outcome.null
-                if !(isNull?[row] ?? false) { outcome = write(row, views, roots, &writer) }
+                if !(isNull?[row] ?? false) { outcome = write(row, context, &writer) }
                 switch outcome {
                 case .written: out.lengths.append(Int32(writer.count - start))
                 case .null:
@@ -86,8 +106,14 @@ struct EncodeRows {
                     out.failed.append(UInt32(row))
                 }
                 out.starts.append(UInt32(truncatingIfNeeded: base + start))
+                if writer.count > 1 << 14 {
+                    writer.copy(to: &out.buffer)
+                    base += writer.count
+                    writer.count = 0
+                }
             }
         }
         writer.copy(to: &out.buffer)
+        precondition(out.buffer.count < 1 << 32, "an encoded column is below 4 GiB")
     }
 }

@@ -21,7 +21,8 @@ struct FunctionTable {
     /// Every group of functions; the order does not matter.
     static var all: [(inout FunctionTable) -> Void] {
         [
-            conditional, mathematical, string, stringPadding, masking, aggregates, tableFunctions,
+            conditional, mathematical, string, stringPadding, masking, bytes, arrays, maps, lambdas, json, regularExpression, url, dateTime,
+            other, aggregates, tableFunctions,
         ]
     }
 

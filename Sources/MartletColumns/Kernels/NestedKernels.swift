@@ -90,21 +90,19 @@ enum NestedKernels {
         return Column.concatenated(inputs.map(\.column), type: type).gathered(rows)
     }
 
-    /// MAP(k := v …): a null key fails the row; of two equal keys the later value counts.
-    static func map(_ inputs: [Value], count: Int, type: SQLType, _ failures: inout RowFailures) -> Column {
+    /// MAP(k := v …): a key may be null; of two equal keys the later value counts.
+    static func map(_ inputs: [Value], count: Int, type: SQLType) -> Column {
         guard case .map = type else { preconditionFailure("MAP() makes a map") }
         let size = inputs.count / 2
         var builder = ColumnBuilder(type)
         for row in 0..<count {
-            var entries: [SQLValue.MapEntry] = [], bad = false
+            var entries: [SQLValue.MapEntry] = []
             for k in 0..<size {
                 let key = inputs[k].boxed(row)
-                if key.isNull { bad = true }
                 entries.removeAll { $0.key == key }
                 entries.append(.init(key, inputs[size + k].boxed(row)))
             }
-            if bad { failures.add(row, "a map's key is null", isFatal: true) }
-            builder.append(bad ? .null : .map(entries))
+            builder.append(.map(entries))
         }
         return builder.column
     }

@@ -194,7 +194,7 @@ public final class SchemaRegistry: Sendable, SchemaSource {
                 throw MartletError(.schemaInvalid, "Input schema is an invalid \(schema.type) schema", detail: error.message)
             }
         }
-        if schema.type == "AVRO" { try AvroSchema.validate(out.text) }
+        if schema.type == "AVRO" { _ = try AvroSchema(parsing: out.text) }
         return out
     }
 

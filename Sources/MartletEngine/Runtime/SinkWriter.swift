@@ -19,21 +19,27 @@ struct SinkWriter {
     /// A batch is closed when it holds this many bytes; well under the default max.message.bytes.
     private static let batchBytes = 512 * 1024
 
+    struct WriterSchema {
+        var id: Int32
+        /// Nil: the one that the fields translate to.
+        var text: String?
+    }
+
     struct Description {
         var keyFields: [Field]
         var keyFormat: FormatSpec
-        var keySchemaID: Int32?
+        var keySchema: WriterSchema?
         var valueFields: [Field]
         var valueFormat: FormatSpec
-        var valueSchemaID: Int32?
+        var valueSchema: WriterSchema?
         var timestamp: PhysicalPlan.Input.Timestamp?
     }
 
     init(_ sink: Description, partitions: [PartitionLog]) throws(MartletError) {
         precondition(!partitions.isEmpty, "a topic has a partition")
         fieldsOfKey = sink.keyFields.count
-        keyEncoder = sink.keyFields.isEmpty ? nil : try RecordEncoder(spec: sink.keyFormat, fields: sink.keyFields, schemaID: sink.keySchemaID)
-        valueEncoder = try RecordEncoder(spec: sink.valueFormat, fields: sink.valueFields, schemaID: sink.valueSchemaID)
+        keyEncoder = sink.keyFields.isEmpty ? nil : try RecordEncoder(spec: sink.keyFormat, fields: sink.keyFields, schemaID: sink.keySchema?.id, schemaText: sink.keySchema?.text)
+        valueEncoder = try RecordEncoder(spec: sink.valueFormat, fields: sink.valueFields, schemaID: sink.valueSchema?.id, schemaText: sink.valueSchema?.text)
         timestamp = try sink.timestamp.map { extraction throws(MartletError) in
             try TimestampExtractor(extraction, type: (sink.keyFields + sink.valueFields)[extraction.column].type)
         }

@@ -101,19 +101,22 @@ extension Engine {
     /// Registers the schemas of a source's key and value under `<topic>-key` and `<topic>-value`, where its formats have any.
     func registerSchemas(of source: Source) throws(MartletError) {
         if source.keyFormat.kind.usesSchemaRegistry, !source.schema.key.isEmpty {
-            _ = try schemaID(fields: source.schema.key, spec: source.keyFormat, side: .key, topic: source.topic)
+            _ = try writerSchema(of: source.schema.key, spec: source.keyFormat, side: .key, topic: source.topic)
         }
         if source.valueFormat.kind.usesSchemaRegistry, !source.schema.value.isEmpty {
-            _ = try schemaID(fields: source.schema.value, spec: source.valueFormat, side: .value, topic: source.topic)
+            _ = try writerSchema(of: source.schema.value, spec: source.valueFormat, side: .value, topic: source.topic)
         }
     }
 
-    /// The id under which a writer's schema is registered; registers it if need be. Nil for formats without schemas.
-    func schemaID(fields: [Field], spec: FormatSpec, side: Side, topic: String) throws(MartletError) -> Int32? {
+    /// The schema that a writer uses, by id; registers it if need be. Nil for formats without schemas.
+    func writerSchema(of fields: [Field], spec: FormatSpec, side: Side, topic: String) throws(MartletError) -> SinkWriter.WriterSchema? {
         guard spec.kind.usesSchemaRegistry, !fields.isEmpty else { return nil }
-        if let id = spec.properties["schemaId"].flatMap({ Int32($0) }) { return id }
+        if let id = spec.properties["schemaId"].flatMap({ Int32($0) }) {
+            return SinkWriter.WriterSchema(id: id, text: try registry.writerSchema(id: id).text)
+        }
         let text = try SchemaTranslation.schemaText(for: fields, spec: spec, side: side)
-        return try registry.register(subject: "\(topic)-\(side.rawValue)", schema: RegisteredSchema(kind: spec.kind, text: text))
+        let id = try registry.register(subject: "\(topic)-\(side.rawValue)", schema: RegisteredSchema(kind: spec.kind, text: text))
+        return SinkWriter.WriterSchema(id: id, text: nil)
     }
 
     /// Makes the change visible and starts or stops what it concerns.
@@ -255,9 +258,9 @@ extension Engine {
                 sink.topic,
                 SinkWriter.Description(
                     keyFields: sink.keyFields, keyFormat: sink.keyFormat,
-                    keySchemaID: try schemaID(fields: sink.keyFields, spec: sink.keyFormat, side: .key, topic: sink.topic),
+                    keySchema: try writerSchema(of: sink.keyFields, spec: sink.keyFormat, side: .key, topic: sink.topic),
                     valueFields: sink.valueFields, valueFormat: sink.valueFormat,
-                    valueSchemaID: try schemaID(fields: sink.valueFields, spec: sink.valueFormat, side: .value, topic: sink.topic),
+                    valueSchema: try writerSchema(of: sink.valueFields, spec: sink.valueFormat, side: .value, topic: sink.topic),
                     timestamp: sink.timestamp)
             )
         case .repartition(let repartition):
@@ -272,9 +275,9 @@ extension Engine {
                 topic,
                 SinkWriter.Description(
                     keyFields: repartition.keyFields, keyFormat: repartition.keyFormat,
-                    keySchemaID: try schemaID(fields: repartition.keyFields, spec: repartition.keyFormat, side: .key, topic: topic),
+                    keySchema: try writerSchema(of: repartition.keyFields, spec: repartition.keyFormat, side: .key, topic: topic),
                     valueFields: repartition.valueFields, valueFormat: repartition.valueFormat,
-                    valueSchemaID: try schemaID(fields: repartition.valueFields, spec: repartition.valueFormat, side: .value, topic: topic))
+                    valueSchema: try writerSchema(of: repartition.valueFields, spec: repartition.valueFormat, side: .value, topic: topic))
             )
         case .results:
             throw MartletError(.internalError, "a persistent query ends in a topic")

@@ -126,7 +126,7 @@ struct RecordTexts {
         let decoded = decoder.decode(block, side: .value, errors: &errors)
         guard errors.count == 0, decoded.columns.count == fields.count, decoded.columns.allSatisfy({ $0.count == 1 }) else { return nil }
         var out: [UInt8] = []
-        JSONRowWriter.appendObject(names: fields.map(\.name), columns: decoded.columns, row: 0, to: &out)
+        JSONRowWriter(fields).appendObject(decoded.columns, row: 0, to: &out)
         return String(decoding: out, as: UTF8.self)
     }
 }

@@ -119,7 +119,15 @@ struct ColumnView {
         open(0)
     }
 
-    // Never read: stands in for the address of an empty array. Immutable after creation, so sharing it is safe.
-    nonisolated(unsafe) private static let zeros = UnsafeRawPointer(UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 16))
-    nonisolated(unsafe) private static let nothing = UnsafePointer(UnsafeMutablePointer<ColumnView>.allocate(capacity: 1))
+    // Stand in for the addresses of empty arrays. Immutable after creation, so sharing them is safe.
+    nonisolated(unsafe) private static let zeros: UnsafeRawPointer = {
+        let bytes = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 16)
+        bytes.initializeMemory(as: UInt8.self, repeating: 0, count: 64)
+        return UnsafeRawPointer(bytes)
+    }()
+    nonisolated(unsafe) private static let nothing: UnsafePointer<ColumnView> = {
+        let view = UnsafeMutablePointer<ColumnView>.allocate(capacity: 1)
+        view.initialize(to: ColumnView(kind: .boolean, values: zeros))
+        return UnsafePointer(view)
+    }()
 }

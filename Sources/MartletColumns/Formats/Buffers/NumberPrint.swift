@@ -5,21 +5,14 @@ extension ByteWriter {
     @inline(__always)
     mutating func append(integer value: Int64) {
         reserve(20)
-        var magnitude = value.magnitude
+        let magnitude = value.magnitude
         if value < 0 {
             end.pointee = 0x2d
             count &+= 1
         }
         let length = Self.digitCount(magnitude)
-        var p = end + length
+        Self.put(magnitude, width: length, end)
         count &+= length
-        while magnitude >= 10 {
-            let (q, r) = magnitude.quotientAndRemainder(dividingBy: 10)
-            p -= 1
-            p.pointee = 0x30 &+ UInt8(truncatingIfNeeded: r)
-            magnitude = q
-        }
-        (p - 1).pointee = 0x30 &+ UInt8(truncatingIfNeeded: magnitude)
     }
 
     @inline(__always)
@@ -30,39 +23,64 @@ extension ByteWriter {
         return guess >= 20 ? 20 : guess &+ (value >= tens[guess] ? 1 : 0) == 0 ? 1 : guess &+ (value >= tens[guess] ? 1 : 0)
     }
 
+    /// `00` … `99`.
+    nonisolated(unsafe) private static let pairs: UnsafePointer<UInt16> = {  // written once before it is shared
+        let table = UnsafeMutablePointer<UInt16>.allocate(capacity: 100)
+        for i in 0..<100 { table[i] = UInt16(0x30 + i / 10) | UInt16(0x30 + i % 10) << 8 }
+        return UnsafePointer(table)
+    }()
+
+    /// Writes `value` as exactly `width` digits, zeros first.
+    @inline(__always)
+    private static func put(_ value: UInt64, width: Int, _ p: UnsafeMutablePointer<UInt8>) {
+        let pairs = pairs
+        var rest = value, i = width
+        while i >= 2 {
+            i &-= 2
+            let (q, r) = rest.quotientAndRemainder(dividingBy: 100)
+            UnsafeMutableRawPointer(p + i).storeBytes(of: pairs[Int(r)].littleEndian, as: UInt16.self)
+            rest = q
+        }
+        if i == 1 { p.pointee = 0x30 &+ UInt8(truncatingIfNeeded: rest) }
+    }
+
     /// The shortest digits that read back, in the layout of `Double.toString`.
     ///
     /// A double that some decimal of at most 15 digits reads as has just one such decimal, and that is the shortest: it is found by one
-    /// multiplication and proved by one division. Others, and those in exponent form, take the long way.
+    /// multiplication and proved by one division. For others the 16 or 17 digits are found by exact 128-bit arithmetic. Exponent forms take the
+    /// long way.
     mutating func append(double value: Double) {
         let magnitude = value.magnitude
         guard magnitude >= 1e-3, magnitude < 1e7 else {
-            append(text: value.javaDescription)
+            if magnitude == 0 {
+                append(value.sign == .minus ? "-0.0" : "0.0")
+            } else {
+                append(text: value.javaDescription)
+            }
             return
         }
-        let tens = NumberScan.tens, integerTens = NumberScan.integerTens
+        let tens = NumberScan.tens
         let whole = UInt64(magnitude)
-        // Decimals left for the fraction so that all digits together are at most 15; below 1 zeros after the point do not count.
-        var scale: Int
-        if whole > 0 {
-            scale = 15 &- Self.digitCount(whole)
-        } else if magnitude >= 0.1 {
-            scale = 15
-        } else {
-            scale = magnitude >= 0.01 ? 16 : 17
-        }
+        // Digits before the point; below 1 the zeros after it count as less than none.
+        let places = whole > 0 ? Self.digitCount(whole) : magnitude >= 0.1 ? 0 : magnitude >= 0.01 ? -1 : -2
+        var scale = 15 &- places
         var digits = UInt64((magnitude * tens[scale]).rounded(.toNearestOrEven))
         if digits > 1_000_000_000_000_000 || Double(digits) / tens[scale] != magnitude {
-            append(text: value.javaDescription)
-            return
-        }
-        if digits % 100_000_000 == 0, scale >= 8 {
-            digits /= 100_000_000
-            scale &-= 8
-        }
-        if digits % 10_000 == 0, scale >= 4 {
-            digits /= 10_000
-            scale &-= 4
+            guard let (found, at) = Self.longDigits(magnitude, places) else {
+                append(text: value.javaDescription)
+                return
+            }
+            digits = found
+            scale = at
+        } else {
+            if digits % 100_000_000 == 0, scale >= 8 {
+                digits /= 100_000_000
+                scale &-= 8
+            }
+            if digits % 10_000 == 0, scale >= 4 {
+                digits /= 10_000
+                scale &-= 4
+            }
         }
         while scale > 1, digits % 10 == 0 {
             digits /= 10
@@ -73,25 +91,44 @@ extension ByteWriter {
             scale = 1
         }
         reserve(40)
-        var p = end
         if value < 0 {
-            p.pointee = 0x2d
-            p += 1
+            end.pointee = 0x2d
+            count &+= 1
         }
-        let (integral, fraction) = digits.quotientAndRemainder(dividingBy: integerTens[scale])
-        count = p - base
+        let (integral, fraction) = digits.quotientAndRemainder(dividingBy: NumberScan.integerTens[scale])
         append(integer: Int64(truncatingIfNeeded: integral))
-        p = end
-        p.pointee = 0x2e
-        p += 1
-        var rest = fraction, i = scale
-        while i > 0 {
-            i &-= 1
-            let (q, r) = rest.quotientAndRemainder(dividingBy: 10)
-            p[i] = 0x30 &+ UInt8(truncatingIfNeeded: r)
-            rest = q
+        end.pointee = 0x2e
+        Self.put(fraction, width: scale, end + 1)
+        count &+= scale &+ 1
+    }
+
+    /// The shortest of the 16- and 17-digit decimals that read as `magnitude` (10⁻³ … 10⁷), nearest first; nil at a power of two, where the
+    /// interval is lopsided.
+    @inline(__always)
+    private static func longDigits(_ magnitude: Double, _ places: Int) -> (digits: UInt64, scale: Int)? {
+        if magnitude.significandBitPattern == 0 { return nil }
+        let significand = magnitude.significandBitPattern | 1 << 52
+        // magnitude = significand × 2^q; twice that, so that the ends of its rounding interval are integers too.
+        let shift = UInt64(1076 &- Int(magnitude.exponentBitPattern))
+        let isEven = significand & 1 == 0
+        for length in 16...17 {
+            let scale = length &- places
+            let ten = NumberScan.integerTens[scale]
+            let product = (significand &* 2).multipliedFullWidth(by: ten)
+            let middle = UInt128(product.high) << 64 | UInt128(product.low)
+            let lower = middle - UInt128(ten), upper = middle + UInt128(ten)
+            let floor = UInt64(truncatingIfNeeded: middle >> UInt128(shift))
+            let below = UInt128(floor) << UInt128(shift), above = UInt128(floor &+ 1) << UInt128(shift)
+            let belowReads = below > lower || (isEven && below == lower)
+            let aboveReads = above < upper || (isEven && above == upper)
+            if belowReads, aboveReads {
+                let toBelow = middle - below, toAbove = above - middle
+                return (toBelow < toAbove || (toBelow == toAbove && floor & 1 == 0) ? floor : floor &+ 1, scale)
+            }
+            if belowReads { return (floor, scale) }
+            if aboveReads { return (floor &+ 1, scale) }
         }
-        count = (p - base) &+ scale
+        return nil
     }
 
     /// Plain digits with exactly `scale` decimals.
@@ -109,14 +146,7 @@ extension ByteWriter {
             append(integer: Int64(whole))
             if scale == 0 { return }
             append(0x2e)
-            var rest = fraction, i = scale
-            let p = end
-            while i > 0 {
-                i &-= 1
-                let (q, r) = rest.quotientAndRemainder(dividingBy: 10)
-                p[i] = 0x30 &+ UInt8(truncatingIfNeeded: r)
-                rest = q
-            }
+            Self.put(fraction, width: scale, end)
             count &+= scale
         } else {
             append(text: Decimal128(unscaled: value, scale: scale).description)

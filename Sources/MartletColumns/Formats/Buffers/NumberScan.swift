@@ -70,6 +70,8 @@ enum NumberScan {
         while digit < 10 {
             digits = digits &* 10 &+ digit
             p += 1
+            // Bounds what is read behind a record that ends in digits.
+            if p - start > 19 { return false }
             digit = UInt64(p.pointee &- 0x30)
         }
         var scale = 0, length = p - start
