@@ -116,9 +116,12 @@ final class HTTPExchange: ChannelDuplexHandler {
         let asked = request
         Task {
             let isAccepted = port.activity.begin()
-            let response = isAccepted
-                ? await port.router.respond(to: asked)
-                : port.router.errorResponse(MartletError(.shuttingDown, "The server is shutting down"))
+            let response: HTTPResponse
+            if isAccepted {
+                response = await port.router.respond(to: asked)
+            } else {
+                response = port.router.errorResponse(MartletError(.shuttingDown, "The server is shutting down"))
+            }
             // Until its body has come to an end the connection cannot serve another request.
             let completed = await Self.send(
                 response, writer, version: version, keepsAlive: keepsAlive && isAccepted, isHTTP2: asked.isHTTP2, omitsBody: asked.method == .HEAD)
