@@ -13,7 +13,9 @@ import Synchronization
 /// (6) A read-committed reader sees no record of an open or aborted transaction: nothing at or past the last stable offset, which is the
 ///     first offset of the oldest open transaction or else the high watermark.
 /// (7) What an acknowledged batch told of its producer (sequence, epoch, open transaction) is known again after a restart.
-/// (8) Nobody holds the lock during disk reads and syncs; writes go to the page cache under it, which gives (2) and (4).
+/// (8) Nobody holds the lock during disk reads and syncs, but for the sync that closes a segment; writes go to the page cache under it, which
+///     gives (2) and (4).
+/// (9) With `.fsync` a segment is on disk as a whole before its successor exists, so only the last one can be torn by a crash.
 public final class PartitionLog: Sendable {
     public let id: TopicPartition
     let directory: String
@@ -34,7 +36,7 @@ public final class PartitionLog: Sendable {
         var aborted: [AbortedTransaction] = []
         /// Offsets that recovery found corrupt in the middle of the log.
         var fenced: [Range<Int64>] = []
-        /// Closed files with bytes that were not yet synced.
+        /// Closed files with bytes that were not yet synced; with durability `.os` only (9).
         var unsyncedFiles: [any LogFile] = []
         var waiters: [Waiter] = []
         var syncIsRequested = false
@@ -48,6 +50,8 @@ public final class PartitionLog: Sendable {
         var bytesSinceCheckpoint = 0
         /// Everything below was compacted before.
         var cleanedUntil: Int64 = 0
+        /// Compaction may have made gaps between offsets before here.
+        var gapsUntil: Int64 = 0
         /// Counts replacements of files by compaction, which make hints stale.
         var generation = 0
     }
@@ -260,10 +264,20 @@ public final class PartitionLog: Sendable {
                 try active.file.truncate(to: active.size)
                 state.tailIsDirty = false
             }
+            let closing = state.segments[state.segments.count - 1].file
+            if services.isDurable {
+                do throws(MartletError) {
+                    try closing.sync()  // (9)
+                } catch {
+                    state.failure = error
+                    throw error
+                }
+            } else {
+                state.unsyncedFiles.append(closing)
+            }
             let file = try services.fileSystem.open(path, create: true)
             try file.truncate(to: 0)
             if services.isDurable { try services.fileSystem.syncDirectory(directory) }
-            state.unsyncedFiles.append(state.segments[state.segments.count - 1].file)
             state.segments.append(LogSegment(baseOffset: state.endOffset, file: file))
         } catch {
             throw LogFailure(error)

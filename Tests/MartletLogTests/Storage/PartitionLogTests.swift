@@ -312,7 +312,7 @@ import Testing
     @Test func readersBesideAWriterSeeAPrefix() throws {
         let directory = TemporaryDirectory()
         let log = try EmbeddedLog.open(directory: directory.path)
-        let partition = try log.made("t", ["segment.bytes": "20000"])
+        let partition = try log.made("t", ["segment.bytes": "20000", "retention.ms": "-1"])
         let total = 3000
         let failures = Mutex<[String]>([])
         let readers = try (0..<2).map { reader in
