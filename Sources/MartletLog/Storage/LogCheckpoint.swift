@@ -123,6 +123,7 @@ extension PartitionLog {
         }
         try system.replace("\(directory)/\(LogCheckpoint.fileName)", with: point.encoded(), durably: services.isDurable)
         state.withLock { state in
+            state.unsyncedFiles.removeAll { file in files.contains { $0 === file } }
             for segment in closed {
                 guard let i = state.segments.firstIndex(where: { $0.baseOffset == segment.baseOffset && $0.size == segment.size }) else { continue }
                 state.segments[i].indexIsSaved = true
