@@ -149,9 +149,14 @@ struct RecordReader {
     /// The header section: its count and what follows. A record without headers has one zero byte here.
     private(set) var headersStart = 0
     private(set) var headersLength = 0
+    private var recordStart = 0
 
     init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
+    /// The current record with its length, as it lies in `bytes`.
+    var recordRange: Range<Int> { recordStart..<position }
+    var key: [UInt8]? { keyLength < 0 ? nil : Array(bytes[keyStart..<keyStart + keyLength]) }
+    var value: [UInt8]? { valueLength < 0 ? nil : Array(bytes[valueStart..<valueStart + valueLength]) }
     var hasHeaders: Bool { headersLength > 1 }
 
     /// Reads the next record into the properties; false if it is not whole or its parts do not fit into it. The header section is taken as it is.
@@ -159,6 +164,7 @@ struct RecordReader {
     mutating func next() -> Bool {
         let end = bytes.count
         var at = position
+        recordStart = at
         guard let base = bytes.baseAddress, let length = Varint.read(base, &at, end), length >= 0, length <= Int64(end - at) else { return false }
         let recordEnd = at + Int(length)
         at += 1  // attributes

@@ -65,7 +65,11 @@ extension PartitionLog {
 
     /// Removes the files of segments that end at or before the start offset, after the new start offset is durable.
     private func removeOldSegments() throws(MartletError) {
-        try checkpoint()
+        try upkeep.withLock { (_) throws(MartletError) in try removeOldSegmentsLocked() }
+    }
+
+    private func removeOldSegmentsLocked() throws(MartletError) {
+        try writeCheckpoint()
         let removed = state.withLock { state in
             var removed: [LogSegment] = []
             while state.segments.count > 1 && state.segments[1].baseOffset <= state.startOffset { removed.append(state.segments.removeFirst()) }
@@ -125,6 +129,7 @@ extension EmbeddedLog {
         for partition in allPartitions {
             do throws(MartletError) {
                 try partition.applyRetention()
+                try partition.compact()
                 if partition.needsCheckpoint { try partition.checkpoint() }
             } catch {
                 if partition.isOpen {
