@@ -51,6 +51,8 @@ public final class TransactionCoordinator: Sendable {
         var startedMs: Int64 = 0
         var partitions: [TopicPartition: PartitionLog] = [:]
         var offsets: [DecidedOffset] = []
+        /// An append failed, so what there is of the transaction can only be aborted.
+        var mustAbort = false
         /// Of the last commit: markers and offsets that could not be written yet.
         var missingMarkers: [PartitionLog] = []
         var missingOffsets: [DecidedOffset] = []
@@ -228,10 +230,18 @@ public final class TransactionCoordinator: Sendable {
 
     /// Opens the transaction if it is not.
     func open(_ state: inout State) throws(LogFailure) {
+        try checkCommittable(state)
         guard case .empty = state.phase else { return }
         try complete(&state)
         state.phase = .open
         state.startedMs = services.time.wallMs
+    }
+
+    private func checkCommittable(_ state: State) throws(LogFailure) {
+        if state.mustAbort {
+            throw LogFailure(
+                .invalidTxnState, .io, "the transaction of \(state.record.transactionalID) has failed and must be aborted")
+        }
     }
 
     /// Writes markers and offsets of the last commit that a full disk kept back.
@@ -247,6 +257,7 @@ public final class TransactionCoordinator: Sendable {
     }
 
     func commit(_ state: inout State) throws(LogFailure) {
+        try checkCommittable(state)
         guard !state.partitions.isEmpty || !state.offsets.isEmpty else {
             state.phase = .empty
             return
@@ -301,6 +312,8 @@ public final class TransactionCoordinator: Sendable {
     /// Aborts with the epoch in the record, which may be newer than that of the batches. On failure the transaction stays open.
     func abort(_ state: inout State) throws(LogFailure) {
         if case .unknown = state.phase { try settle(&state) }
+        // Until every marker is written the transaction cannot be gone on with.
+        state.mustAbort = true
         for (id, partition) in state.partitions {
             try mark(partition, .abort, state.record)
             services.requestSyncSoon(partition)
@@ -309,6 +322,7 @@ public final class TransactionCoordinator: Sendable {
         state.offsets = []
         if case .open = state.phase { state.lastEnd = .abort }
         state.phase = .empty
+        state.mustAbort = false
     }
 
     private func mark(_ partition: PartitionLog, _ type: ControlType, _ record: TransactionRecord) throws(LogFailure) {

@@ -173,7 +173,7 @@ import Testing
         try partition.flush()
         let disk = copy(system)
         // Damage before the clean point is not noticed by the start, but by the reader.
-        disk.damage(Self.logPath) { $0[100] ^= 1 }
+        disk.damage(Self.logPath) { $0[70] ^= 1 }
         let lines = LogLines()
         let again = try openLog(disk, lines: lines).found("t")
         #expect(lines.lines.withLock { $0 }.isEmpty)

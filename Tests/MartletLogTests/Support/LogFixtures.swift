@@ -150,14 +150,15 @@ extension RecordBlock {
     }
 }
 
-/// Runs `body` for many seeds; `SEED=92` replays one.
+/// Runs `body` for many seeds; `SEED=92` replays one, `SEEDS=10` runs ten times as many.
 func withSeeds(_ count: Int, _ body: (UInt64, inout SeededRandom) throws -> Void) rethrows {
     if let text = getenv("SEED"), let seed = UInt64(String(cString: text)) {
         var random = SeededRandom(seed: seed)
         try body(seed, &random)
         return
     }
-    for seed in 1...UInt64(count) {
+    let factor = getenv("SEEDS").flatMap { UInt64(String(cString: $0)) } ?? 1
+    for seed in 1...UInt64(count) * factor {
         var random = SeededRandom(seed: seed)
         try body(seed, &random)
     }

@@ -183,6 +183,41 @@ import Testing
         }
     }
 
+    /// A transaction of which a part could not be written is never committed: `begin` rolls it back first.
+    @Test func aFailedAppendSpoilsTheTransaction() throws {
+        let system = SimulatedFileSystem()
+        let log = try openLog(system)
+        let partition = try log.made("t")
+        let writer = try log.transactions.writer(transactionalID: "w")
+        writer.begin()
+        var records = batch(["first half"])
+        try writer.append(partition, &records)
+        system.state.withLock { $0.capacity = $0.used }
+        records = batch(["second half"])
+        #expect { try writer.append(partition, &records) } throws: { ($0 as? MartletError)?.code == .diskFull }
+        #expect(records.isEmpty)
+        #expect(throws: MartletError.self) { try writer.commit() }
+        #expect(throws: MartletError.self) { try writer.abort() }  // its marker does not fit either
+        writer.begin()
+        records = batch(["new"])
+        #expect { try writer.append(partition, &records) } throws: { ($0 as? MartletError)?.code == .diskFull }
+        system.state.withLock { $0.capacity = .max }
+        writer.begin()
+        records = batch(["new"])
+        try writer.append(partition, &records)
+        try writer.commit()
+        #expect(try partition.values(.readCommitted) == ["new"])
+        // The same without an error: begin after begin forgets what was not committed.
+        writer.begin()
+        records = batch(["forgotten"])
+        try writer.append(partition, &records)
+        writer.begin()
+        records = batch(["newer"])
+        try writer.append(partition, &records)
+        try writer.commit()
+        #expect(try partition.values(.readCommitted) == ["new", "newer"])
+    }
+
     @Test func aDeletedTopicDoesNotBlockACommit() throws {
         let log = try openLog(SimulatedFileSystem())
         let a = try log.made("a"), b = try log.made("b")
