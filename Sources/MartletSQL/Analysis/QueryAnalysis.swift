@@ -46,7 +46,7 @@ struct QueryAnalysis {
         }
         let sourceScope = from.scope
         var aliases = AliasGenerator(sourceScope)
-        try Aggregation(context: context, catalog: catalog).check(query, from)
+        try Aggregation(context: context, isPersistent: sink != nil).check(query, from)
 
         var plan = from.plan
         if let condition = query.whereClause { plan = try filter(plan, condition, sourceScope) }
