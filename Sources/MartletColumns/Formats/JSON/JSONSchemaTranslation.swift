@@ -1,0 +1,118 @@
+import MartletCore
+
+/// Columns to JSON Schema texts and back, in the shapes of ksqlDB's JSON_SR sinks: each column is `oneOf` null and its type, with Connect's hints.
+enum JSONSchemaTranslation {
+    static func schema(for fields: [Field], spec: FormatSpec, side: Side) throws(MartletError) -> JSONValue {
+        if spec.unwrapSingle, let only = fields.first { return .object(JSONObject([optional(only.type)])) }
+        return .object(object(fields))
+    }
+
+    private static func object(_ fields: [Field]) -> JSONObject {
+        let properties = fields.enumerated().map { i, field in
+            JSONObject.Member(field.name, .object(JSONObject([.init("connect.index", .int(i)), optional(field.type)])))
+        }
+        return ["type": "object", "properties": .object(JSONObject(properties))]
+    }
+
+    private static func optional(_ type: SQLType) -> JSONObject.Member {
+        .init("oneOf", .array([["type": "null"], .object(schema(type))]))
+    }
+
+    private static func schema(_ type: SQLType) -> JSONObject {
+        func connect(_ base: String, _ name: String, _ kind: String) -> JSONObject {
+            [
+                "type": .string(base), "title": .string("org.apache.kafka.connect.data.\(name)"), "connect.version": 1,
+                "connect.type": .string(kind),
+            ]
+        }
+        switch type {
+        case .boolean: return ["type": "boolean"]
+        case .integer: return ["type": "integer", "connect.type": "int32"]
+        case .bigint: return ["type": "integer", "connect.type": "int64"]
+        case .double: return ["type": "number", "connect.type": "float64"]
+        case .string: return ["type": "string"]
+        case .bytes: return ["type": "string", "connect.type": "bytes"]
+        case .decimal(let precision, let scale):
+            var out = connect("number", "Decimal", "bytes")
+            out["connect.parameters"] = ["scale": .string("\(scale)"), "connect.decimal.precision": .string("\(precision)")]
+            return out
+        case .date: return connect("integer", "Date", "int32")
+        case .time: return connect("integer", "Time", "int32")
+        case .timestamp: return connect("integer", "Timestamp", "int64")
+        case .array(let element): return ["type": "array", "items": .object(JSONObject([optional(element)]))]
+        case .map(_, let value):
+            return ["type": "object", "connect.type": "map", "additionalProperties": .object(JSONObject([optional(value)]))]
+        case .structure(let fields): return object(fields)
+        }
+    }
+
+    /// The columns that a schema declares: its properties by `connect.index`, else in their order. Without `connect.type` an integer is BIGINT and
+    /// a number DOUBLE.
+    static func fields(from text: String, spec: FormatSpec, side: Side, keepsCase: Bool) throws(MartletError) -> [Field] {
+        let json: JSONValue
+        do {
+            json = try JSONValue(parsing: text)
+        } catch {
+            throw MartletError(.schemaInvalid, "a JSON schema is JSON", cause: error)
+        }
+        if !spec.unwrapSingle, json["properties"] != nil { return try properties(json, keepsCase: keepsCase, path: "") }
+        let name = side == .key ? "ROWKEY" : "ROWVAL"
+        return [Field(name, try type(json, keepsCase: keepsCase, path: name, depth: 0))]
+    }
+
+    private static func properties(_ json: JSONValue, keepsCase: Bool, path: String, depth: Int = 0) throws(MartletError) -> [Field] {
+        guard let members = json["properties"]?.objectValue?.members else {
+            throw MartletError(.schemaInvalid, "\(path.isEmpty ? "the schema" : path): an object has properties")
+        }
+        let ordered = members.enumerated().sorted {
+            ($0.element.value["connect.index"]?.intValue ?? $0.offset, $0.offset) < ($1.element.value["connect.index"]?.intValue ?? $1.offset, $1.offset)
+        }
+        var out: [Field] = []
+        for (_, member) in ordered {
+            let name = keepsCase ? member.name : member.name.uppercased()
+            out.append(Field(name, try type(member.value, keepsCase: keepsCase, path: path.isEmpty ? name : "\(path).\(name)", depth: depth + 1)))
+        }
+        return out
+    }
+
+    private static func type(_ json: JSONValue, keepsCase: Bool, path: String, depth: Int) throws(MartletError) -> SQLType {
+        if depth > 100 { throw MartletError(.schemaInvalid, "\(path): nested deeper than 100 levels") }
+        func unknown() -> MartletError { MartletError(.notSupported, "\(path): the schema's type has no SQL type") }
+        if let branches = (json["oneOf"] ?? json["anyOf"])?.arrayValue {
+            let rest = branches.filter { $0["type"]?.stringValue != "null" }
+            guard rest.count == 1 else { throw unknown() }
+            return try type(rest[0], keepsCase: keepsCase, path: path, depth: depth + 1)
+        }
+        let connect = json["connect.type"]?.stringValue
+        switch json["title"]?.stringValue {
+        case "org.apache.kafka.connect.data.Decimal":
+            let parameters = json["connect.parameters"]
+            guard let scale = parameters?["scale"]?.stringValue.flatMap({ Int($0) }) else { throw unknown() }
+            let precision = parameters?["connect.decimal.precision"]?.stringValue.flatMap { Int($0) } ?? 38
+            guard (1...38).contains(precision), (0...precision).contains(scale) else { throw unknown() }
+            return .decimal(precision: precision, scale: scale)
+        case "org.apache.kafka.connect.data.Date": return .date
+        case "org.apache.kafka.connect.data.Time": return .time
+        case "org.apache.kafka.connect.data.Timestamp": return .timestamp
+        default: break
+        }
+        // A list of types with null is another way to say optional.
+        let names = json["type"]?.arrayValue?.compactMap(\.stringValue).filter { $0 != "null" } ?? json["type"]?.stringValue.map { [$0] } ?? []
+        guard names.count == 1 else { throw unknown() }
+        switch names[0] {
+        case "boolean": return .boolean
+        case "integer": return connect == "int32" || connect == "int16" || connect == "int8" ? .integer : .bigint
+        case "number": return .double
+        case "string": return connect == "bytes" ? .bytes : .string
+        case "array":
+            guard let items = json["items"] else { throw unknown() }
+            return .array(try type(items, keepsCase: keepsCase, path: path + "[]", depth: depth + 1))
+        case "object":
+            if json["properties"] == nil, let values = json["additionalProperties"], values.objectValue != nil {
+                return .map(key: .string, value: try type(values, keepsCase: keepsCase, path: path + "{}", depth: depth + 1))
+            }
+            return .structure(try properties(json, keepsCase: keepsCase, path: path, depth: depth + 1))
+        default: throw unknown()
+        }
+    }
+}

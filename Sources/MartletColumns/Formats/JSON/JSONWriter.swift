@@ -1,0 +1,263 @@
+import MartletCore
+
+/// Writes values of columns as JSON text.
+struct JSONWriter {
+    enum Style {
+        /// As in topics: time types are numbers.
+        case topic
+        /// As in REST results: time types are text.
+        case rest
+    }
+
+    let style: Style
+    /// `"NAME":` by view: of the columns and of struct fields, empty for others.
+    private let labels: [[UInt8]]
+
+    init(_ fields: [Field], style: Style) {
+        self.style = style
+        var labels: [[UInt8]] = []
+        func add(_ type: SQLType, name: String?) {
+            labels.append(name.map { Array((JSONValue.string($0).description + ":").utf8) } ?? [])
+            switch type {
+            case .array(let element): add(element, name: nil)
+            case .map(let key, let value):
+                add(key, name: nil)
+                add(value, name: nil)
+            case .structure(let fields): for field in fields { add(field.type, name: field.name) }
+            default: break
+            }
+        }
+        for field in fields { add(field.type, name: field.name) }
+        self.labels = labels
+    }
+
+    /// One object of the columns.
+    @inline(__always)
+    func writeObject(_ roots: [Int], _ row: Int, _ views: UnsafePointer<ColumnView>, _ out: inout ByteWriter) {
+        var separator = UInt8(ascii: "{")
+        if roots.isEmpty { out.append(separator) }
+        for root in roots {
+            out.append(separator)
+            out.append(labels[root])
+            write(root, row, views, &out)
+            separator = UInt8(ascii: ",")
+        }
+        out.append(UInt8(ascii: "}"))
+    }
+
+    /// One array of the columns.
+    func writeArray(_ roots: [Int], _ row: Int, _ views: UnsafePointer<ColumnView>, _ out: inout ByteWriter) {
+        var separator = UInt8(ascii: "[")
+        if roots.isEmpty { out.append(separator) }
+        for root in roots {
+            out.append(separator)
+            write(root, row, views, &out)
+            separator = UInt8(ascii: ",")
+        }
+        out.append(UInt8(ascii: "]"))
+    }
+
+    /// One value; null if the row is.
+    func write(_ index: Int, _ row: Int, _ views: UnsafePointer<ColumnView>, _ out: inout ByteWriter) {
+        let view = views + index
+        if let valid = view.pointee.valid, !valid[row] {
+            out.append("null")
+            return
+        }
+        switch view.pointee.kind {
+        case .double:
+            let value = view.pointee.value(Double.self, row)
+            if value.isFinite {
+                out.append(double: value)
+            } else {
+                out.append(0x22)
+                out.append(double: value)
+                out.append(0x22)
+            }
+        case .integer: out.append(integer: Int64(view.pointee.value(Int32.self, row)))
+        case .bigint: out.append(integer: view.pointee.value(Int64.self, row))
+        case .boolean: out.append(view.pointee.value(Bool.self, row) ? "true" : "false")
+        case .decimal: out.append(decimal: view.pointee.value(Int128.self, row), scale: view.pointee.scale)
+        case .string: Self.write(view.pointee.text(row), &out)
+        case .bytes:
+            out.append(0x22)
+            Base64.encode(view.pointee.text(row), to: &out)
+            out.append(0x22)
+        case .date:
+            let days = view.pointee.value(Int32.self, row)
+            if style == .topic { out.append(integer: Int64(days)) } else { quoted(&out) { Self.write(date: Int64(days), &$0) } }
+        case .time:
+            let millis = view.pointee.value(Int32.self, row)
+            if style == .topic { out.append(integer: Int64(millis)) } else { quoted(&out) { Self.write(time: Int(millis), &$0) } }
+        case .timestamp:
+            let millis = view.pointee.value(Int64.self, row)
+            if style == .topic { out.append(integer: millis) } else { quoted(&out) { Self.write(timestamp: millis, &$0) } }
+        case .array:
+            out.append(UInt8(ascii: "["))
+            let range = view.pointee.range(row)
+            for i in range {
+                if i > range.lowerBound { out.append(UInt8(ascii: ",")) }
+                write(index + 1, i, views, &out)
+            }
+            out.append(UInt8(ascii: "]"))
+        case .map:
+            out.append(UInt8(ascii: "{"))
+            let range = view.pointee.range(row), keys = index + 1, values = views[keys].next
+            for i in range {
+                if i > range.lowerBound { out.append(UInt8(ascii: ",")) }
+                key(keys, i, views, &out)
+                out.append(UInt8(ascii: ":"))
+                write(values, i, views, &out)
+            }
+            out.append(UInt8(ascii: "}"))
+        case .structure:
+            var separator = UInt8(ascii: "{"), child = index + 1
+            if child == view.pointee.next { out.append(separator) }
+            while child < view.pointee.next {
+                out.append(separator)
+                out.append(labels[child])
+                write(child, row, views, &out)
+                separator = UInt8(ascii: ",")
+                child = views[child].next
+            }
+            out.append(UInt8(ascii: "}"))
+        }
+    }
+
+    /// A name in an object is text whatever the key's type.
+    private func key(_ keys: Int, _ row: Int, _ views: UnsafePointer<ColumnView>, _ out: inout ByteWriter) {
+        if !views[keys].isValid(row) {
+            out.append("\"null\"")
+        } else if views[keys].kind == .string {
+            Self.write(views[keys].text(row), &out)
+        } else {
+            var text = ByteWriter(capacity: 64)
+            write(keys, row, views, &text)
+            let bytes = UnsafeBufferPointer(start: text.base, count: text.count)
+            if bytes.first == 0x22 { out.append(text.base, count: text.count) } else { Self.write(bytes, &out) }
+        }
+    }
+
+    private func quoted(_ out: inout ByteWriter, _ body: (inout ByteWriter) -> Void) {
+        out.append(0x22)
+        body(&out)
+        out.append(0x22)
+    }
+
+    /// Text in quotes, escaped as RFC 8259 requires.
+    static func write(_ text: UnsafeBufferPointer<UInt8>, _ out: inout ByteWriter) {
+        // At worst six bytes for one.
+        out.reserve(text.count &* 6 &+ 2)
+        var p = out.end
+        p.pointee = 0x22
+        p += 1
+        if let base = text.baseAddress {
+            var i = 0
+            while i < text.count {
+                while i &+ 8 <= text.count {
+                    let word = NumberScan.word(base + i)
+                    let hits =
+                        NumberScan.zeroBytes(word ^ 0x2222_2222_2222_2222) | NumberScan.zeroBytes(word ^ 0x5c5c_5c5c_5c5c_5c5c)
+                        | ((word &- 0x2020_2020_2020_2020) & ~word & 0x8080_8080_8080_8080)
+                    if hits != 0 { break }
+                    UnsafeMutableRawPointer(p).storeBytes(of: word.littleEndian, as: UInt64.self)
+                    p += 8
+                    i &+= 8
+                }
+                if i == text.count { break }
+                let byte = base[i]
+                i &+= 1
+                if byte >= 0x20, byte != 0x22, byte != 0x5c {
+                    p.pointee = byte
+                    p += 1
+                    continue
+                }
+                p.pointee = 0x5c
+                p += 1
+                switch byte {
+                case 0x22, 0x5c: p.pointee = byte
+                case 0x0a: p.pointee = UInt8(ascii: "n")
+                case 0x0d: p.pointee = UInt8(ascii: "r")
+                case 0x09: p.pointee = UInt8(ascii: "t")
+                case 0x08: p.pointee = UInt8(ascii: "b")
+                case 0x0c: p.pointee = UInt8(ascii: "f")
+                default:
+                    p[0] = UInt8(ascii: "u")
+                    p[1] = 0x30
+                    p[2] = 0x30
+                    p[3] = 0x30 &+ byte &>> 4
+                    let low = byte & 15
+                    p[4] = low < 10 ? 0x30 &+ low : 0x37 &+ low
+                    p += 4
+                }
+                p += 1
+            }
+        }
+        p.pointee = 0x22
+        out.count = p + 1 - out.base
+    }
+
+    // MARK: time types as REST text (UTC, proleptic Gregorian)
+
+    private static func write(_ value: Int, digits: Int, _ out: inout ByteWriter) {
+        var power = 1
+        for _ in 1..<digits { power *= 10 }
+        while power > 0 {
+            out.append(0x30 &+ UInt8(value / power % 10))
+            power /= 10
+        }
+    }
+
+    /// `yyyy-MM-dd`.
+    static func write(date days: Int64, _ out: inout ByteWriter) {
+        // Howard Hinnant, "chrono-compatible low-level date algorithms": civil_from_days.
+        let z = days + 719_468
+        let era = (z >= 0 ? z : z - 146_096) / 146_097
+        let dayOfEra = z - era * 146_097
+        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        let shifted = (5 * dayOfYear + 2) / 153
+        let day = dayOfYear - (153 * shifted + 2) / 5 + 1
+        let month = shifted < 10 ? shifted + 3 : shifted - 9
+        let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+        if year < 0 {
+            out.append(0x2d)
+        } else if year > 9999 {
+            out.append(0x2b)
+        }
+        var width = 4
+        while width < 18, year.magnitude >= NumberScan.integerTens[width] { width += 1 }
+        write(Int(year.magnitude), digits: width, &out)
+        out.append(0x2d)
+        write(Int(month), digits: 2, &out)
+        out.append(0x2d)
+        write(Int(day), digits: 2, &out)
+    }
+
+    /// `HH:mm`, and `:ss` unless seconds are 0; milliseconds are not shown.
+    static func write(time millis: Int, _ out: inout ByteWriter) {
+        write(millis / 3_600_000, digits: 2, &out)
+        out.append(0x3a)
+        write(millis / 60_000 % 60, digits: 2, &out)
+        let seconds = millis / 1000 % 60
+        if seconds != 0 {
+            out.append(0x3a)
+            write(seconds, digits: 2, &out)
+        }
+    }
+
+    /// `yyyy-MM-ddTHH:mm:ss.SSS`.
+    static func write(timestamp millis: Int64, _ out: inout ByteWriter) {
+        let days = millis >= 0 ? millis / 86_400_000 : -((-(millis + 1)) / 86_400_000) - 1
+        let rest = Int(millis - days * 86_400_000)
+        write(date: days, &out)
+        out.append(UInt8(ascii: "T"))
+        write(rest / 3_600_000, digits: 2, &out)
+        out.append(0x3a)
+        write(rest / 60_000 % 60, digits: 2, &out)
+        out.append(0x3a)
+        write(rest / 1000 % 60, digits: 2, &out)
+        out.append(0x2e)
+        write(rest % 1000, digits: 3, &out)
+    }
+}
