@@ -21,6 +21,8 @@ struct Module {
     var name: String
     var needs: [String] = []
     var products: [Target.Dependency] = []
+    /// nil: Sources/<name>
+    var path: String?
     var hasTests: Bool { FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/Tests/\(name)Tests") }
 }
 
@@ -44,6 +46,8 @@ let modules: [Module] = [
             logging, nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
             .product(name: "NIOHTTP2", package: "swift-nio-http2"),
         ]),
+    // A library so that its tests can drive it through a pseudo-terminal.
+    Module(name: "MartletShell", needs: ["MartletCore", "MartletColumns", "MartletSQL"], path: "Sources/martlet/Shell"),
 ]
 
 func needed(_ name: String) -> Bool {
@@ -69,7 +73,9 @@ var targets: [Target] = [
 ]
 for module in modules where needed(module.name) {
     let dependencies = module.needs.map { Target.Dependency.target(name: $0) } + module.products
-    targets.append(.target(name: module.name, dependencies: dependencies, exclude: readme(module.name), swiftSettings: swiftSettings))
+    targets.append(
+        .target(
+            name: module.name, dependencies: dependencies, path: module.path, exclude: readme(module.name), swiftSettings: swiftSettings))
     let hasTests = Context.environment["MARTLET_NO_TESTS"] == nil && module.hasTests
     if hasTests, only == nil || only == module.name {
         targets.append(
@@ -85,6 +91,7 @@ if only == nil {
             dependencies: modules.map { .target(name: $0.name) } + [
                 logging, .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
+            exclude: ["Shell"],
             swiftSettings: swiftSettings))
     if withBenchmarks {
         targets.append(

@@ -8,7 +8,8 @@ extension MartletError {
     /// ```
     public func rendered() -> String {
         var out = "\(code.restCode)"
-        if let span, span != .none { out += " line \(span.line):\(span.column)" }
+        // Syntax errors say their place themselves, as ksqlDB's do.
+        if let span, span != .none, !message.hasPrefix("line \(span.line):\(span.column):") { out += " line \(span.line):\(span.column)" }
         out += ": \(message)"
         if let span, span != .none, let statement, let line = Self.line(of: statement, span.line) {
             let scalars = Array(line.unicodeScalars)

@@ -1,16 +1,16 @@
-/// Base64 with padding (RFC 4648, section 4), as BYTES columns are written in text formats.
-enum Base64 {
-    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+/// Without copies, as BYTES columns are written in text formats.
+extension Base64 {
+    private static let digits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
 
     private static let values: [UInt8] = {
         var table = [UInt8](repeating: 0xff, count: 256)
-        for (i, byte) in alphabet.enumerated() { table[Int(byte)] = UInt8(i) }
+        for (i, byte) in digits.enumerated() { table[Int(byte)] = UInt8(i) }
         return table
     }()
 
     static func encode(_ bytes: UnsafeBufferPointer<UInt8>, to out: inout ByteWriter) {
         out.reserve((bytes.count + 2) / 3 * 4)
-        let alphabet = alphabet
+        let alphabet = digits
         var i = 0
         while i < bytes.count {
             let left = bytes.count - i

@@ -1,0 +1,134 @@
+import MartletCore
+
+/// A pattern of Java's `DateTimeFormatter` (English texts, weeks as in the United States), for formatting and parsing.
+///
+/// | letters | meaning | | letters | meaning |
+/// |---|---|---|---|---|
+/// | G | era | | a | AM or PM |
+/// | u, y | year, year of era | | h, K | hour 1–12, 0–11 |
+/// | Y, w, W | week-based year, week of year, of month | | k, H | hour 1–24, 0–23 |
+/// | D | day of year | | m, s, S | minute, second, fraction |
+/// | M, L | month as number (1, 2 letters) or text | | A, n, N | millisecond of day, nanosecond of second, of day |
+/// | d | day of month | | V, z | zone id (VV), zone name |
+/// | Q, q | quarter | | O, X, x, Z | offset |
+/// | E, e, c | day of week as text or number | | `'…'`, `''`, `[…]` | literal text, a quote, optional section |
+///
+/// Zone names (`z`) are the tz database's abbreviations, with four letters too.
+struct DateTimePattern: Sendable {
+    indirect enum Element: Sendable {
+        case literal([UInt8])
+        case field(Unicode.Scalar, count: Int)
+        case optional([Element])
+    }
+
+    let elements: [Element]
+
+    /// - Throws: for a letter or count that Java refuses too, quotes or brackets without an end, and `p` and `B`, which are not supported.
+    init(_ pattern: String) throws(KernelFailure) {
+        var stack: [[Element]] = [[]]
+        let scalars = Array(pattern.unicodeScalars)
+        var at = 0
+        func literal(_ scalar: Unicode.Scalar) { stack[stack.count - 1].append(.literal(Array(String(scalar).utf8))) }
+        while at < scalars.count {
+            let scalar = scalars[at]
+            switch scalar {
+            case "A"..."Z", "a"..."z":
+                var count = 1
+                while at + count < scalars.count, scalars[at + count] == scalar { count += 1 }
+                guard let most = Self.countMax[scalar], count <= most, scalar != "V" || count == 2 else {
+                    throw KernelFailure("pattern \(pattern) has an unknown letter or count: \(String(repeating: String(scalar), count: count))")
+                }
+                stack[stack.count - 1].append(.field(scalar, count: count))
+                at += count - 1
+            case "'":
+                var end = at + 1
+                var text: [UInt8] = []
+                while end < scalars.count {
+                    if scalars[end] == "'" {
+                        guard end + 1 < scalars.count, scalars[end + 1] == "'" else { break }
+                        end += 1
+                    }
+                    text += Array(String(scalars[end]).utf8)
+                    end += 1
+                }
+                if end >= scalars.count { throw KernelFailure("pattern \(pattern) has a quote without an end") }
+                stack[stack.count - 1].append(.literal(text.isEmpty ? [0x27] : text))
+                at = end
+            case "[":
+                stack.append([])
+            case "]":
+                guard stack.count > 1, let inner = stack.popLast() else { throw KernelFailure("pattern \(pattern) has a ] without a [") }
+                stack[stack.count - 1].append(.optional(inner))
+            case "{", "}", "#": throw KernelFailure("pattern \(pattern) includes a reserved character: \(scalar)")
+            default: literal(scalar)
+            }
+            at += 1
+        }
+        // Java closes what is open at the end.
+        while stack.count > 1, let inner = stack.popLast() { stack[stack.count - 1].append(.optional(inner)) }
+        elements = stack[0]
+    }
+
+    private static let countMax: [Unicode.Scalar: Int] = [
+        "G": 5, "u": 19, "y": 19, "Y": 19, "D": 3, "M": 5, "L": 5, "d": 2, "Q": 5, "q": 5, "w": 2, "W": 1, "E": 5, "e": 5, "c": 5, "a": 1,
+        "h": 2, "K": 2, "k": 2, "H": 2, "m": 2, "s": 2, "S": 9, "A": 19, "n": 19, "N": 19, "V": 2, "z": 4, "O": 4, "X": 5, "x": 5, "Z": 5,
+    ]
+
+    static let months = [
+        "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
+    ]
+    /// Monday first.
+    static let weekdays = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+
+    /// Which parts a value has: formatting a DATE with `HH` is an error.
+    enum Parts { case date, time, timestamp }
+
+    /// Week-based year and week, with Sunday the first day and 1 January in week 1.
+    static func week(days: Int) -> (year: Int, week: Int) {
+        let year = CivilDate.civil(days: days).year
+        let next = firstWeek(year + 1)
+        return days >= next ? (year + 1, 1) : (year, (days - firstWeek(year)) / 7 + 1)
+    }
+
+    /// The Sunday on or before 1 January.
+    static func firstWeek(_ year: Int) -> Int {
+        let first = CivilDate.days(year: year, month: 1, day: 1)
+        return first - CivilDate.weekday(days: first) % 7
+    }
+}
+
+/// A format for timestamps by a pattern of Java's `DateTimeFormatter`: the `TIMESTAMP_FORMAT` of a source, for instance.
+public struct TimestampFormat: Sendable {
+    private let pattern: DateTimePattern
+    private let text: String
+
+    /// - Throws: `.invalidProperty` if the pattern is malformed.
+    public init(_ pattern: String) throws(MartletError) {
+        text = pattern
+        do {
+            self.pattern = try DateTimePattern(pattern)
+        } catch {
+            throw MartletError(.invalidProperty, error.reason)
+        }
+    }
+
+    /// Milliseconds since the epoch; a text without a zone is in UTC.
+    ///
+    /// - Throws: `.typeMismatch` if the text does not follow the pattern.
+    public func parse(_ text: String) throws(MartletError) -> Int64 {
+        do {
+            return try pattern.timestamp(text, zone: .utc)
+        } catch {
+            throw MartletError(.typeMismatch, "a timestamp is not in the format '\(self.text)': \(error.reason)")
+        }
+    }
+
+    /// The text in UTC.
+    public func format(_ timestamp: Int64) throws(MartletError) -> String {
+        do {
+            return try pattern.format(timestamp: timestamp, zone: .utc)
+        } catch {
+            throw MartletError(.typeMismatch, error.reason)
+        }
+    }
+}

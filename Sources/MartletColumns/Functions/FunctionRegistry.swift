@@ -1,0 +1,143 @@
+import MartletCore
+
+/// What the resolver knows about one argument of a call.
+public enum ArgumentType: Sendable, Hashable {
+    case type(SQLType)
+    /// A literal of this type. Only IFNULL, COALESCE and NULLIF treat it otherwise than `.type`: beside text it is taken as text.
+    case literal(SQLType)
+    /// The literal NULL: fits everywhere.
+    case null
+    case lambda(parameterCount: Int)
+    /// A bare time unit (DAYS, HOURS …); the call has it as a STRING literal.
+    case unit
+}
+
+/// The overload chosen for a call.
+public struct ResolvedFunction: Sendable {
+    public let name: String
+    public let kind: FunctionDescription.Kind
+    public let signature: FunctionSignature
+    /// The type each argument is to be cast to; nil for lambdas, units, and null literals whose type nothing determines (STRING does for those).
+    public let parameterTypes: [SQLType?]
+    /// For each lambda argument the types of its parameters; nil for other arguments.
+    public let lambdaParameters: [[SQLType]?]
+    let bindings: [String: SQLType]
+
+    /// The result type; nil if it depends on what a lambda returns.
+    public var returnType: SQLType? { signature.returnRule.map { $0(parameterTypes) } ?? signature.returns.bound(bindings) }
+
+    /// The result type given the types of the lambda bodies, in argument order.
+    ///
+    /// - Throws: `.typeMismatch` if a body's type contradicts the signature.
+    public func returnType(lambdaResults: [SQLType]) throws(MartletError) -> SQLType {
+        var bindings = bindings
+        var results = lambdaResults[...]
+        for (index, argument) in lambdaParameters.enumerated() where argument != nil {
+            guard let result = results.popFirst(), case .lambda(_, let pattern)? = signature.parameter(index, of: parameterTypes.count)?.type
+            else { break }
+            if case .variable(let variable) = pattern, bindings[variable] == nil {
+                bindings[variable] = result
+            } else if pattern.bound(bindings) != result {
+                let wanted = pattern.bound(bindings).map(\.description) ?? pattern.description
+                throw MartletError(.typeMismatch, "the lambda of function '\(name)' returns \(result), not \(wanted)")
+            }
+        }
+        guard let type = signature.returns.bound(bindings) else {
+            throw MartletError(.typeMismatch, "the result type of function '\(name)' does not follow from its arguments")
+        }
+        return type
+    }
+}
+
+/// All functions by name: what SHOW FUNCTIONS lists, what the analyzer resolves calls against, and where the kernels are.
+public final class FunctionRegistry: Sendable {
+    public static let builtin: FunctionRegistry = {
+        var table = FunctionTable()
+        for register in FunctionTable.all { register(&table) }
+        return FunctionRegistry(table)
+    }()
+
+    private let functions: [String: FunctionDescription]
+
+    init(_ table: FunctionTable) { functions = table.functions }
+
+    /// This registry's functions and those that `register` adds: for functions that are not the product's, such as a test's.
+    func adding(_ register: (inout FunctionTable) -> Void) -> FunctionRegistry {
+        var table = FunctionTable()
+        table.functions = functions
+        register(&table)
+        return FunctionRegistry(table)
+    }
+
+    private func all(_ kind: FunctionDescription.Kind) -> [FunctionDescription] {
+        functions.values.filter { $0.kind == kind }.sorted { $0.name < $1.name }
+    }
+
+    public var scalars: [FunctionDescription] { all(.scalar) }
+    public var aggregates: [FunctionDescription] { all(.aggregate) }
+    public var tables: [FunctionDescription] { all(.table) }
+
+    /// The function of that name in any case; nil if there is none.
+    public func function(named name: String) -> FunctionDescription? { functions[name.uppercased()] }
+
+    public func scalar(named name: String) -> [FunctionSignature] {
+        guard let function = function(named: name), function.kind == .scalar else { return [] }
+        return function.signatures
+    }
+
+    public func isAggregate(_ name: String) -> Bool { function(named: name)?.kind == .aggregate }
+    public func isTableFunction(_ name: String) -> Bool { function(named: name)?.kind == .table }
+
+    /// Chooses the overload for these arguments: one that takes them as they are, else one that takes them after implicit conversion; of
+    /// several, one without a variadic parameter, then with more parameters, then with fewer type variables.
+    ///
+    /// - Throws: `.unknownFunction`, or `.typeMismatch` if no overload fits or two fit equally well.
+    public func resolve(_ name: String, arguments: [ArgumentType]) throws(MartletError) -> ResolvedFunction {
+        guard let function = function(named: name) else {
+            throw MartletError(.unknownFunction, "Can't find any functions with the name '\(name.uppercased())'")
+        }
+        let arguments = Self.textualised(function.name, arguments)
+        for implicit in [false, true] {
+            var candidates: [(signature: FunctionSignature, rank: [Int], match: SignatureMatch)] = []
+            for signature in function.signatures {
+                guard let match = SignatureMatch(signature, arguments, implicit: implicit) else { continue }
+                let rank = [signature.isVariadic ? 0 : 1, signature.parameters.count, -signature.variableCount]
+                candidates.append((signature, rank, match))
+            }
+            guard let best = candidates.map(\.rank).max(by: { $0.lexicographicallyPrecedes($1) }) else { continue }
+            let winners = candidates.filter { $0.rank == best }
+            guard winners.count == 1 else {
+                throw Self.error("Function '\(function.displayName)' cannot be resolved due to ambiguous method parameters", function, arguments)
+            }
+            return try winners[0].match.resolved(function, winners[0].signature)
+        }
+        throw Self.error("Function '\(function.displayName)' does not accept parameters", function, arguments)
+    }
+
+    /// Before ksqlDB typed strictly, `IFNULL(text, -1)` meant `IFNULL(text, '-1')`; so it does here, for literals only.
+    private static func textualised(_ name: String, _ arguments: [ArgumentType]) -> [ArgumentType] {
+        guard ["IFNULL", "COALESCE", "NULLIF"].contains(name),
+            arguments.contains(.type(.string)) || arguments.contains(.literal(.string))
+        else { return arguments }
+        return arguments.map { argument in
+            if case .literal(let type) = argument, type.isNumeric || type == .boolean { return .type(.string) }
+            return argument
+        }
+    }
+
+    static func error(_ what: String, _ function: FunctionDescription, _ arguments: [ArgumentType]) -> MartletError {
+        let list = arguments.map { argument in
+            switch argument {
+            case .type(let type), .literal(let type): "\(type)"
+            case .null: "null"
+            case .lambda: "LAMBDA"
+            case .unit: "INTERVALUNIT"
+            }
+        }
+        let alternatives = function.signatures.map { "\n" + $0.description }.joined()
+        return MartletError(
+            .typeMismatch,
+            "\(what) (\(list.joined(separator: ", "))).\nValid alternatives are:\(alternatives)"
+                + "\nFor detailed information on a function run: DESCRIBE FUNCTION <Function-Name>;")
+    }
+}

@@ -1,0 +1,65 @@
+import MartletCore
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+extension FunctionTable {
+    static func other(_ t: inout FunctionTable) {
+        t.function("AS_VALUE", .other, "The argument itself: copies a key column into the value.", shown: "AS_VALUE")
+        t.columns("(T key) -> T") { $0.arguments[0].column }
+
+        t.function("GEO_DISTANCE", .other, "The great-circle distance of two points given in degrees, in kilometres ('KM', the default) or miles ('MI').")
+        t.columns("(DOUBLE lat1, DOUBLE lon1, DOUBLE lat2, DOUBLE lon2) -> DOUBLE") { distance(&$0) }
+        t.columns("(DOUBLE lat1, DOUBLE lon1, DOUBLE lat2, DOUBLE lon2, VARCHAR units) -> DOUBLE") { distance(&$0) }
+
+        t.function("MD5", .string, "The MD5 digest of a text's UTF-8, as hexadecimal digits.")
+        t.scalar("str") { (s: Text) -> String in MD5.hex(s.bytes) }
+
+        t.function("UUID", .string, "A random UUID, another one for each row; or 16 bytes written as a UUID.")
+        t.columns("() -> VARCHAR", deterministic: false) { call in
+            let count = call.count
+            let values = call.environment.random { random in (0..<count).map { _ in (random.next(), random.next()) } }
+            return call.rows { row -> String? in
+                // RFC 9562: version 4 in the seventh byte, variant 2 in the ninth.
+                let high = values[row].0 & ~0xf000 | 0x4000, low = values[row].1 & ~(3 << 62) | 2 << 62
+                return uuid((0..<8).map { UInt8(truncatingIfNeeded: high >> UInt64(56 - 8 * $0)) } + (0..<8).map { UInt8(truncatingIfNeeded: low >> UInt64(56 - 8 * $0)) })
+            }
+        }
+        t.scalar("bytes") { (b: Bytes) -> String? in b.bytes.count == 16 ? uuid(Array(b.bytes)) : nil }
+    }
+
+    private static func uuid(_ bytes: [UInt8]) -> String {
+        let digits = Array("0123456789abcdef".utf8)
+        var out: [UInt8] = []
+        for (i, byte) in bytes.enumerated() {
+            if [4, 6, 8, 10].contains(i) { out.append(UInt8(ascii: "-")) }
+            out += [digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+        }
+        return String(decoding: out, as: UTF8.self)
+    }
+
+    /// The haversine formula on a sphere of 6371 km or 3959 miles.
+    private static func distance(_ call: inout KernelCall) -> Column {
+        let points = (0..<4).map { ArgumentColumn<Double>(call.arguments[$0]) }
+        let units = call.arguments.count > 4 ? ArgumentColumn<String?>(call.arguments[4]) : nil
+        return call.rows { row -> Double? in
+            guard let lat1 = points[0][row], let lon1 = points[1][row], let lat2 = points[2][row], let lon2 = points[3][row] else { return nil }
+            guard abs(lat1) <= 90, abs(lat2) <= 90, abs(lon1) <= 180, abs(lon2) <= 180 else {
+                throw KernelFailure("latitudes lie between -90 and 90 degrees, longitudes between -180 and 180")
+            }
+            let radius: Double
+            switch units?[row].flatMap({ $0 })?.uppercased() {
+            case nil, "KM"?, "KILOMETER"?, "KILOMETERS"?, "KILOMETRE"?, "KILOMETRES"?: radius = 6371
+            case "MI"?, "MILE"?, "MILES"?: radius = 3959
+            default: throw KernelFailure("the units of a distance are KM or MI")
+            }
+            let degree = Double.pi / 180
+            let a = sin((lat2 - lat1) * degree / 2), b = sin((lon2 - lon1) * degree / 2)
+            let h = a * a + b * b * cos(lat1 * degree) * cos(lat2 * degree)
+            return 2 * radius * asin(h.squareRoot())
+        }
+    }
+}

@@ -1,0 +1,320 @@
+import MartletColumns
+import MartletCore
+import MartletLog
+import Synchronization
+
+/// Subjects, versions and ids of schemas: what serializers of every client ask a Schema Registry for.
+///
+/// Durable in the compacted topic `_schemas`, whose records have the shape that Confluent's Schema Registry gives them, so that a topic
+/// copied from there is read as well. Ids are given out once and mean the same schema for ever; equal schemas share an id.
+/// Writes block until they are durable: call them from threads that may.
+public final class SchemaRegistry: Sendable, SchemaSource {
+    public enum Compatibility: String, Sendable, CaseIterable {
+        case none = "NONE", backward = "BACKWARD", forward = "FORWARD", full = "FULL"
+        case backwardTransitive = "BACKWARD_TRANSITIVE", forwardTransitive = "FORWARD_TRANSITIVE", fullTransitive = "FULL_TRANSITIVE"
+
+        var checksBackward: Bool { self == .backward || self == .full || self == .backwardTransitive || self == .fullTransitive }
+        var checksForward: Bool { self == .forward || self == .full || self == .forwardTransitive || self == .fullTransitive }
+        var isTransitive: Bool { self == .backwardTransitive || self == .forwardTransitive || self == .fullTransitive }
+    }
+
+    public struct Version: Sendable {
+        public var subject: String
+        /// From 1.
+        public var version: Int
+        public var id: Int32
+        public var schema: RegisteredSchema
+        public var isDeleted: Bool
+    }
+
+    private struct State {
+        var subjects: [String: [Version]] = [:]
+        var schemas: [Int32: RegisteredSchema] = [:]
+        var ids: [RegisteredSchema: Int32] = [:]
+        var global = Compatibility.backward
+        var levels: [String: Compatibility] = [:]
+        var nextID: Int32 = 1
+    }
+
+    private let state = Mutex(State())
+    /// Held by a writer from its check to its durable record.
+    private let writing = Mutex(())
+    private let partition: PartitionLog
+    private let time: TimeSource
+
+    public static let topic = "_schemas"
+
+    public init(log: EmbeddedLog, time: TimeSource) throws(MartletError) {
+        if log.topic(Self.topic) == nil {
+            try log.createTopic(Self.topic, partitions: 1, settings: ["cleanup.policy": "compact"])
+        }
+        guard let partition = log.partition(TopicPartition(Self.topic, 0)) else {
+            throw MartletError(.internalError, "topic \(Self.topic) has no partition 0")
+        }
+        self.partition = partition
+        self.time = time
+        try replay()
+    }
+
+    // MARK: - Looking up
+
+    public func schema(id: Int32) -> RegisteredSchema? { state.withLock { $0.schemas[id] } }
+
+    public func writerSchema(id: Int32) throws(MartletError) -> RegisteredSchema {
+        guard let schema = schema(id: id) else { throw MartletError(.notFound, "Schema \(id) not found") }
+        return schema
+    }
+
+    public func subjects(includingDeleted: Bool = false) -> [String] {
+        state.withLock { state in
+            state.subjects.filter { $0.value.contains { includingDeleted || !$0.isDeleted } }.keys.sorted()
+        }
+    }
+
+    public func versions(of subject: String, includingDeleted: Bool = false) -> [Version] {
+        state.withLock { ($0.subjects[subject] ?? []).filter { includingDeleted || !$0.isDeleted } }
+    }
+
+    /// Newest version that is not deleted.
+    public func latest(subject: String) -> Version? { versions(of: subject).last }
+
+    /// Subjects and versions that use an id.
+    public func uses(ofID id: Int32) -> [Version] {
+        state.withLock { $0.subjects.values.flatMap { $0 }.filter { $0.id == id && !$0.isDeleted }.sorted { $0.subject < $1.subject } }
+    }
+
+    /// The version of `subject` that has exactly this schema.
+    public func lookup(_ schema: RegisteredSchema, subject: String) throws(MartletError) -> Version? {
+        let wanted = try Self.canonical(schema)
+        return versions(of: subject).first { $0.schema == wanted }
+    }
+
+    public func level(of subject: String?) -> Compatibility? {
+        state.withLock { state in subject.map { state.levels[$0] } ?? state.global }
+    }
+
+    // MARK: - Compatibility
+
+    /// What keeps `schema` from being the next version of `subject`; empty: nothing.
+    public func problems(_ schema: RegisteredSchema, subject: String, against version: Version? = nil) throws(MartletError) -> [String] {
+        let wanted = try Self.canonical(schema)
+        let level = state.withLock { $0.levels[subject] ?? $0.global }
+        var others = version.map { [$0] } ?? versions(of: subject)
+        if version == nil && !level.isTransitive { others = others.suffix(1) }
+        var problems: [String] = []
+        for other in others.reversed() {
+            if other.schema.type != wanted.type {
+                problems.append("schema type \(wanted.type) differs from \(other.schema.type) of version \(other.version)")
+                continue
+            }
+            guard wanted.type == "AVRO" else { continue }
+            if level.checksBackward { problems += AvroCompatibility.check(reader: wanted.text, writer: other.schema.text) }
+            if level.checksForward { problems += AvroCompatibility.check(reader: other.schema.text, writer: wanted.text) }
+        }
+        return problems
+    }
+
+    // MARK: - Changing
+
+    /// Registers a schema under a subject, or finds it there.
+    ///
+    /// - `id`: the id it must get (import); nil: the next free one, or that of the same schema elsewhere.
+    /// - Throws: `.schemaInvalid`, `.schemaIncompatible` with the reasons, `.io`.
+    public func register(subject: String, schema: RegisteredSchema, id: Int32? = nil) throws(MartletError) -> Int32 {
+        let wanted = try Self.canonical(schema)
+        if let known = try lookup(wanted, subject: subject), id == nil || id == known.id { return known.id }
+        return try write { () throws(MartletError) in
+            if let known = try lookup(wanted, subject: subject), id == nil || id == known.id { return known.id }
+            let problems = try problems(wanted, subject: subject)
+            if !problems.isEmpty {
+                throw MartletError(
+                    .schemaIncompatible, "Schema being registered is incompatible with an earlier schema for subject \"\(subject)\"",
+                    detail: problems.joined(separator: "; "))
+            }
+            let (newID, number) = state.withLock { state in
+                (id ?? state.ids[wanted] ?? state.nextID, (state.subjects[subject]?.last?.version ?? 0) + 1)
+            }
+            if let id, let other = self.schema(id: id), other != wanted {
+                throw MartletError(.schemaInvalid, "Overwrite new schema with id \(id) is not permitted.")
+            }
+            let version = Version(subject: subject, version: number, id: newID, schema: wanted, isDeleted: false)
+            try append(version)
+            return newID
+        }
+    }
+
+    /// Deletes a subject's versions, softly or for good.
+    /// - Returns: the versions deleted.
+    @discardableResult
+    public func deleteSubject(_ subject: String, permanently: Bool) -> [Int] {
+        let found = versions(of: subject, includingDeleted: permanently)
+        return found.compactMap { deleteVersion($0, permanently: permanently) ? $0.version : nil }
+    }
+
+    /// - Returns: false if the deletion could not be made durable.
+    public func deleteVersion(_ version: Version, permanently: Bool) -> Bool {
+        do {
+            try write { () throws(MartletError) in
+                var deleted = version
+                deleted.isDeleted = true
+                if permanently {
+                    try append(key: Self.key(version), value: nil)
+                    remove(version)
+                } else {
+                    try append(deleted)
+                }
+            }
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    /// - `subject`: nil for the global level.
+    public func setLevel(_ level: Compatibility?, of subject: String?) throws(MartletError) {
+        try write { () throws(MartletError) in
+            try append(
+                key: ["keytype": "CONFIG", "subject": subject.map { .string($0) } ?? .null, "magic": 0],
+                value: level.map { ["subject": subject.map { .string($0) } ?? .null, "compatibilityLevel": .string($0.rawValue)] })
+            state.withLock { state in
+                if let subject { state.levels[subject] = level } else { state.global = level ?? .backward }
+            }
+        }
+    }
+
+    // MARK: - Records
+
+    /// The schema in the one text that equal schemas share: for Avro and JSON Schema, JSON without blanks.
+    private static func canonical(_ schema: RegisteredSchema) throws(MartletError) -> RegisteredSchema {
+        var out = schema
+        if schema.type == "AVRO" || schema.type == "JSON" {
+            do {
+                out.text = try JSONValue(parsing: schema.text).description
+            } catch {
+                throw MartletError(.schemaInvalid, "Input schema is an invalid \(schema.type) schema", detail: error.message)
+            }
+        }
+        if schema.type == "AVRO" { _ = try AvroSchema(parsing: out.text) }
+        return out
+    }
+
+    private func write<R>(_ body: () throws(MartletError) -> R) throws(MartletError) -> R {
+        let result: Result<R, MartletError> = writing.withLock { _ in
+            do throws(MartletError) {
+                return .success(try body())
+            } catch {
+                return .failure(error)
+            }
+        }
+        return try result.get()
+    }
+
+    private static func key(_ version: Version) -> JSONValue {
+        ["keytype": "SCHEMA", "subject": .string(version.subject), "version": .int(version.version), "magic": 1]
+    }
+
+    private func append(_ version: Version) throws(MartletError) {
+        var value: JSONObject = [
+            "subject": .string(version.subject), "version": .int(version.version), "id": .int(version.id),
+            "schema": .string(version.schema.text), "deleted": .bool(version.isDeleted),
+        ]
+        if version.schema.type != "AVRO" { value["schemaType"] = .string(version.schema.type) }
+        if !version.schema.references.isEmpty {
+            value["references"] = .array(
+                version.schema.references.map {
+                    ["name": .string($0.name), "subject": .string($0.subject), "version": .int($0.version)]
+                })
+        }
+        try append(key: Self.key(version), value: .object(value))
+        enter(version)
+    }
+
+    private func append(key: JSONValue, value: JSONValue?) throws(MartletError) {
+        var keyBytes: [UInt8] = [], valueBytes: [UInt8] = []
+        key.write(to: &keyBytes)
+        value?.write(to: &valueBytes)
+        var builder = RecordBatchBuilder()
+        keyBytes.withUnsafeBytes { key in
+            valueBytes.withUnsafeBytes { bytes in
+                builder.append(timestamp: time.wallMs, key: key, value: value == nil ? nil : bytes, headers: nil)
+            }
+        }
+        _ = try partition.appendDurably(&builder)
+    }
+
+    private func enter(_ version: Version) {
+        state.withLock { state in
+            var versions = state.subjects[version.subject] ?? []
+            if let i = versions.firstIndex(where: { $0.version == version.version }) {
+                versions[i] = version
+            } else {
+                versions.append(version)
+                versions.sort { $0.version < $1.version }
+            }
+            state.subjects[version.subject] = versions
+            state.schemas[version.id] = version.schema
+            state.ids[version.schema] = version.id
+            state.nextID = max(state.nextID, version.id + 1)
+        }
+    }
+
+    private func remove(_ version: Version) {
+        state.withLock { $0.subjects[version.subject]?.removeAll { $0.version == version.version } }
+    }
+
+    private func replay() throws(MartletError) {
+        var position = partition.startOffset
+        var reused: RecordBlock?
+        while position < partition.highWatermark {
+            let block = try partition.readBlock(from: position, maxBytes: 1 << 20, isolation: .readCommitted, reusing: &reused)
+            if block.nextOffset == position { break }
+            for row in 0..<block.count {
+                guard let keyBytes = block.key(row) else { continue }
+                let key = try JSONValue(parsing: Array(keyBytes))
+                let value = try block.value(row).map { bytes throws(MartletError) in try JSONValue(parsing: Array(bytes)) }
+                replay(key, value)
+            }
+            position = block.nextOffset
+        }
+    }
+
+    private func replay(_ key: JSONValue, _ value: JSONValue?) {
+        let subject = key["subject"]?.stringValue
+        switch key["keytype"]?.stringValue {
+        case "SCHEMA":
+            guard let subject, let number = key["version"]?.intValue else { return }
+            guard let value, let id = value["id"]?.intValue, let text = value["schema"]?.stringValue else {
+                state.withLock { $0.subjects[subject]?.removeAll { $0.version == number } }
+                return
+            }
+            let references = (value["references"]?.arrayValue ?? []).map {
+                RegisteredSchema.Reference(
+                    name: $0["name"]?.stringValue ?? "", subject: $0["subject"]?.stringValue ?? "", version: $0["version"]?.intValue ?? 0)
+            }
+            enter(
+                Version(
+                    subject: subject, version: number, id: Int32(id),
+                    schema: RegisteredSchema(type: value["schemaType"]?.stringValue ?? "AVRO", text: text, references: references),
+                    isDeleted: value["deleted"]?.boolValue ?? false))
+        case "CONFIG":
+            let level = value?["compatibilityLevel"]?.stringValue.flatMap { Compatibility(rawValue: $0) }
+            state.withLock { state in
+                if let subject { state.levels[subject] = level } else { state.global = level ?? .backward }
+            }
+        default: break
+        }
+    }
+}
+
+extension RegisteredSchema {
+    /// The registry's name of a format's schemas: AVRO, JSON, PROTOBUF.
+    public init(kind: FormatKind, text: String) { self.init(type: kind == .jsonSR ? "JSON" : kind.rawValue, text: text) }
+
+    public var kind: FormatKind {
+        switch type {
+        case "JSON": .jsonSR
+        case "PROTOBUF": .protobuf
+        default: .avro
+        }
+    }
+}

@@ -1,0 +1,50 @@
+import MartletCore
+import MartletSQL
+import Synchronization
+
+/// A persistent query: its definition and its state.
+public final class RunningQuery: Sendable {
+    public enum State: String, Sendable { case running = "RUNNING", paused = "PAUSED", error = "ERROR", terminated = "TERMINATED" }
+
+    public let id: String
+    public let statement: String
+    public let sink: Source
+    public let plan: PhysicalPlan
+    public let statistics = QueryStatistics()
+    /// Consumer group under which its offsets are committed.
+    public let consumerGroup: String
+
+    private struct Status {
+        var state = State.running
+        var error: MartletError?
+        var failedAtMs: Int64 = 0
+    }
+    private let status = Mutex(Status())
+
+    init(id: String, statement: String, sink: Source, plan: PhysicalPlan, serviceID: String) {
+        self.id = id
+        self.statement = statement
+        self.sink = sink
+        self.plan = plan
+        consumerGroup = "_confluent-ksql-\(serviceID)query_\(id)"
+    }
+
+    public var state: State { status.withLock { $0.state } }
+    /// Why the query stopped, if it did.
+    public var error: MartletError? { status.withLock { $0.error } }
+    var isPaused: Bool { state != .running }
+
+    func fail(_ error: MartletError) {
+        status.withLock {
+            $0.state = .error
+            $0.error = error
+        }
+    }
+
+    func pause() { status.withLock { if $0.state == .running { $0.state = .paused } } }
+    func resume() { status.withLock { if $0.state == .paused { $0.state = .running } } }
+    func terminate() { status.withLock { $0.state = .terminated } }
+
+    /// Name of the topic that a stage writes for the next: ksqlDB's form.
+    func repartitionTopic(step: String) -> String { "\(consumerGroup)-\(step)-repartition" }
+}

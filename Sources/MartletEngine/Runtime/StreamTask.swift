@@ -1,0 +1,170 @@
+import MartletColumns
+import MartletCore
+import MartletLog
+import MartletSQL
+
+/// One partition of one stage of a persistent query: reads, runs the operators, writes, inside its thread's transaction.
+///
+/// It is owned by one `StreamThread` and touched by no other thread.
+final class StreamTask {
+    let query: RunningQuery
+    let partition: Int32
+    private let source: PartitionLog
+    private let table: PartitionLog?
+    private var input: StageInput
+    private let chain: OperatorChain
+    private var sink: SinkWriter
+    /// Next offsets to read; what a commit stages.
+    private(set) var position: Int64
+    private var tablePosition: Int64 = 0
+    private var committedPosition: Int64
+    private var committedTablePosition: Int64 = 0
+    private var block: RecordBlock?
+    private var tableBlock: RecordBlock?
+    /// Decoded rows of the stream that wait for older rows of the table.
+    private var held: Batch?
+    private var heldNext: Int64 = 0
+
+    static let readBytes = 1 << 20
+
+    init(
+        query: RunningQuery, stage: PhysicalPlan.Stage, partition: Int32, source: PartitionLog, table: PartitionLog?, position: Int64,
+        tablePosition: Int64, sink: SinkWriter, models: [String: any BatchModel], schemas: any SchemaSource
+    ) throws(MartletError) {
+        self.query = query
+        self.partition = partition
+        self.source = source
+        self.table = table
+        self.sink = sink
+        self.position = position
+        committedPosition = position
+        input = try StageInput(stage.input, schemas: schemas)
+        chain = try OperatorChain(stage.operators, models: models, schemas: schemas)
+        if let table {
+            // The table's topic is its changelog: rows up to the committed offset are read back before anything is processed.
+            self.tablePosition = max(table.startOffset, 0)
+            committedTablePosition = tablePosition
+            try restoreTable(upTo: tablePosition)
+        }
+    }
+
+    private func restoreTable(upTo end: Int64) throws(MartletError) {
+        guard let table, let join = chain.table else { return }
+        var discarded = RowErrors()
+        while tablePosition < end {
+            let block = try table.readBlock(from: tablePosition, maxBytes: Self.readBytes, isolation: .readCommitted, reusing: &tableBlock)
+            if block.nextOffset == tablePosition { break }
+            tablePosition = block.nextOffset
+            // Rows that could not be decoded were reported when they were first read.
+            try join.update(block, errors: &discarded)
+            tableBlock = block
+        }
+    }
+
+    var hasUncommittedWork: Bool { position != committedPosition || tablePosition != committedTablePosition }
+
+    /// Processes up to one block of records.
+    /// - Returns: whether there was anything to do.
+    func process(in transaction: TransactionalWriter, log: ProcessingLog) throws(MartletError) -> Bool {
+        if let table, let join = chain.table { return try processJoin(table: table, join: join, in: transaction, log: log) }
+        let block = try source.readBlock(from: position, maxBytes: Self.readBytes, isolation: .readCommitted, reusing: &block)
+        defer { self.block = block }
+        if block.nextOffset == position { return false }
+        var errors = RowErrors()
+        let batch = try input.decode(block, errors: &errors)
+        log.deserializationErrors(errors, query: query, topic: source.id.topic, block: block)
+        try push(batch, in: transaction, log: log)
+        advance(to: block.nextOffset, rows: block.count, bytes: block.buffer.count)
+        return true
+    }
+
+    private func advance(to next: Int64, rows: Int, bytes: Int) {
+        position = next
+        query.statistics.update {
+            $0.rowsRead += Int64(rows)
+            $0.bytesRead += Int64(bytes)
+        }
+    }
+
+    private func push(_ batch: Batch, in transaction: TransactionalWriter, log: ProcessingLog) throws(MartletError) {
+        if batch.count == 0 { return }
+        var failed = FailedRows()
+        let out = chain.run(batch, failed: &failed)
+        let written = try sink.write(out, in: transaction, failed: &failed)
+        log.processingErrors(failed, query: query, source: source.id)
+        query.statistics.update { $0.rowsWritten += Int64(written) }
+    }
+
+    /// Two inputs: rows are taken by the smaller timestamp, the table first among equals, as far as both sides are known.
+    private func processJoin(
+        table: PartitionLog, join: StreamTableJoin, in transaction: TransactionalWriter, log: ProcessingLog
+    ) throws(MartletError) -> Bool {
+        var progressed = false
+        if held == nil {
+            let block = try source.readBlock(from: position, maxBytes: Self.readBytes, isolation: .readCommitted, reusing: &block)
+            if block.nextOffset != position {
+                var errors = RowErrors()
+                held = try input.decode(block, errors: &errors)
+                heldNext = block.nextOffset
+                log.deserializationErrors(errors, query: query, topic: source.id.topic, block: block)
+                query.statistics.update { $0.rowsRead += Int64(block.count) }
+                progressed = true
+            }
+            self.block = block
+        }
+        let updates = try table.readBlock(from: tablePosition, maxBytes: Self.readBytes, isolation: .readCommitted, reusing: &tableBlock)
+        if updates.nextOffset != tablePosition {
+            progressed = true
+            var errors = RowErrors()
+            let rows = try join.decode(updates, errors: &errors)
+            log.deserializationErrors(errors, query: query, topic: table.id.topic, block: updates)
+            // Interleave by time: stream rows older than the next table row see the table as it was.
+            var done = 0
+            while done < rows.count {
+                let time = rows.timestamps[done]
+                if let batch = held {
+                    let older = batch.timestamps.firstIndex { $0 >= time } ?? batch.count
+                    if older > 0 {
+                        try push(batch.gathered((0..<UInt32(older)).map { $0 }), in: transaction, log: log)
+                        held = older == batch.count ? nil : batch.gathered((UInt32(older)..<UInt32(batch.count)).map { $0 })
+                        if held == nil { position = heldNext }
+                    }
+                }
+                let limit = held?.timestamps.first ?? Int64.max
+                var end = done
+                while end < rows.count && rows.timestamps[end] <= limit { end += 1 }
+                if end == done { end = done + 1 }
+                join.update(rows.gathered((UInt32(done)..<UInt32(end)).map { $0 }))
+                done = end
+            }
+            tablePosition = updates.nextOffset
+            tableBlock = updates
+            return true
+        }
+        tableBlock = updates
+        // The table is read to its end: what the stream holds may go.
+        if let batch = held {
+            try push(batch, in: transaction, log: log)
+            held = nil
+            position = heldNext
+        }
+        return progressed
+    }
+
+    /// False while part of a block has been processed: its offsets cannot be staged yet.
+    var canCommit: Bool { held == nil }
+
+    /// Closes output batches and stages this task's offsets in the transaction.
+    func prepareCommit(in transaction: TransactionalWriter) throws(MartletError) {
+        try sink.flush(in: transaction)
+        var offsets = [source.id: position]
+        if let table { offsets[table.id] = tablePosition }
+        transaction.stageOffsets(offsets, group: query.consumerGroup)
+    }
+
+    func committed() {
+        committedPosition = position
+        committedTablePosition = tablePosition
+        query.statistics.update { $0.commits += 1 }
+    }
+}

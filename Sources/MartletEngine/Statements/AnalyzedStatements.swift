@@ -1,0 +1,319 @@
+import Logging
+import MartletColumns
+import MartletCore
+import MartletLog
+import MartletSQL
+
+/// Statements that the analyzer checks against the catalog: CREATE, CREATE … AS, INSERT, ALTER, DROP, types.
+extension Engine {
+    func executeAnalyzed(_ statement: Statement, _ session: Session) throws(MartletError) -> JSONObject? {
+        let inferred = InferenceRecorder()
+        let analyzed = try Analyzer(catalog: catalog, context: analysisContext(session, inferred: inferred)).analyze(statement)
+        switch analyzed {
+        case .insertValues(let insert):
+            try insertRow(insert)
+            return nil
+        case .nothingToDo(let message):
+            return entity(statement, commandID: commandID(statement), message: message, sequence: -1)
+        case .transientQuery, .other:
+            throw MartletError(.notSupported, "\(statement.kindName) is not supported by this release", at: statement.span)
+        default: break
+        }
+        try prepare(analyzed)
+        let command = Command(
+            statement: statement.text, properties: session.properties, number: nextQueryNumber, inferences: inferred.inferences)
+        let sequence = try commandLog.append(command)
+        let (message, queryID) = try apply(analyzed, statement, session)
+        var warnings: [String] = []
+        switch analyzed {
+        case .createSource(let source): warnings = source.warnings
+        case .persistentQuery(let query): warnings = query.warnings
+        default: break
+        }
+        return entity(
+            statement, commandID: commandID(statement), message: message, queryID: queryID, sequence: sequence, warnings: warnings)
+    }
+
+    /// Applies a command of the log at start: the world outside is as it was left.
+    func replay(_ command: Command, offset: Int64) throws(MartletError) {
+        nextQueryNumber = command.number
+        let session = Session(properties: command.properties, variables: [:])
+        let statement = try Parser.parse(command.statement)[0]
+        switch statement.node {
+        case .terminate(let id):
+            for query in try persistent(id, at: statement.span) { stopQuery(query) }
+            return
+        case .pause(let id):
+            for query in try persistent(id, at: statement.span) { query.pause() }
+            return
+        case .resume(let id):
+            for query in try persistent(id, at: statement.span) { query.resume() }
+            return
+        case .createModel, .dropModel:
+            try replayModel(statement)
+            return
+        default: break
+        }
+        let inferred = InferenceRecorder(replaying: command.inferences)
+        let analyzed = try Analyzer(catalog: catalog, context: analysisContext(session, inferred: inferred)).analyze(statement)
+        let (message, queryID) = try apply(analyzed, statement, session)
+        _ = entity(statement, commandID: commandID(statement), message: message, queryID: queryID, sequence: offset)
+    }
+
+    /// What has to exist before the command is logged: topics, registered schemas, committed start offsets. All of it is harmless if the
+    /// command never comes to be.
+    private func prepare(_ analyzed: AnalyzedStatement) throws(MartletError) {
+        switch analyzed {
+        case .createSource(let source):
+            try createTopicIfMissing(
+                source.source.topic, partitions: source.partitions, retentionMs: source.retentionMs, isTable: source.source.kind == .table)
+            if source.source.createdBy == nil, source.partitions != nil { try registerSchemas(of: source.source) }
+        case .persistentQuery(let query):
+            if !query.isInsert {
+                let partitions: Int32
+                if let given = query.partitions {
+                    partitions = given
+                } else {
+                    partitions = query.plan.sources.first.flatMap { catalog.sources[$0] }.flatMap { log.topic($0.topic)?.partitions } ?? 1
+                }
+                try createTopicIfMissing(
+                    query.sink.topic, partitions: partitions, retentionMs: query.retentionMs, isTable: query.sink.kind == .table)
+                try registerSchemas(of: query.sink)
+            }
+        default: break
+        }
+    }
+
+    func createTopicIfMissing(_ topic: String, partitions: Int32?, retentionMs: Int64?, isTable: Bool) throws(MartletError) {
+        if log.topic(topic) != nil { return }
+        guard let partitions else {
+            throw MartletError(
+                .badStatement,
+                "Topic '\(topic)' does not exist. If you want to create a new topic for the stream/table please re-run the statement providing the required 'PARTITIONS' configuration in the WITH clause (and optionally 'REPLICAS')."
+            )
+        }
+        var settings: [String: String] = [:]
+        if isTable { settings["cleanup.policy"] = "compact" }
+        if let retentionMs { settings["retention.ms"] = String(retentionMs) }
+        try log.createTopic(topic, partitions: partitions, settings: settings)
+    }
+
+    /// Registers the schemas of a source's key and value under `<topic>-key` and `<topic>-value`, where its formats have any.
+    func registerSchemas(of source: Source) throws(MartletError) {
+        if source.keyFormat.kind.usesSchemaRegistry, !source.schema.key.isEmpty {
+            _ = try writerSchema(of: source.schema.key, spec: source.keyFormat, side: .key, topic: source.topic)
+        }
+        if source.valueFormat.kind.usesSchemaRegistry, !source.schema.value.isEmpty {
+            _ = try writerSchema(of: source.schema.value, spec: source.valueFormat, side: .value, topic: source.topic)
+        }
+    }
+
+    /// The schema that a writer uses, by id; registers it if need be. Nil for formats without schemas.
+    func writerSchema(of fields: [Field], spec: FormatSpec, side: Side, topic: String) throws(MartletError) -> SinkWriter.WriterSchema? {
+        guard spec.kind.usesSchemaRegistry, !fields.isEmpty else { return nil }
+        if let id = spec.properties["schemaId"].flatMap({ Int32($0) }) {
+            return SinkWriter.WriterSchema(id: id, text: try registry.writerSchema(id: id).text)
+        }
+        let text = try SchemaTranslation.schemaText(for: fields, spec: spec, side: side)
+        let id = try registry.register(subject: "\(topic)-\(side.rawValue)", schema: RegisteredSchema(kind: spec.kind, text: text))
+        return SinkWriter.WriterSchema(id: id, text: nil)
+    }
+
+    /// Makes the change visible and starts or stops what it concerns.
+    private func apply(
+        _ analyzed: AnalyzedStatement, _ statement: Statement, _ session: Session
+    ) throws(MartletError) -> (message: String, queryID: String?) {
+        switch analyzed {
+        case .createSource(let source):
+            catalog.sources[source.source.name] = source.source
+            nextQueryNumber += 1
+            return (source.source.kind == .stream ? "Stream created" : "Table created", nil)
+        case .persistentQuery(let query):
+            if query.orReplace, let old = queries[query.queryID] ?? catalog.writers(of: query.sink.name).first.flatMap({ queries[$0] }) {
+                stopQuery(old)
+            }
+            catalog.sources[query.sink.name] = query.sink
+            catalog.queries[query.queryID] = QueryEntry(
+                id: query.queryID, sources: query.plan.sources, models: query.plan.models, sink: query.sink.name, statement: statement.text)
+            nextQueryNumber += 1
+            startQuery(query, statement, fromLatest: session.properties["auto.offset.reset"] != "earliest")
+            return ("Created query with ID \(query.queryID)", query.queryID)
+        case .alterSource(let source):
+            catalog.sources[source.name] = source
+            return ("\(source.kind == .stream ? "Stream" : "Table") \(source.name) altered.", nil)
+        case .dropSource(let name, let deleteTopic):
+            guard let source = catalog.sources.removeValue(forKey: name) else { return ("", nil) }
+            for id in catalog.queries.filter({ $0.value.sink == name && !$0.key.hasPrefix("INSERTQUERY") }).keys {
+                if let query = queries[id] { stopQuery(query) }
+            }
+            if deleteTopic, !isReplaying, log.topic(source.topic) != nil {
+                try log.deleteTopic(source.topic)
+                registry.deleteSubject("\(source.topic)-key", permanently: false)
+                registry.deleteSubject("\(source.topic)-value", permanently: false)
+            }
+            return ("Source `\(name)` (topic: \(source.topic)) was dropped.", nil)
+        case .createType(let name, let type):
+            catalog.types[name] = type
+            return ("Registered custom type with name '\(name)' and SQL type \(type)", nil)
+        case .dropType(let name):
+            catalog.types[name] = nil
+            return ("Dropped type '\(name)'", nil)
+        case .nothingToDo(let message): return (message, nil)
+        case .transientQuery, .insertValues, .other:
+            throw MartletError(.internalError, "\(statement.kindName) is not a change of the catalog")
+        }
+    }
+
+    // MARK: - Queries
+
+    private func startQuery(_ analyzed: AnalyzedQuery, _ statement: Statement, fromLatest: Bool) {
+        let query = RunningQuery(
+            id: analyzed.queryID, statement: statement.text, sink: analyzed.sink, plan: analyzed.plan, serviceID: config.serviceID)
+        queries[query.id] = query
+        do {
+            try launch(query, fromLatest: fromLatest)
+        } catch {
+            query.fail(error)
+            logger.error("query cannot start", metadata: ["query": "\(query.id)", "error": "\(error)"])
+        }
+    }
+
+    private func launch(_ query: RunningQuery, fromLatest: Bool) throws(MartletError) {
+        var topics: Set<String> = []
+        var factories: [StreamThread.TaskFactory] = []
+        for stage in query.plan.stages {
+            let topic: String
+            let isInternal: Bool
+            switch stage.input.topic {
+            case .source(_, let name): (topic, isInternal) = (name, false)
+            case .repartition(let step): (topic, isInternal) = (query.repartitionTopic(step: step), true)
+            }
+            let table = stage.operators.lazy.compactMap { op -> PhysicalPlan.Input? in
+                if case .streamTableJoin(let join) = op { return join.table } else { return nil }
+            }.first
+            guard let partitions = log.topic(topic)?.partitions else { throw MartletError(.unknownSource, "topic \(topic) does not exist") }
+            topics.insert(topic)
+            var tableTopic: String?
+            if let table, case .source(_, let name) = table.topic {
+                tableTopic = name
+                topics.insert(name)
+                guard log.topic(name)?.partitions == partitions else {
+                    throw MartletError(
+                        .badStatement,
+                        "Can't join a stream and a table with different numbers of partitions: \(topic) has \(partitions), \(name) has \(log.topic(name)?.partitions ?? 0). Please repartition one of them."
+                    )
+                }
+            }
+            let sink = try sinkDescription(stage.output, query)
+            let sinkPartitions = try partitionLogs(of: sink.topic)
+            let models = try sessions(query.plan.models)
+            for partition in 0..<partitions {
+                guard let source = log.partition(TopicPartition(topic, partition)) else {
+                    throw MartletError(.unknownSource, "topic \(topic) has no partition \(partition)")
+                }
+                let tablePartition = tableTopic.flatMap { log.partition(TopicPartition($0, partition)) }
+                // Where a query starts is settled once, at its creation: from then on its committed offsets tell.
+                let offsets = log.groupOffsets
+                func start(_ id: PartitionLog, latest: Bool) throws(MartletError) {
+                    if offsets.committed(group: query.consumerGroup, id.id) != nil { return }
+                    let offset = latest ? id.lastStableOffset : id.startOffset
+                    do throws(KafkaError) {
+                        try offsets.commit(group: query.consumerGroup, [id.id: CommittedOffset(offset: offset)])
+                    } catch {
+                        throw MartletError(.io, "cannot commit the start offset of \(query.id): \(error.message)")
+                    }
+                }
+                try start(source, latest: fromLatest && !isInternal)
+                if let tablePartition { try start(tablePartition, latest: false) }
+                let schemas = registry
+                factories.append(
+                    StreamThread.TaskFactory(query: query) { () throws(MartletError) in
+                        try StreamTask(
+                            query: query, stage: stage, partition: partition, source: source, table: tablePartition,
+                            position: max(offsets.committed(group: query.consumerGroup, source.id)?.offset ?? source.startOffset, source.startOffset),
+                            tablePosition: tablePartition.flatMap { offsets.committed(group: query.consumerGroup, $0.id)?.offset } ?? 0,
+                            sink: SinkWriter(sink.description, partitions: sinkPartitions), models: models, schemas: schemas)
+                    })
+            }
+        }
+        var used: Set<Int> = []
+        for factory in factories {
+            let i = threads.indices.min { threads[$0].taskCount < threads[$1].taskCount }!
+            threads[i].add(factory)
+            used.insert(i)
+        }
+        watches[query.id] = used.map { i in
+            let thread = threads[i]
+            return watcher.watch(topics) { thread.wake() }
+        }
+        for i in used { threads[i].wake() }
+    }
+
+    private func sinkDescription(
+        _ output: PhysicalPlan.Output, _ query: RunningQuery
+    ) throws(MartletError) -> (topic: String, description: SinkWriter.Description) {
+        switch output {
+        case .sink(let sink):
+            return (
+                sink.topic,
+                SinkWriter.Description(
+                    keyFields: sink.keyFields, keyFormat: sink.keyFormat,
+                    keySchema: try writerSchema(of: sink.keyFields, spec: sink.keyFormat, side: .key, topic: sink.topic),
+                    valueFields: sink.valueFields, valueFormat: sink.valueFormat,
+                    valueSchema: try writerSchema(of: sink.valueFields, spec: sink.valueFormat, side: .value, topic: sink.topic),
+                    timestamp: sink.timestamp)
+            )
+        case .repartition(let repartition):
+            let topic = query.repartitionTopic(step: repartition.step)
+            if log.topic(topic) == nil {
+                guard let partitions = log.topic(repartition.partitionsOfTopic)?.partitions else {
+                    throw MartletError(.unknownSource, "topic \(repartition.partitionsOfTopic) does not exist")
+                }
+                try log.createTopic(topic, partitions: partitions, settings: ["cleanup.policy": "delete"])
+            }
+            return (
+                topic,
+                SinkWriter.Description(
+                    keyFields: repartition.keyFields, keyFormat: repartition.keyFormat,
+                    keySchema: try writerSchema(of: repartition.keyFields, spec: repartition.keyFormat, side: .key, topic: topic),
+                    valueFields: repartition.valueFields, valueFormat: repartition.valueFormat,
+                    valueSchema: try writerSchema(of: repartition.valueFields, spec: repartition.valueFormat, side: .value, topic: topic))
+            )
+        case .results:
+            throw MartletError(.internalError, "a persistent query ends in a topic")
+        }
+    }
+
+    func partitionLogs(of topic: String) throws(MartletError) -> [PartitionLog] {
+        guard let description = log.topic(topic) else { throw MartletError(.unknownSource, "topic \(topic) does not exist") }
+        return (0..<description.partitions).compactMap { log.partition(TopicPartition(topic, $0)) }
+    }
+
+    /// Takes a query off its threads, after a last commit, and forgets it.
+    func stopQuery(_ query: RunningQuery) {
+        query.terminate()
+        let finished = Signal()
+        let waiting = CountDown(threads.count) { finished.raise() }
+        for thread in threads { thread.remove(query: query.id) { waiting.down() } }
+        finished.wait(past: 0)
+        for id in watches.removeValue(forKey: query.id) ?? [] { watcher.forget(id) }
+        queries[query.id] = nil
+        catalog.queries[query.id] = nil
+        for stage in query.plan.stages {
+            guard case .repartition(let repartition) = stage.output else { continue }
+            let topic = query.repartitionTopic(step: repartition.step)
+            guard log.topic(topic) != nil else { continue }
+            do {
+                try log.deleteTopic(topic)
+            } catch {
+                logger.warning("internal topic not deleted", metadata: ["topic": "\(topic)", "error": "\(error)"])
+            }
+        }
+        if isReplaying { return }
+        do {
+            try log.groupOffsets.delete(group: query.consumerGroup)
+        } catch {
+            logger.warning("offsets not deleted", metadata: ["group": "\(query.consumerGroup)", "error": "\(error)"])
+        }
+    }
+}

@@ -1,0 +1,207 @@
+import Logging
+import NIOCore
+
+/// One client: cuts the stream into frames, hands requests on in order, writes the answers in the same order.
+///
+/// Bounds (so that a client can neither crash nor fill us): a frame has a size limit; one request is worked on at a time, except that
+/// Produce requests may wait for the disk together (one fsync serves them all); nothing more is read from the socket while requests or
+/// unsent answers are pending. A malformed frame closes this connection, with a line in the log, and no other.
+final class BrokerConnection: ChannelDuplexHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private let router: RequestRouter
+    private let advertisedHost: String?
+    private let advertisedPort: Int?
+    private let logger: Logger
+
+    private var received = ByteBuffer()
+    private var pending = CircularBuffer<PendingRequest>()
+    private var nextID = 0
+    /// Bytes of answers handed to the socket and not yet taken by it.
+    private var unsentBytes = 0
+    private var pendingRequestBytes = 0
+    private var wantsRead = false
+    private var isClosed = false
+    private var isProcessing = false
+    private var clientHost = ""
+    private var localHost = ""
+    private var localPort = 0
+
+    private struct PendingRequest {
+        var id: Int
+        var api: APIKey
+        var bytes: Int
+        var isDone = false
+        /// Nil when done: there is no answer (acks=0).
+        var response: ByteBuffer?
+    }
+
+    init(router: RequestRouter, advertisedHost: String?, advertisedPort: Int?, logger: Logger) {
+        self.router = router
+        self.advertisedHost = advertisedHost
+        self.advertisedPort = advertisedPort
+        self.logger = logger
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        clientHost = "/" + (context.remoteAddress?.ipAddress ?? "?")
+        localHost = context.localAddress?.ipAddress ?? "127.0.0.1"
+        localPort = context.localAddress?.port ?? 0
+        context.fireChannelActive()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        isClosed = true
+        received = ByteBuffer()
+        context.fireChannelInactive()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        logger.debug("connection failed", metadata: ["client": "\(clientHost)", "error": "\(error)"])
+        context.close(promise: nil)
+    }
+
+    // MARK: Reading
+
+    /// The socket asks whether to read on: not while enough is pending.
+    func read(context: ChannelHandlerContext) {
+        if isSaturated { wantsRead = true } else { context.read() }
+    }
+
+    private var isSaturated: Bool {
+        unsentBytes > router.config.pendingBytesMax || pendingRequestBytes > router.config.pendingBytesMax
+            || pending.count >= router.config.producesInFlightMax
+            || (pending.first.map { $0.api != .produce } ?? false) || holdsWholeFrame
+    }
+
+    private var holdsWholeFrame: Bool {
+        received.getInteger(at: received.readerIndex, as: Int32.self).map { received.readableBytes >= Int($0) + 4 } ?? false
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        var bytes = unwrapInboundIn(data)
+        if received.readableBytes == 0 {
+            received = bytes
+        } else {
+            received.writeBuffer(&bytes)
+        }
+        process(context)
+    }
+
+    /// Takes requests off `received` for as long as they may be worked on.
+    private func process(_ context: ChannelHandlerContext) {
+        guard !isProcessing else { return }  // an answer that is there at once brings us back here
+        isProcessing = true
+        defer { isProcessing = false }
+        while !isClosed, let frame = nextFrame(context) { dispatch(frame, context) }
+        if !isClosed, wantsRead, !isSaturated {
+            wantsRead = false
+            context.read()
+        }
+    }
+
+    /// The next whole frame (without its size), if it is there and may be worked on now.
+    private func nextFrame(_ context: ChannelHandlerContext) -> ByteBuffer? {
+        guard let size = received.getInteger(at: received.readerIndex, as: Int32.self) else { return nil }
+        guard size >= 8, size <= router.config.frameBytesMax else {
+            refuse(context, "frame size \(size) is not between 8 and \(router.config.frameBytesMax)")
+            return nil
+        }
+        let total = Int(size) + 4
+        guard received.readableBytes >= total else {
+            // Grow in few steps, yet not on the word of a client alone.
+            received.reserveCapacity(minimumWritableBytes: min(total - received.readableBytes, max(received.readableBytes, 1 << 20)))
+            return nil
+        }
+        guard mayStart(received.getInteger(at: received.readerIndex + 4, as: Int16.self)) else { return nil }
+        received.moveReaderIndex(forwardBy: 4)
+        let frame = received.readSlice(length: Int(size))
+        if received.readableBytes == 0 { received = ByteBuffer() }
+        return frame
+    }
+
+    private func mayStart(_ apiKey: Int16?) -> Bool {
+        if unsentBytes > router.config.pendingBytesMax { return false }
+        guard let first = pending.first else { return true }
+        return first.api == .produce && apiKey == APIKey.produce.rawValue && pending.count < router.config.producesInFlightMax
+            && pendingRequestBytes <= router.config.pendingBytesMax
+    }
+
+    private func dispatch(_ frame: ByteBuffer, _ context: ChannelHandlerContext) {
+        let size = frame.readableBytes
+        do throws(WireError) {
+            let (header, body, api) = try Frame.openRequest(frame)
+            guard let api else { throw WireError(message: "api key \(header.apiKey) is not known", position: 0) }
+            let request = RequestContext(
+                version: header.version, clientID: header.clientID ?? "", clientHost: clientHost,
+                advertisedHost: advertisedHost ?? localHost, advertisedPort: Int32(truncatingIfNeeded: advertisedPort ?? localPort),
+                loop: context.eventLoop)
+            let id = nextID
+            nextID += 1
+            pending.append(PendingRequest(id: id, api: api, bytes: size))
+            pendingRequestBytes += size
+            let answer: Answer<ByteBuffer>
+            do throws(WireError) {
+                answer = try router.route(api, header, body, request)
+            } catch {
+                throw WireError(message: "\(api) version \(header.version): \(error.message)", position: error.position)
+            }
+            switch answer {
+            case .none: complete(id, nil, context)
+            case .now(let response): complete(id, response, context)
+            case .later(let future):
+                let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+                future.hop(to: context.eventLoop).whenComplete { result in
+                    let (handler, context) = bound.value
+                    switch result {
+                    case .success(let response): handler.complete(id, response, context)
+                    case .failure(let error): handler.refuse(context, "\(api) failed: \(error)")
+                    }
+                }
+            }
+        } catch {
+            refuse(context, error.description)
+        }
+    }
+
+    // MARK: Writing
+
+    private func complete(_ id: Int, _ response: ByteBuffer?, _ context: ChannelHandlerContext) {
+        guard !isClosed, let first = pending.first else { return }
+        let index = pending.index(pending.startIndex, offsetBy: id - first.id)
+        pending[index].isDone = true
+        pending[index].response = response
+        var wrote = false
+        while let done = pending.first, done.isDone {
+            pending.removeFirst()
+            pendingRequestBytes -= done.bytes
+            guard let response = done.response else { continue }
+            write(response, context)
+            wrote = true
+        }
+        if wrote { context.flush() }
+        process(context)
+    }
+
+    private func write(_ response: ByteBuffer, _ context: ChannelHandlerContext) {
+        let size = response.readableBytes
+        unsentBytes += size
+        let sent = context.eventLoop.makePromise(of: Void.self)
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        sent.futureResult.whenComplete { _ in
+            let (handler, context) = bound.value
+            handler.unsentBytes -= size
+            handler.process(context)
+        }
+        context.write(wrapOutboundOut(response), promise: sent)
+    }
+
+    private func refuse(_ context: ChannelHandlerContext, _ reason: String) {
+        guard !isClosed else { return }
+        isClosed = true
+        logger.warning("connection closed", metadata: ["client": "\(clientHost)", "reason": "\(reason)"])
+        context.close(promise: nil)
+    }
+}

@@ -1,0 +1,142 @@
+import MartletCore
+import NIOCore
+import NIOPosix
+import Synchronization
+
+/// Fetches that wait for records, by the partitions that can wake them.
+final class DelayedFetches: Sendable {
+    private let waiting = Mutex<[TopicPartition: [ObjectIdentifier: DelayedFetch]]>([:])
+
+    func add(_ fetch: DelayedFetch, for ids: [TopicPartition]) {
+        waiting.withLock { waiting in
+            for id in ids { waiting[id, default: [:]][ObjectIdentifier(fetch)] = fetch }
+        }
+    }
+
+    func remove(_ fetch: DelayedFetch, for ids: [TopicPartition]) {
+        waiting.withLock { waiting in
+            for id in ids {
+                waiting[id]?[ObjectIdentifier(fetch)] = nil
+                if waiting[id]?.isEmpty == true { waiting[id] = nil }
+            }
+        }
+    }
+
+    /// Called by the log, on any thread, after each append: quick.
+    func receive(_ event: LogEvent) {
+        let woken: [DelayedFetch] = waiting.withLock { waiting in
+            if waiting.isEmpty { return [] }
+            switch event {
+            case .advanced(let id): return waiting[id].map { Array($0.values) } ?? []
+            case .topicsChanged: return waiting.values.flatMap(\.values)
+            }
+        }
+        for fetch in woken { fetch.wake() }
+    }
+
+    /// Partitions that are waited for.
+    var count: Int { waiting.withLock(\.count) }
+}
+
+/// One long poll: looks again whenever one of its partitions advanced, answers when there is enough or the time is up.
+final class DelayedFetch: Sendable {
+    private let plan: FetchPlan
+    private let waitMs: Int64
+    private let loop: any EventLoop
+    private let blocking: NIOThreadPool
+    private let waiting: DelayedFetches
+    private let promise: EventLoopPromise<FetchResponse>
+    private let state = Mutex(State())
+
+    private struct State {
+        var isWakeUnderWay = false
+        var isDone = false
+        var timeout: Scheduled<Void>?
+    }
+
+    /// With `bytesMin` above one byte every append would make us read all over again: look at most this often.
+    private static let recheckIntervalMs: Int64 = 1
+
+    init(_ plan: FetchPlan, waitMs: Int64, loop: any EventLoop, blocking: NIOThreadPool, waiting: DelayedFetches) {
+        self.plan = plan
+        self.waitMs = waitMs
+        self.loop = loop
+        self.blocking = blocking
+        self.waiting = waiting
+        promise = loop.makePromise()
+    }
+
+    func start() -> EventLoopFuture<FetchResponse> {
+        let timeout = loop.scheduleTask(in: .milliseconds(waitMs)) { self.finish() }
+        state.withLock { $0.timeout = timeout }
+        waiting.add(self, for: plan.ids)
+        // What came between the first look and `add` woke nobody.
+        if plan.isAnswerable { wake() }
+        return promise.futureResult
+    }
+
+    /// From any thread.
+    func wake() {
+        let isFirst = state.withLock { state in
+            if state.isDone || state.isWakeUnderWay { return false }
+            state.isWakeUnderWay = true
+            return true
+        }
+        guard isFirst else { return }
+        if plan.bytesMin <= 1 {
+            loop.execute { self.look() }
+        } else {
+            loop.scheduleTask(in: .milliseconds(Self.recheckIntervalMs)) { self.look() }
+        }
+    }
+
+    private func look() {
+        let isDone = state.withLock { state in
+            state.isWakeUnderWay = false
+            return state.isDone
+        }
+        guard !isDone, plan.isAnswerable else { return }
+        read { response in
+            if self.plan.satisfies(response) { self.answer(response) }
+        }
+    }
+
+    /// The time is up: whatever is there is the answer.
+    private func finish() { read { self.answer($0) } }
+
+    private func read(_ then: @escaping @Sendable (FetchResponse) -> Void) {
+        if plan.isCold {
+            let plan = plan
+            blocking.runIfActive(eventLoop: loop) { plan.read() }.whenComplete { result in
+                switch result {
+                case .success(let response): then(response)
+                case .failure(let error): self.fail(error)
+                }
+            }
+        } else {
+            then(plan.read())
+        }
+    }
+
+    private func answer(_ response: FetchResponse) {
+        guard close() else { return }
+        promise.succeed(response)
+    }
+
+    private func fail(_ error: any Error) {
+        guard close() else { return }
+        promise.fail(error)
+    }
+
+    /// True the first time.
+    private func close() -> Bool {
+        let (isFirst, timeout) = state.withLock { state in
+            defer { state.isDone = true }
+            return (!state.isDone, state.timeout)
+        }
+        guard isFirst else { return false }
+        timeout?.cancel()
+        waiting.remove(self, for: plan.ids)
+        return true
+    }
+}

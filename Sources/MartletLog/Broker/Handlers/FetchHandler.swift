@@ -1,0 +1,279 @@
+import MartletCore
+import NIOCore
+
+struct FetchRequest: WireRequest {
+    typealias Response = FetchResponse
+    static let api = APIKey.fetch
+
+    struct Partition: WireMessage {
+        var index: Int32 = 0
+        var currentLeaderEpoch: Int32 = -1
+        var fetchOffset: Int64 = 0
+        var lastFetchedEpoch: Int32 = -1
+        var logStartOffset: Int64 = -1
+        var bytesMax: Int32 = 0
+
+        mutating func code(_ wire: inout Wire) throws(WireError) {
+            try wire.field(&index)
+            try wire.field(&currentLeaderEpoch, from: 9)
+            try wire.field(&fetchOffset)
+            try wire.field(&lastFetchedEpoch, from: 12)
+            try wire.field(&logStartOffset, from: 5)
+            try wire.field(&bytesMax)
+            try wire.tags()
+        }
+    }
+
+    struct Topic: WireMessage {
+        var name = ""
+        var partitions: [Partition] = []
+
+        mutating func code(_ wire: inout Wire) throws(WireError) {
+            try wire.field(&name)
+            try wire.field(&partitions)
+            try wire.tags()
+        }
+    }
+
+    struct ForgottenTopic: WireMessage {
+        var name = ""
+        var partitions: [Int32] = []
+
+        mutating func code(_ wire: inout Wire) throws(WireError) {
+            try wire.field(&name)
+            try wire.field(&partitions)
+            try wire.tags()
+        }
+    }
+
+    var replicaID: Int32 = -1
+    var waitMsMax: Int32 = 500
+    var bytesMin: Int32 = 1
+    var bytesMax: Int32 = .max
+    /// 0 read uncommitted, 1 read committed.
+    var isolationLevel: Int8 = 0
+    var sessionID: Int32 = 0
+    var sessionEpoch: Int32 = -1
+    var topics: [Topic] = []
+    var forgottenTopics: [ForgottenTopic] = []
+    var rackID = ""
+
+    mutating func code(_ wire: inout Wire) throws(WireError) {
+        try wire.field(&replicaID)
+        try wire.field(&waitMsMax)
+        try wire.field(&bytesMin)
+        try wire.field(&bytesMax)
+        try wire.field(&isolationLevel)
+        try wire.field(&sessionID, from: 7)
+        try wire.field(&sessionEpoch, from: 7)
+        try wire.field(&topics)
+        try wire.field(&forgottenTopics, from: 7)
+        try wire.field(&rackID, from: 11)
+        try wire.tags()
+    }
+}
+
+struct FetchResponse: WireMessage {
+    struct Aborted: WireMessage {
+        var producerID: Int64 = 0
+        var firstOffset: Int64 = 0
+
+        mutating func code(_ wire: inout Wire) throws(WireError) {
+            try wire.field(&producerID)
+            try wire.field(&firstOffset)
+            try wire.tags()
+        }
+    }
+
+    struct Partition: WireMessage {
+        var index: Int32 = 0
+        var error = KafkaErrorCode.none
+        var highWatermark: Int64 = -1
+        var lastStableOffset: Int64 = -1
+        var logStartOffset: Int64 = -1
+        var aborted: [Aborted]?
+        var preferredReadReplica: Int32 = -1
+        var records: [UInt8]? = []
+
+        mutating func code(_ wire: inout Wire) throws(WireError) {
+            try wire.field(&index)
+            try wire.field(&error)
+            try wire.field(&highWatermark)
+            try wire.field(&lastStableOffset)
+            try wire.field(&logStartOffset, from: 5)
+            try wire.field(&aborted)
+            try wire.field(&preferredReadReplica, from: 11)
+            try wire.field(&records)
+            try wire.tags()
+        }
+    }
+
+    struct Topic: WireMessage {
+        var name = ""
+        var partitions: [Partition] = []
+
+        mutating func code(_ wire: inout Wire) throws(WireError) {
+            try wire.field(&name)
+            try wire.field(&partitions)
+            try wire.tags()
+        }
+    }
+
+    var throttleTimeMs: Int32 = 0
+    var error = KafkaErrorCode.none
+    var sessionID: Int32 = 0
+    var topics: [Topic] = []
+
+    mutating func code(_ wire: inout Wire) throws(WireError) {
+        try wire.field(&throttleTimeMs)
+        try wire.field(&error, from: 7)
+        try wire.field(&sessionID, from: 7)
+        try wire.field(&topics)
+        try wire.tags()
+    }
+
+    var recordBytes: Int {
+        topics.reduce(0) { sum, topic in topic.partitions.reduce(sum) { $0 + ($1.records?.count ?? 0) + 64 } }
+    }
+}
+
+extension RequestRouter {
+    /// Answers at once if there are `bytesMin` bytes or an error to tell; otherwise when there are, or when the time is up.
+    ///
+    /// No fetch sessions: every answer says session 0, and clients then name all their partitions each time (KIP-227).
+    func fetch(_ request: FetchRequest, _ context: RequestContext) -> Answer<FetchResponse> {
+        guard request.sessionEpoch <= 0 else {
+            return .now(FetchResponse(error: request.sessionID == 0 ? .invalidFetchSessionEpoch : .fetchSessionIDNotFound))
+        }
+        let plan = FetchPlan(request, log, bytesMax: config.fetchBytesMax)
+        let waitMs = min(max(request.waitMsMax, 0), config.fetchWaitMsMax)
+        if plan.isAnswerable || waitMs == 0 {
+            if plan.isCold { return offload(context) { plan.read() } }
+            let response = plan.read()
+            if waitMs == 0 || plan.satisfies(response) { return .now(response) }
+        }
+        let delayed = DelayedFetch(plan, waitMs: Int64(waitMs), loop: context.loop, blocking: blocking, waiting: delayedFetches)
+        return .later(delayed.start())
+    }
+}
+
+/// A Fetch request with its partitions looked up; reads any number of times, from any thread.
+struct FetchPlan: Sendable {
+    struct Partition: Sendable {
+        var request: FetchRequest.Partition
+        var id: TopicPartition
+        var log: PartitionLog?
+    }
+
+    let topics: [(name: String, partitions: [Partition])]
+    let bytesMin: Int
+    let bytesMax: Int
+    let isolation: Isolation
+    private let source: EmbeddedLog
+
+    /// A read of so many bytes from the end of the log comes from the page cache; one further back may wait for the disk.
+    static let warmBytes: Int64 = 8 << 20
+
+    init(_ request: FetchRequest, _ source: EmbeddedLog, bytesMax: Int) {
+        self.source = source
+        self.bytesMax = min(max(Int(request.bytesMax), 0), bytesMax)
+        bytesMin = min(max(Int(request.bytesMin), 0), self.bytesMax)
+        isolation = request.isolationLevel == 1 ? .readCommitted : .readUncommitted
+        topics = request.topics.map { topic in
+            (
+                topic.name,
+                topic.partitions.map { partition in
+                    let id = TopicPartition(topic.name, partition.index)
+                    return Partition(request: partition, id: id, log: source.partition(id))
+                }
+            )
+        }
+    }
+
+    var ids: [TopicPartition] { topics.flatMap { $0.partitions.map(\.id) } }
+
+    private func readableEnd(_ log: PartitionLog) -> Int64 {
+        isolation == .readCommitted ? log.lastStableOffset : log.highWatermark
+    }
+
+    private func error(_ partition: Partition) -> KafkaErrorCode {
+        // A topic may have been deleted, or made anew, since the plan was made.
+        guard let log = partition.log, source.partition(partition.id) === log else { return .unknownTopicOrPartition }
+        if partition.request.currentLeaderEpoch > 0 { return .unknownLeaderEpoch }
+        let offset = partition.request.fetchOffset
+        return offset < log.startOffset || offset > log.endOffset ? .offsetOutOfRange : .none
+    }
+
+    /// Whether there may be something to tell already: cheap, no disk.
+    var isAnswerable: Bool {
+        if bytesMin == 0 || topics.allSatisfy({ $0.partitions.isEmpty }) { return true }
+        return topics.contains { topic in
+            topic.partitions.contains { partition in
+                guard error(partition) == .none, let log = partition.log else { return true }
+                return partition.request.fetchOffset < readableEnd(log)
+            }
+        }
+    }
+
+    /// Whether reading may have to wait for the disk.
+    var isCold: Bool {
+        topics.contains { topic in
+            topic.partitions.contains { partition in
+                guard let log = partition.log else { return false }
+                let start = log.startOffset, end = log.endOffset
+                guard end > start, partition.request.fetchOffset < end else { return false }
+                let bytes = Double(log.sizeBytes) * Double(end - partition.request.fetchOffset) / Double(end - start)
+                return bytes > Double(Self.warmBytes)
+            }
+        }
+    }
+
+    func satisfies(_ response: FetchResponse) -> Bool {
+        var bytes = 0
+        for topic in response.topics {
+            for partition in topic.partitions {
+                if partition.error != .none { return true }
+                bytes += partition.records?.count ?? 0
+            }
+        }
+        return bytes >= bytesMin || topics.allSatisfy { $0.partitions.isEmpty }
+    }
+
+    /// Reads in the client's order until `bytesMax` is reached; the first batch comes whole even if it is larger (KIP-74).
+    func read() -> FetchResponse {
+        var left = bytesMax
+        return FetchResponse(
+            topics: topics.map { topic in
+                FetchResponse.Topic(
+                    name: topic.name,
+                    partitions: topic.partitions.map { partition in
+                        let answer = read(partition, atMost: left)
+                        left -= answer.records?.count ?? 0
+                        return answer
+                    })
+            })
+    }
+
+    private func read(_ partition: Partition, atMost left: Int) -> FetchResponse.Partition {
+        var answer = FetchResponse.Partition(index: partition.request.index, error: error(partition))
+        guard answer.error == .none, let log = partition.log else { return answer }
+        answer.highWatermark = log.highWatermark
+        answer.lastStableOffset = log.lastStableOffset
+        answer.logStartOffset = log.startOffset
+        let bytesMax = min(Int(partition.request.bytesMax), left)
+        guard left > 0, partition.request.fetchOffset < readableEnd(log) else { return answer }
+        do throws(KafkaError) {
+            let slice = try log.read(from: partition.request.fetchOffset, maxBytes: max(bytesMax, 1), isolation: isolation)
+            answer.records = slice.bytes
+            answer.highWatermark = slice.highWatermark
+            answer.lastStableOffset = slice.lastStableOffset
+            answer.logStartOffset = slice.startOffset
+            if isolation == .readCommitted {
+                answer.aborted = slice.aborted.map { .init(producerID: $0.producerID, firstOffset: $0.firstOffset) }
+            }
+        } catch {
+            answer = FetchResponse.Partition(index: partition.request.index, error: error.code)
+        }
+        return answer
+    }
+}

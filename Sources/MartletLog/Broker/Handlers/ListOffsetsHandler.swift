@@ -1,0 +1,127 @@
+import MartletCore
+
+struct ListOffsetsRequest: WireRequest {
+    typealias Response = ListOffsetsResponse
+    static let api = APIKey.listOffsets
+
+    struct Partition: WireMessage {
+        var index: Int32 = 0
+        var currentLeaderEpoch: Int32 = -1
+        /// −1 latest, −2 earliest, −3 the record with the largest timestamp (KIP-734); otherwise milliseconds.
+        var timestamp: Int64 = -1
+
+        mutating func code(_ wire: inout Wire) throws(WireError) {
+            try wire.field(&index)
+            try wire.field(&currentLeaderEpoch, from: 4)
+            try wire.field(&timestamp)
+            try wire.tags()
+        }
+    }
+
+    struct Topic: WireMessage {
+        var name = ""
+        var partitions: [Partition] = []
+
+        mutating func code(_ wire: inout Wire) throws(WireError) {
+            try wire.field(&name)
+            try wire.field(&partitions)
+            try wire.tags()
+        }
+    }
+
+    var replicaID: Int32 = -1
+    var isolationLevel: Int8 = 0
+    var topics: [Topic] = []
+
+    mutating func code(_ wire: inout Wire) throws(WireError) {
+        try wire.field(&replicaID)
+        try wire.field(&isolationLevel, from: 2)
+        try wire.field(&topics)
+        try wire.tags()
+    }
+}
+
+struct ListOffsetsResponse: WireMessage {
+    struct Partition: WireMessage {
+        var index: Int32 = 0
+        var error = KafkaErrorCode.none
+        var timestamp: Int64 = -1
+        var offset: Int64 = -1
+        var leaderEpoch: Int32 = -1
+
+        mutating func code(_ wire: inout Wire) throws(WireError) {
+            try wire.field(&index)
+            try wire.field(&error)
+            try wire.field(&timestamp)
+            try wire.field(&offset)
+            try wire.field(&leaderEpoch, from: 4)
+            try wire.tags()
+        }
+    }
+
+    struct Topic: WireMessage {
+        var name = ""
+        var partitions: [Partition] = []
+
+        mutating func code(_ wire: inout Wire) throws(WireError) {
+            try wire.field(&name)
+            try wire.field(&partitions)
+            try wire.tags()
+        }
+    }
+
+    var throttleTimeMs: Int32 = 0
+    var topics: [Topic] = []
+
+    mutating func code(_ wire: inout Wire) throws(WireError) {
+        try wire.field(&throttleTimeMs, from: 2)
+        try wire.field(&topics)
+        try wire.tags()
+    }
+}
+
+extension RequestRouter {
+    func listOffsets(_ request: ListOffsetsRequest, _ context: RequestContext) -> Answer<ListOffsetsResponse> {
+        let searches = request.topics.contains { $0.partitions.contains { $0.timestamp >= 0 || $0.timestamp == -3 } }
+        return searches ? offload(context) { self.listOffsets(request) } : .now(listOffsets(request))
+    }
+
+    private func listOffsets(_ request: ListOffsetsRequest) -> ListOffsetsResponse {
+        ListOffsetsResponse(
+            topics: request.topics.map { topic in
+                ListOffsetsResponse.Topic(
+                    name: topic.name,
+                    partitions: topic.partitions.map { listOffset(topic.name, $0, isCommitted: request.isolationLevel == 1) })
+            })
+    }
+
+    private func listOffset(_ topic: String, _ wanted: ListOffsetsRequest.Partition, isCommitted: Bool)
+        -> ListOffsetsResponse.Partition
+    {
+        var answer = ListOffsetsResponse.Partition(index: wanted.index)
+        guard let log = log.partition(TopicPartition(topic, wanted.index)) else {
+            answer.error = .unknownTopicOrPartition
+            return answer
+        }
+        if wanted.currentLeaderEpoch > 0 {
+            answer.error = .unknownLeaderEpoch
+            return answer
+        }
+        let end = isCommitted ? log.lastStableOffset : log.highWatermark
+        switch wanted.timestamp {
+        case -1: (answer.offset, answer.leaderEpoch) = (end, 0)
+        case -2: (answer.offset, answer.leaderEpoch) = (log.startOffset, 0)
+        case -3:
+            if let found = log.offsetOfMaxTimestamp(), found.offset < end {
+                (answer.offset, answer.timestamp, answer.leaderEpoch) = (found.offset, found.timestamp, 0)
+            }
+        case 0...:
+            // Nothing that late, or not yet readable: offset and timestamp −1.
+            if let found = log.offset(forTimestamp: wanted.timestamp), found.offset < end {
+                (answer.offset, answer.timestamp, answer.leaderEpoch) = (found.offset, found.timestamp, 0)
+            }
+        default: answer.error = .unsupportedVersion
+        }
+        return answer
+    }
+}

@@ -1,0 +1,145 @@
+import MartletCore
+
+struct OffsetFetchRequest: WireRequest {
+    typealias Response = OffsetFetchResponse
+    static let api = APIKey.offsetFetch
+
+    struct Topic: WireMessage {
+        var name = ""
+        var partitions: [Int32] = []
+
+        mutating func code(_ wire: inout Wire) throws(WireError) {
+            try wire.field(&name)
+            try wire.field(&partitions)
+            try wire.tags()
+        }
+    }
+
+    struct Group: WireMessage {
+        var groupID = ""
+        /// Nil: everything committed.
+        var topics: [Topic]? = []
+
+        mutating func code(_ wire: inout Wire) throws(WireError) {
+            try wire.field(&groupID)
+            try wire.field(&topics)
+            try wire.tags()
+        }
+    }
+
+    /// Up to version 7 exactly one.
+    var groups: [Group] = [Group()]
+    var requiresStable = false
+
+    mutating func code(_ wire: inout Wire) throws(WireError) {
+        if wire.version <= 7 {
+            var only = groups.first ?? Group()
+            try wire.field(&only.groupID)
+            try wire.field(&only.topics)
+            groups = [only]
+        } else {
+            try wire.field(&groups)
+        }
+        try wire.field(&requiresStable, from: 7)
+        try wire.tags()
+    }
+}
+
+struct OffsetFetchResponse: WireMessage {
+    struct Partition: WireMessage {
+        var index: Int32 = 0
+        var offset: Int64 = -1
+        var leaderEpoch: Int32 = -1
+        var metadata: String? = ""
+        var error = KafkaErrorCode.none
+
+        mutating func code(_ wire: inout Wire) throws(WireError) {
+            try wire.field(&index)
+            try wire.field(&offset)
+            try wire.field(&leaderEpoch, from: 5)
+            try wire.field(&metadata)
+            try wire.field(&error)
+            try wire.tags()
+        }
+    }
+
+    struct Topic: WireMessage {
+        var name = ""
+        var partitions: [Partition] = []
+
+        mutating func code(_ wire: inout Wire) throws(WireError) {
+            try wire.field(&name)
+            try wire.field(&partitions)
+            try wire.tags()
+        }
+    }
+
+    struct Group: WireMessage {
+        var groupID = ""
+        var topics: [Topic] = []
+        var error = KafkaErrorCode.none
+
+        mutating func code(_ wire: inout Wire) throws(WireError) {
+            try wire.field(&groupID)
+            try wire.field(&topics)
+            try wire.field(&error)
+            try wire.tags()
+        }
+    }
+
+    var throttleTimeMs: Int32 = 0
+    var groups: [Group] = [Group()]
+
+    mutating func code(_ wire: inout Wire) throws(WireError) {
+        try wire.field(&throttleTimeMs, from: 3)
+        if wire.version <= 7 {
+            var only = groups.first ?? Group()
+            try wire.field(&only.topics)
+            try wire.field(&only.error, from: 2)
+            groups = [only]
+        } else {
+            try wire.field(&groups)
+        }
+        try wire.tags()
+    }
+}
+
+extension RequestRouter {
+    /// Partitions without a committed offset are answered with offset −1; that is not an error.
+    func offsetFetch(_ request: OffsetFetchRequest, _ context: RequestContext) -> Answer<OffsetFetchResponse> {
+        .now(OffsetFetchResponse(groups: request.groups.map { offsets(of: $0, requiresStable: request.requiresStable) }))
+    }
+
+    private func offsets(of wanted: OffsetFetchRequest.Group, requiresStable: Bool) -> OffsetFetchResponse.Group {
+        var answer = OffsetFetchResponse.Group(groupID: wanted.groupID)
+        func partition(_ id: TopicPartition, _ committed: CommittedOffset?) -> OffsetFetchResponse.Partition {
+            let index = id.partition
+            // A transaction that is still open may change it: ask again later (KIP-447).
+            if requiresStable, log.transactions.hasPendingOffset(group: wanted.groupID, id) {
+                return .init(index: index, error: .unstableOffsetCommit)
+            }
+            guard let committed else { return .init(index: index) }
+            return .init(
+                index: index, offset: committed.offset, leaderEpoch: committed.leaderEpoch, metadata: committed.metadata)
+        }
+        if let topics = wanted.topics {
+            answer.topics = topics.map { topic in
+                OffsetFetchResponse.Topic(
+                    name: topic.name,
+                    partitions: topic.partitions.map { index in
+                        let id = TopicPartition(topic.name, index)
+                        return partition(id, log.groupOffsets.committed(group: wanted.groupID, id))
+                    })
+            }
+        } else {
+            let all = Dictionary(grouping: log.groupOffsets.all(group: wanted.groupID), by: \.key.topic)
+            answer.topics = all.keys.sorted().map { name in
+                OffsetFetchResponse.Topic(
+                    name: name,
+                    partitions: (all[name] ?? []).sorted { $0.key.partition < $1.key.partition }
+                        .map { partition($0.key, $0.value) })
+            }
+        }
+        return answer
+    }
+}

@@ -1,0 +1,101 @@
+import MartletCore
+
+struct OffsetForLeaderEpochRequest: WireRequest {
+    typealias Response = OffsetForLeaderEpochResponse
+    static let api = APIKey.offsetForLeaderEpoch
+
+    struct Partition: WireMessage {
+        var index: Int32 = 0
+        var currentLeaderEpoch: Int32 = -1
+        var leaderEpoch: Int32 = 0
+
+        mutating func code(_ wire: inout Wire) throws(WireError) {
+            try wire.field(&index)
+            try wire.field(&currentLeaderEpoch, from: 2)
+            try wire.field(&leaderEpoch)
+            try wire.tags()
+        }
+    }
+
+    struct Topic: WireMessage {
+        var name = ""
+        var partitions: [Partition] = []
+
+        mutating func code(_ wire: inout Wire) throws(WireError) {
+            try wire.field(&name)
+            try wire.field(&partitions)
+            try wire.tags()
+        }
+    }
+
+    var replicaID: Int32 = -2
+    var topics: [Topic] = []
+
+    mutating func code(_ wire: inout Wire) throws(WireError) {
+        try wire.field(&replicaID, from: 3)
+        try wire.field(&topics)
+        try wire.tags()
+    }
+}
+
+struct OffsetForLeaderEpochResponse: WireMessage {
+    struct Partition: WireMessage {
+        var error = KafkaErrorCode.none
+        var index: Int32 = 0
+        var leaderEpoch: Int32 = -1
+        var endOffset: Int64 = -1
+
+        mutating func code(_ wire: inout Wire) throws(WireError) {
+            try wire.field(&error)
+            try wire.field(&index)
+            try wire.field(&leaderEpoch, from: 1)
+            try wire.field(&endOffset)
+            try wire.tags()
+        }
+    }
+
+    struct Topic: WireMessage {
+        var name = ""
+        var partitions: [Partition] = []
+
+        mutating func code(_ wire: inout Wire) throws(WireError) {
+            try wire.field(&name)
+            try wire.field(&partitions)
+            try wire.tags()
+        }
+    }
+
+    var throttleTimeMs: Int32 = 0
+    var topics: [Topic] = []
+
+    mutating func code(_ wire: inout Wire) throws(WireError) {
+        try wire.field(&throttleTimeMs, from: 2)
+        try wire.field(&topics)
+        try wire.tags()
+    }
+}
+
+extension RequestRouter {
+    /// One broker leads for ever: there is one epoch, 0, and it ends where the log ends.
+    func offsetForLeaderEpoch(_ request: OffsetForLeaderEpochRequest) -> Answer<OffsetForLeaderEpochResponse> {
+        .now(
+            OffsetForLeaderEpochResponse(
+                topics: request.topics.map { topic in
+                    OffsetForLeaderEpochResponse.Topic(
+                        name: topic.name,
+                        partitions: topic.partitions.map { wanted in
+                            var answer = OffsetForLeaderEpochResponse.Partition(index: wanted.index)
+                            guard let log = log.partition(TopicPartition(topic.name, wanted.index)) else {
+                                answer.error = .unknownTopicOrPartition
+                                return answer
+                            }
+                            if wanted.currentLeaderEpoch > 0 {
+                                answer.error = .unknownLeaderEpoch
+                            } else if wanted.leaderEpoch == 0 {
+                                (answer.leaderEpoch, answer.endOffset) = (0, log.highWatermark)
+                            }
+                            return answer
+                        })
+                }))
+    }
+}

@@ -1,0 +1,225 @@
+import Logging
+import MartletCore
+
+// AddPartitionsToTxn, AddOffsetsToTxn, TxnOffsetCommit, EndTxn: the transactions of a client (KIP-98, KIP-447).
+
+struct AddPartitionsToTxnRequest: WireRequest {
+    typealias Response = AddPartitionsToTxnResponse
+    static let api = APIKey.addPartitionsToTxn
+
+    var transactionalID = ""
+    var producerID: Int64 = -1
+    var producerEpoch: Int16 = -1
+    var topics: [OffsetFetchRequest.Topic] = []
+
+    mutating func code(_ wire: inout Wire) throws(WireError) {
+        try wire.field(&transactionalID)
+        try wire.field(&producerID)
+        try wire.field(&producerEpoch)
+        try wire.field(&topics)
+        try wire.tags()
+    }
+}
+
+struct AddPartitionsToTxnResponse: WireMessage {
+    var throttleTimeMs: Int32 = 0
+    var topics: [OffsetCommitResponse.Topic] = []
+
+    mutating func code(_ wire: inout Wire) throws(WireError) {
+        try wire.field(&throttleTimeMs)
+        try wire.field(&topics)
+        try wire.tags()
+    }
+}
+
+struct AddOffsetsToTxnRequest: WireRequest {
+    typealias Response = TxnErrorResponse
+    static let api = APIKey.addOffsetsToTxn
+
+    var transactionalID = ""
+    var producerID: Int64 = -1
+    var producerEpoch: Int16 = -1
+    var groupID = ""
+
+    mutating func code(_ wire: inout Wire) throws(WireError) {
+        try wire.field(&transactionalID)
+        try wire.field(&producerID)
+        try wire.field(&producerEpoch)
+        try wire.field(&groupID)
+        try wire.tags()
+    }
+}
+
+struct TxnErrorResponse: WireMessage {
+    var throttleTimeMs: Int32 = 0
+    var error = KafkaErrorCode.none
+
+    mutating func code(_ wire: inout Wire) throws(WireError) {
+        try wire.field(&throttleTimeMs)
+        try wire.field(&error)
+        try wire.tags()
+    }
+}
+
+struct TxnOffsetCommitRequest: WireRequest {
+    typealias Response = TxnOffsetCommitResponse
+    static let api = APIKey.txnOffsetCommit
+
+    struct Partition: WireMessage {
+        var index: Int32 = 0
+        var offset: Int64 = 0
+        var leaderEpoch: Int32 = -1
+        var metadata: String?
+
+        mutating func code(_ wire: inout Wire) throws(WireError) {
+            try wire.field(&index)
+            try wire.field(&offset)
+            try wire.field(&leaderEpoch, from: 2)
+            try wire.field(&metadata)
+            try wire.tags()
+        }
+    }
+
+    struct Topic: WireMessage {
+        var name = ""
+        var partitions: [Partition] = []
+
+        mutating func code(_ wire: inout Wire) throws(WireError) {
+            try wire.field(&name)
+            try wire.field(&partitions)
+            try wire.tags()
+        }
+    }
+
+    var transactionalID = ""
+    var groupID = ""
+    var producerID: Int64 = -1
+    var producerEpoch: Int16 = -1
+    var generation: Int32 = -1
+    var memberID = ""
+    var groupInstanceID: String?
+    var topics: [Topic] = []
+
+    mutating func code(_ wire: inout Wire) throws(WireError) {
+        try wire.field(&transactionalID)
+        try wire.field(&groupID)
+        try wire.field(&producerID)
+        try wire.field(&producerEpoch)
+        try wire.field(&generation, from: 3)
+        try wire.field(&memberID, from: 3)
+        try wire.field(&groupInstanceID, from: 3)
+        try wire.field(&topics)
+        try wire.tags()
+    }
+}
+
+struct TxnOffsetCommitResponse: WireMessage {
+    var throttleTimeMs: Int32 = 0
+    var topics: [OffsetCommitResponse.Topic] = []
+
+    mutating func code(_ wire: inout Wire) throws(WireError) {
+        try wire.field(&throttleTimeMs)
+        try wire.field(&topics)
+        try wire.tags()
+    }
+}
+
+struct EndTxnRequest: WireRequest {
+    typealias Response = TxnErrorResponse
+    static let api = APIKey.endTxn
+
+    var transactionalID = ""
+    var producerID: Int64 = -1
+    var producerEpoch: Int16 = -1
+    var isCommit = false
+
+    mutating func code(_ wire: inout Wire) throws(WireError) {
+        try wire.field(&transactionalID)
+        try wire.field(&producerID)
+        try wire.field(&producerEpoch)
+        try wire.field(&isCommit)
+        try wire.tags()
+    }
+}
+
+extension RequestRouter {
+    func addPartitionsToTxn(_ request: AddPartitionsToTxnRequest, _ context: RequestContext) -> Answer<AddPartitionsToTxnResponse> {
+        offload(context) {
+            var codes: [TopicPartition: KafkaErrorCode] = [:]
+            var failure = KafkaErrorCode.none
+            do throws(KafkaError) {
+                codes = try self.log.transactions.addPartitions(
+                    transactionalID: request.transactionalID, producerID: request.producerID, epoch: request.producerEpoch,
+                    request.topics.flatMap { topic in topic.partitions.map { TopicPartition(topic.name, $0) } })
+            } catch {
+                failure = self.told(error, context)
+            }
+            return AddPartitionsToTxnResponse(
+                topics: request.topics.map { topic in
+                    OffsetCommitResponse.Topic(
+                        name: topic.name,
+                        partitions: topic.partitions.map { index in
+                            .init(index: index, error: codes[TopicPartition(topic.name, index)] ?? failure)
+                        })
+                })
+        }
+    }
+
+    func addOffsetsToTxn(_ request: AddOffsetsToTxnRequest, _ context: RequestContext) -> Answer<TxnErrorResponse> {
+        offload(context) {
+            do throws(KafkaError) {
+                guard !request.groupID.isEmpty else { throw KafkaError(.invalidGroupID, "a group id is not empty") }
+                try self.log.transactions.addOffsets(
+                    transactionalID: request.transactionalID, producerID: request.producerID, epoch: request.producerEpoch,
+                    group: request.groupID)
+                return TxnErrorResponse()
+            } catch {
+                return TxnErrorResponse(error: self.told(error, context))
+            }
+        }
+    }
+
+    func txnOffsetCommit(_ request: TxnOffsetCommitRequest, _ context: RequestContext) -> Answer<TxnOffsetCommitResponse> {
+        offload(context) {
+            let (offsets, response) = self.committable(
+                request.topics.map { topic in
+                    .init(
+                        name: topic.name,
+                        partitions: topic.partitions.map {
+                            .init(index: $0.index, offset: $0.offset, leaderEpoch: $0.leaderEpoch, metadata: $0.metadata)
+                        })
+                })
+            var code = self.groups.admitTransactionalCommit(
+                group: request.groupID, memberID: request.memberID, instanceID: request.groupInstanceID, generation: request.generation)
+            if code == .none {
+                do throws(KafkaError) {
+                    try self.log.transactions.commitOffsets(
+                        transactionalID: request.transactionalID, producerID: request.producerID, epoch: request.producerEpoch,
+                        group: request.groupID, offsets)
+                } catch {
+                    code = self.told(error, context)
+                }
+            }
+            return TxnOffsetCommitResponse(topics: response.failing(with: code).topics)
+        }
+    }
+
+    func endTxn(_ request: EndTxnRequest, _ context: RequestContext) -> Answer<TxnErrorResponse> {
+        offload(context) {
+            do throws(KafkaError) {
+                try self.log.transactions.end(
+                    transactionalID: request.transactionalID, producerID: request.producerID, epoch: request.producerEpoch,
+                    commit: request.isCommit)
+                return TxnErrorResponse()
+            } catch {
+                return TxnErrorResponse(error: self.told(error, context))
+            }
+        }
+    }
+
+    /// The code for the client; the sentence goes to the log, as these answers have no room for it.
+    func told(_ error: KafkaError, _ context: RequestContext) -> KafkaErrorCode {
+        logger.debug("request refused", metadata: ["client": "\(context.clientID)", "error": "\(error.message)"])
+        return error.code
+    }
+}

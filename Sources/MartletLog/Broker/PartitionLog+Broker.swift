@@ -1,0 +1,24 @@
+import NIOCore
+import Synchronization
+
+extension PartitionLog {
+    /// Appends a client's batches straight from the frame they came in.
+    func append(_ records: ByteBuffer, requiredAcks: Int16) throws(KafkaError) -> AppendResult {
+        let result: Result<AppendResult, KafkaError> = records.withUnsafeReadableBytes { bytes in
+            do throws(KafkaError) { return .success(try append(client: bytes, requiredAcks: requiredAcks)) } catch { return .failure(error) }
+        }
+        return try result.get()
+    }
+}
+
+extension PartitionLog {
+    /// The first record with the largest timestamp; nil if there are no records. May wait for the disk.
+    func offsetOfMaxTimestamp() -> (offset: Int64, timestamp: Int64)? {
+        let latest = state.withLock { $0.segments.map(\.maxTimestamp).max() ?? -1 }
+        return latest < 0 ? nil : offset(forTimestamp: latest)
+    }
+}
+
+extension EmbeddedLog {
+    var config: LogConfig { services.config }
+}

@@ -1,0 +1,135 @@
+import Logging
+import MartletCore
+import NIOCore
+import NIOPosix
+
+/// Where a request came from and where its answer goes.
+struct RequestContext: Sendable {
+    var version: Int16
+    var clientID: String
+    /// "/" and the peer's address, as Kafka shows it.
+    var clientHost: String
+    /// Under which name and port this client reaches us.
+    var advertisedHost: String
+    var advertisedPort: Int32
+    /// The connection's.
+    var loop: any EventLoop
+}
+
+/// What a handler gives back: an answer, one that comes later, or none at all (Produce with acks=0).
+enum Answer<Value: Sendable>: Sendable {
+    case now(Value)
+    case later(EventLoopFuture<Value>)
+    case none
+}
+
+/// Decodes a request, hands it to its handler and encodes the answer. One file in `Handlers` for each API.
+///
+/// Handlers run on the connection's event loop; whatever may wait for a disk goes to `blocking`.
+final class RequestRouter: Sendable {
+    let log: EmbeddedLog
+    let groups: GroupCoordinator
+    let delayedFetches = DelayedFetches()
+    /// Threads for work that may wait for a disk.
+    let blocking: NIOThreadPool
+    let config: BrokerConfig
+    let time: TimeSource
+    let logger: Logger
+
+    static let nodeID: Int32 = 1
+
+    init(
+        log: EmbeddedLog, groups: GroupCoordinator, blocking: NIOThreadPool, config: BrokerConfig, time: TimeSource, logger: Logger
+    ) {
+        self.log = log
+        self.groups = groups
+        self.blocking = blocking
+        self.config = config
+        self.time = time
+        self.logger = logger
+    }
+
+    /// - Returns: the whole response frame.
+    /// - Throws: if the request is malformed or of a version we do not know; the connection is closed then, as Kafka does.
+    func route(_ api: APIKey, _ header: RequestHeader, _ body: Wire, _ context: RequestContext) throws(WireError) -> Answer<ByteBuffer> {
+        guard api.versions.contains(header.version) else {
+            if api == .apiVersions { return .now(try unsupportedApiVersions(header)) }
+            throw WireError(message: "not one of versions \(api.versions.lowerBound) to \(api.versions.upperBound)", position: 0)
+        }
+        func serve<Request: WireRequest>(_ type: Request.Type, _ handler: (Request) -> Answer<Request.Response>) throws(WireError)
+            -> Answer<ByteBuffer>
+        {
+            var request = Request(), wire = body
+            // Bytes after the end are let pass, as Kafka does: librdkafka 2.16 pads Metadata 12 for all topics with three.
+            try request.code(&wire)
+            switch handler(request) {
+            case .none: return .none
+            case .now(let response): return .now(try encode(response, api, header))
+            case .later(let future):
+                return .later(
+                    future.flatMapThrowing { response in try self.encode(response, api, header) })
+            }
+        }
+        switch api {
+        case .apiVersions: return try serve(ApiVersionsRequest.self) { apiVersions($0) }
+        case .metadata: return try serve(MetadataRequest.self) { metadata($0, context) }
+        case .describeCluster: return try serve(DescribeClusterRequest.self) { describeCluster($0, context) }
+        case .produce: return try serve(ProduceRequest.self) { produce($0, context) }
+        case .fetch: return try serve(FetchRequest.self) { fetch($0, context) }
+        case .listOffsets: return try serve(ListOffsetsRequest.self) { listOffsets($0, context) }
+        case .offsetForLeaderEpoch: return try serve(OffsetForLeaderEpochRequest.self) { offsetForLeaderEpoch($0) }
+        case .findCoordinator: return try serve(FindCoordinatorRequest.self) { findCoordinator($0, context) }
+        case .joinGroup: return try serve(JoinGroupRequest.self) { joinGroup($0, context) }
+        case .syncGroup: return try serve(SyncGroupRequest.self) { syncGroup($0, context) }
+        case .heartbeat: return try serve(HeartbeatRequest.self) { heartbeat($0, context) }
+        case .leaveGroup: return try serve(LeaveGroupRequest.self) { leaveGroup($0, context) }
+        case .offsetCommit: return try serve(OffsetCommitRequest.self) { offsetCommit($0, context) }
+        case .offsetFetch: return try serve(OffsetFetchRequest.self) { offsetFetch($0, context) }
+        case .offsetDelete: return try serve(OffsetDeleteRequest.self) { offsetDelete($0, context) }
+        case .describeGroups: return try serve(DescribeGroupsRequest.self) { describeGroups($0) }
+        case .listGroups: return try serve(ListGroupsRequest.self) { listGroups($0) }
+        case .deleteGroups: return try serve(DeleteGroupsRequest.self) { deleteGroups($0, context) }
+        case .createTopics: return try serve(CreateTopicsRequest.self) { createTopics($0, context) }
+        case .deleteTopics: return try serve(DeleteTopicsRequest.self) { deleteTopics($0, context) }
+        case .createPartitions: return try serve(CreatePartitionsRequest.self) { createPartitions($0, context) }
+        case .deleteRecords: return try serve(DeleteRecordsRequest.self) { deleteRecords($0, context) }
+        case .describeConfigs: return try serve(DescribeConfigsRequest.self) { describeConfigs($0) }
+        case .describeLogDirs: return try serve(DescribeLogDirsRequest.self) { describeLogDirs($0, context) }
+        case .alterConfigs: return try serve(AlterConfigsRequest.self) { alterConfigs($0, context) }
+        case .incrementalAlterConfigs:
+            return try serve(IncrementalAlterConfigsRequest.self) { incrementalAlterConfigs($0, context) }
+        case .addPartitionsToTxn: return try serve(AddPartitionsToTxnRequest.self) { addPartitionsToTxn($0, context) }
+        case .addOffsetsToTxn: return try serve(AddOffsetsToTxnRequest.self) { addOffsetsToTxn($0, context) }
+        case .txnOffsetCommit: return try serve(TxnOffsetCommitRequest.self) { txnOffsetCommit($0, context) }
+        case .endTxn: return try serve(EndTxnRequest.self) { endTxn($0, context) }
+        case .initProducerID: return try serve(InitProducerIDRequest.self) { initProducerID($0, context) }
+        }
+    }
+
+    private func encode<Response: WireMessage>(_ response: Response, _ api: APIKey, _ header: RequestHeader) throws(WireError)
+        -> ByteBuffer
+    {
+        let payload = (response as? FetchResponse)?.recordBytes ?? 0
+        return try Frame.response(
+            response, to: api, version: header.version, correlationID: header.correlationID, payloadBytes: payload)
+    }
+
+    /// Runs `work` on a thread that may wait for the disk.
+    func offload<Value: Sendable>(_ context: RequestContext, _ work: @escaping @Sendable () -> Value) -> Answer<Value> {
+        .later(blocking.runIfActive(eventLoop: context.loop, work))
+    }
+
+    /// How an error of the log is told to a Kafka client.
+    func code(_ error: MartletError) -> KafkaErrorCode {
+        switch error.code {
+        case .alreadyExists: .topicAlreadyExists
+        case .notFound, .unknownSource: .unknownTopicOrPartition
+        case .badRequest, .invalidProperty, .unknownProperty: .invalidRequest
+        case .outOfRange: .offsetOutOfRange
+        case .corruptRecord: .corruptMessage
+        case .io, .diskFull: .kafkaStorageError
+        case .fenced: .producerFenced
+        default: .unknownServerError
+        }
+    }
+}

@@ -1,0 +1,77 @@
+/// The requests that the broker answers: the one table of keys, versions and the first flexible version (protocol guide, "API Keys").
+enum APIKey: Int16, Sendable, CaseIterable {
+    case produce = 0
+    case fetch = 1
+    case listOffsets = 2
+    case metadata = 3
+    case offsetCommit = 8
+    case offsetFetch = 9
+    case findCoordinator = 10
+    case joinGroup = 11
+    case heartbeat = 12
+    case leaveGroup = 13
+    case syncGroup = 14
+    case describeGroups = 15
+    case listGroups = 16
+    case apiVersions = 18
+    case createTopics = 19
+    case deleteTopics = 20
+    case deleteRecords = 21
+    case initProducerID = 22
+    case offsetForLeaderEpoch = 23
+    case addPartitionsToTxn = 24
+    case addOffsetsToTxn = 25
+    case endTxn = 26
+    case txnOffsetCommit = 28
+    case describeConfigs = 32
+    case alterConfigs = 33
+    case describeLogDirs = 35
+    case createPartitions = 37
+    case deleteGroups = 42
+    case incrementalAlterConfigs = 44
+    case offsetDelete = 47
+    case describeCluster = 60
+
+    /// What we read and write. `advertised` may claim more.
+    var versions: ClosedRange<Int16> { row.versions }
+    var flexibleFrom: Int16 { row.flexibleFrom }
+
+    /// What ApiVersions says. Produce 0–2 are claimed and refused when used, because librdkafka reads its codec features off that number
+    /// (as Kafka 4 does, KIP-896).
+    var advertised: ClosedRange<Int16> { self == .produce ? 0...versions.upperBound : versions }
+
+    func isFlexible(_ version: Int16) -> Bool { version >= flexibleFrom }
+
+    private var row: (versions: ClosedRange<Int16>, flexibleFrom: Int16) {
+        switch self {
+        case .produce: (3...11, 9)
+        case .fetch: (4...12, 12)
+        case .listOffsets: (1...7, 6)
+        case .metadata: (0...12, 9)
+        case .offsetCommit: (1...8, 8)
+        case .offsetFetch: (1...8, 6)
+        case .findCoordinator: (0...4, 3)
+        case .joinGroup: (0...9, 6)
+        case .heartbeat: (0...4, 4)
+        case .leaveGroup: (0...5, 4)
+        case .syncGroup: (0...5, 4)
+        case .describeGroups: (0...5, 5)
+        case .listGroups: (0...4, 3)
+        case .apiVersions: (0...4, 3)
+        case .createTopics: (0...7, 5)
+        case .deleteTopics: (0...6, 4)
+        case .deleteRecords: (0...2, 2)
+        case .initProducerID: (0...4, 2)
+        case .offsetForLeaderEpoch: (0...4, 4)
+        case .addPartitionsToTxn, .addOffsetsToTxn, .endTxn, .txnOffsetCommit: (0...3, 3)
+        case .describeConfigs: (0...4, 4)
+        case .alterConfigs: (0...2, 2)
+        case .describeLogDirs: (0...4, 2)
+        case .createPartitions: (0...3, 2)
+        case .deleteGroups: (0...2, 2)
+        case .incrementalAlterConfigs: (0...1, 1)
+        case .offsetDelete: (0...0, .max)
+        case .describeCluster: (0...1, 0)
+        }
+    }
+}

@@ -1,0 +1,229 @@
+import Logging
+import MartletCore
+
+// Opening a partition: what the checkpoint says is believed as long as the files agree with it, what comes behind it is checked batch by batch.
+//
+// A batch that is damaged or incomplete ends the log if nothing valid follows it: a torn write, cut off with one line in the log. If valid
+// batches follow, it depends on why. Where whole sectors are zero, the batch was never synced, so nothing behind it was acknowledged: a write
+// lost in a power cut, cut off as well. Otherwise it was damaged later: the stretch is fenced, so that a reader is told instead of served
+// (5), and the log goes on behind it.
+
+extension PartitionLog {
+    /// Opens the partition's directory, or makes it with an empty log.
+    static func open(
+        _ id: TopicPartition, directory: String, services: LogServices, settings: TopicSettings
+    ) throws(MartletError) -> PartitionLog {
+        var recovery = LogRecovery(id: id, directory: directory, services: services)
+        let state = try recovery.run(settings)
+        return PartitionLog(id: id, directory: directory, services: services, state: state)
+    }
+}
+
+struct LogRecovery {
+    let id: TopicPartition
+    let directory: String
+    let services: LogServices
+
+    mutating func run(_ settings: TopicSettings) throws(MartletError) -> PartitionLog.State {
+        let system = services.fileSystem
+        try system.createDirectory(directory)
+        let names = try system.list(directory)
+        for name in names where name.hasSuffix(".tmp") || name.hasSuffix(".cleaned") { try system.remove("\(directory)/\(name)") }
+
+        let checkpointPath = "\(directory)/\(LogCheckpoint.fileName)"
+        var checkpoint: LogCheckpoint?
+        if let bytes = try system.contents(checkpointPath) {
+            checkpoint = try LogCheckpoint(bytes, path: checkpointPath)
+            if checkpoint == nil { warn("clean point is damaged, the whole log is checked", [:]) }
+        }
+
+        var files: [(segment: LogSegment, size: Int)] = []
+        for name in names {
+            guard let base = LogSegment.baseOffset(ofFileName: name) else { continue }
+            let file = try system.open("\(directory)/\(name)", create: false)
+            files.append((LogSegment(baseOffset: base, file: file), try file.size()))
+        }
+        if files.isEmpty {
+            let base = checkpoint?.nextOffset ?? 0
+            let file = try system.open("\(directory)/\(LogSegment.fileName(base, ".log"))", create: true)
+            if services.isDurable { try system.syncDirectory(directory) }
+            files.append((LogSegment(baseOffset: base, file: file), 0))
+        }
+        if let point = checkpoint {
+            let active = files.first { $0.segment.baseOffset == point.segmentBase }
+            if active == nil || active.map({ $0.size < point.position }) == true {
+                warn("clean point does not match the files, the whole log is checked", [:])
+                checkpoint = nil
+            }
+        }
+
+        // From a log that lost its clean point nothing is known of producers, so they are learnt from the first batch on.
+        var state = PartitionLog.State(settings: settings, segments: [], startOffset: 0, endOffset: 0, highWatermark: 0)
+        if let point = checkpoint {
+            state.producers = point.producers
+            state.aborted = point.aborted
+            state.fenced = point.fenced
+            state.cleanedUntil = point.cleanedUntil
+        }
+        for (i, entry) in files.enumerated() {
+            var segment = entry.segment
+            if let last = state.segments.last, last.nextOffset > segment.baseOffset {
+                // Compaction had merged this segment into the one before when the process died.
+                try removeFiles(of: segment)
+                continue
+            }
+            let isLast = i == files.count - 1
+            if let point = checkpoint, segment.baseOffset < point.segmentBase {
+                let indexPath = "\(directory)/\(LogSegment.fileName(segment.baseOffset, ".index"))"
+                if let bytes = try system.contents(indexPath), OffsetIndex.load(bytes, into: &segment, logSize: entry.size) {
+                    state.segments.append(segment)
+                    continue
+                }
+                try scan(&segment, size: entry.size, isLast: false, learns: false, &state)
+            } else {
+                if let point = checkpoint, segment.baseOffset == point.segmentBase {
+                    segment.size = point.position
+                    segment.nextOffset = point.nextOffset
+                    segment.maxTimestamp = point.maxTimestamp
+                    segment.index = point.index
+                }
+                try scan(&segment, size: entry.size, isLast: isLast, learns: true, &state)
+            }
+            state.segments.append(segment)
+        }
+        let first = state.segments[0].baseOffset
+        state.endOffset = state.segments[state.segments.count - 1].nextOffset
+        state.startOffset = min(max(checkpoint?.startOffset ?? first, first), state.endOffset)
+        for i in state.segments.indices where state.segments[i].size > 0 {
+            state.segments[i].firstAppendMs = state.segments[i].maxTimestamp < 0 ? services.time.wallMs : state.segments[i].maxTimestamp
+        }
+        // What survived the crash in the page cache only must be on disk before it is shown (1).
+        if services.isDurable {
+            for segment in state.segments where !segment.indexIsSaved { try segment.file.sync() }
+        }
+        state.highWatermark = state.endOffset
+        return state
+    }
+
+    /// Checks a segment from `segment.size` on and adds what it finds. `learns`: tell the producer state too.
+    private mutating func scan(
+        _ segment: inout LogSegment, size: Int, isLast: Bool, learns: Bool, _ state: inout PartitionLog.State
+    ) throws(MartletError) {
+        var position = segment.size
+        while position < size {
+            var walk = BatchWalk(file: segment.file, position: position, end: size)
+            var disorder: String?
+            while let batch = try walk.next() {
+                if batch.header.baseOffset < segment.nextOffset {
+                    disorder = "offset \(batch.header.baseOffset) is not after its predecessor"
+                    break
+                }
+                take(batch, &segment, learns: learns, &state)
+                position = walk.position
+            }
+            guard position < size else { return }
+            let problem = disorder ?? walk.problem ?? "cut off"
+            let next = try nextValidBatch(segment.file, after: position, size: size, minimumOffset: segment.nextOffset)
+            let wasLost = try next.map { (next) throws(MartletError) in try hasZeroSector(segment.file, from: position, to: next.position) } ?? true
+            if isLast && (next == nil || wasLost) {
+                services.logger.warning(
+                    "log tail cut off",
+                    metadata: [
+                        "topic": "\(id.topic)", "partition": "\(id.partition)", "offset": "\(segment.nextOffset)", "bytes": "\(size - position)",
+                        "reason": "\(problem)",
+                    ])
+                try segment.file.truncate(to: position)
+                try segment.file.sync()
+                return
+            }
+            // The end of the fence in a segment that is not the last is not known here: its successor's base offset, or what follows in it.
+            let following = next?.header.baseOffset ?? segment.nextOffset + 1
+            let fence = segment.nextOffset..<max(following, segment.nextOffset + 1)
+            if !state.fenced.contains(fence) { state.fenced.append(fence) }
+            services.logger.error(
+                "corrupt record batch inside the log, fenced",
+                metadata: [
+                    "topic": "\(id.topic)", "partition": "\(id.partition)", "offset": "\(fence.lowerBound)", "bytes": "\((next?.position ?? size) - position)",
+                    "reason": "\(problem)",
+                ])
+            guard let next else {
+                segment.size = size
+                return
+            }
+            position = next.position
+            segment.index.insert(offset: next.header.baseOffset, position: position, maxTimestampBefore: segment.maxTimestamp)
+            segment.size = position
+            segment.nextOffset = next.header.baseOffset
+        }
+    }
+
+    private func take(_ batch: BatchWalk.Batch, _ segment: inout LogSegment, learns: Bool, _ state: inout PartitionLog.State) {
+        segment.note(batch.header, at: batch.position)
+        guard learns else { return }
+        let nowMs = services.time.wallMs
+        if batch.header.isControl {
+            guard let (type, epoch) = batch.bytes.withUnsafeBytes({ ControlBatch.decode($0) }) else { return }
+            if let transaction = state.producers.noteMarker(batch.header, type, coordinatorEpoch: epoch, nowMs: nowMs) {
+                state.aborted.append(transaction)
+            }
+        } else {
+            state.producers.note(batch.header, nowMs: nowMs)
+        }
+    }
+
+    /// The first valid batch behind a damaged one, looked for byte by byte, since the damaged one's length cannot be trusted.
+    private func nextValidBatch(
+        _ file: any LogFile, after position: Int, size: Int, minimumOffset: Int64
+    ) throws(MartletError) -> (position: Int, header: BatchHeader)? {
+        let windowBytes = 4 << 20
+        var start = position + 1
+        while start + BatchHeader.size <= size {
+            var window = [UInt8](repeating: 0, count: min(windowBytes, size - start))
+            let count = try window.withMutableBytes { (bytes) throws(MartletError) in try file.read(into: bytes, at: start) }
+            var candidates: [Int] = []
+            window.withUnsafeBytes { bytes in
+                var at = 0
+                while at + BatchHeader.size <= count {
+                    // Magic, then a length and offsets that are possible: rare enough in other bytes to afford a checksum.
+                    if bytes[at + 16] == 2, let header = BatchHeader(UnsafeRawBufferPointer(rebasing: bytes[at..<at + BatchHeader.size])),
+                        header.sizeBytes <= size - start - at, header.baseOffset >= minimumOffset,
+                        header.baseOffset - minimumOffset <= Int64(Int32.max), header.lastOffsetDelta >= 0, header.recordCount >= 0
+                    {
+                        candidates.append(start + at)
+                    }
+                    at += 1
+                }
+            }
+            for candidate in candidates {
+                var walk = BatchWalk(file: file, position: candidate, end: size)
+                if let batch = try walk.next() { return (candidate, batch.header) }
+            }
+            if start + count >= size { return nil }
+            start += max(1, count - BatchHeader.size + 1)
+        }
+        return nil
+    }
+
+    /// Whether a 512-byte sector, or the part of one that lies in the range, is all zero.
+    private func hasZeroSector(_ file: any LogFile, from start: Int, to end: Int) throws(MartletError) -> Bool {
+        var bytes = [UInt8](repeating: 0, count: end - start)
+        let count = try bytes.withMutableBytes { (buffer) throws(MartletError) in try file.read(into: buffer, at: start) }
+        var at = 0
+        while at < count {
+            let sectorEnd = min(count, ((start + at) / 512 + 1) * 512 - start)
+            // A few zero bytes at an edge prove nothing.
+            if sectorEnd - at >= 64 && bytes[at..<sectorEnd].allSatisfy({ $0 == 0 }) { return true }
+            at = sectorEnd
+        }
+        return false
+    }
+
+    private func removeFiles(of segment: LogSegment) throws(MartletError) {
+        try services.fileSystem.remove("\(directory)/\(LogSegment.fileName(segment.baseOffset, ".log"))")
+        try services.fileSystem.remove("\(directory)/\(LogSegment.fileName(segment.baseOffset, ".index"))")
+    }
+
+    private func warn(_ message: Logger.Message, _ more: Logger.Metadata) {
+        services.logger.warning(message, metadata: more.merging(["partition": "\(id)"]) { a, _ in a })
+    }
+}

@@ -1,0 +1,343 @@
+import Logging
+import MartletCore
+import Synchronization
+
+/// The log of one partition: record batches in offset order in segment files.
+///
+/// Invariants, cited by number where they are kept:
+/// (1) The high watermark never passes what is on disk (`.fsync`) or written (`.os`), and never moves back.
+/// (2) Offsets of batches rise strictly; between two batches there are gaps only where compaction removed records or a stretch is corrupt.
+/// (3) Bytes below the high watermark never change, but for compaction, which writes a new file and leaves the old one to its readers.
+/// (4) A batch is in the log whole or not at all: a failed write is cut off again before the next one.
+/// (5) Nothing is served that fails its checksum; a reader is told topic, partition and offset instead.
+/// (6) A read-committed reader sees no record of an open or aborted transaction: nothing at or past the last stable offset, which is the
+///     first offset of the oldest open transaction or else the high watermark.
+/// (7) What an acknowledged batch told of its producer (sequence, epoch, open transaction) is known again after a restart.
+/// (8) Nobody holds the lock during disk reads and syncs; writes go to the page cache under it, which gives (2) and (4).
+public final class PartitionLog: Sendable {
+    public let id: TopicPartition
+    let directory: String
+    let services: LogServices
+    let state: Mutex<State>
+    /// Held while clean points are written and files replaced, one such thing at a time. Taken before `state`.
+    let upkeep = Mutex<Void>(())
+
+    struct State: Sendable {
+        var settings: TopicSettings
+        /// By base offset, never empty; the last one is appended to.
+        var segments: [LogSegment]
+        var startOffset: Int64
+        var endOffset: Int64
+        var highWatermark: Int64
+        var producers = ProducerStates()
+        /// By last offset.
+        var aborted: [AbortedTransaction] = []
+        /// Offsets that recovery found corrupt in the middle of the log.
+        var fenced: [Range<Int64>] = []
+        /// Closed files with bytes that were not yet synced.
+        var unsyncedFiles: [any LogFile] = []
+        var waiters: [Waiter] = []
+        var syncIsRequested = false
+        /// Bytes of half a batch may lie behind the end, to be cut before the next write (4).
+        var tailIsDirty = false
+        /// A sync failed: what the disk holds is no longer known, so nothing more is accepted until the log is opened again.
+        var failure: MartletError?
+        var isClosed = false
+        var hints: [ReadHint] = []
+        var nextHint = 0
+        var bytesSinceCheckpoint = 0
+        /// Everything below was compacted before.
+        var cleanedUntil: Int64 = 0
+        /// Counts replacements of files by compaction, which make hints stale.
+        var generation = 0
+    }
+
+    struct Waiter: Sendable {
+        var offset: Int64
+        var completion: @Sendable (KafkaErrorCode) -> Void
+    }
+
+    /// Where the batch with `offset` begins: left by the reader who read up to it.
+    struct ReadHint: Sendable {
+        var offset: Int64
+        var segmentBase: Int64
+        var position: Int
+    }
+
+    init(id: TopicPartition, directory: String, services: LogServices, state: consuming State) {
+        self.id = id
+        self.directory = directory
+        self.services = services
+        self.state = Mutex(state)
+    }
+
+    // MARK: offsets
+
+    public var startOffset: Int64 { state.withLock { $0.startOffset } }
+    /// The offset that the next record gets.
+    public var endOffset: Int64 { state.withLock { $0.endOffset } }
+    public var highWatermark: Int64 { state.withLock { $0.highWatermark } }
+    public var lastStableOffset: Int64 { state.withLock { $0.lastStableOffset } }
+    /// Bytes of all segments.
+    public var sizeBytes: Int64 { state.withLock { $0.segments.reduce(0) { $0 + Int64($1.size) } } }
+    public var settings: TopicSettings { state.withLock { $0.settings } }
+
+    func change(settings: TopicSettings) { state.withLock { $0.settings = settings } }
+
+    // MARK: append
+
+    /// Appends the record batches of a client's Produce request, after checking them (LogValidator.swift) and their producer's state.
+    ///
+    /// Offsets, leader epoch and, where the topic says so, timestamps are assigned; nothing else is changed. On return the batches are written,
+    /// but not yet durable: see `whenDurable`. `requiredAcks` is checked only for being −1, 0 or 1.
+    /// Throws CORRUPT_MESSAGE, INVALID_RECORD, MESSAGE_TOO_LARGE, UNSUPPORTED_FOR_MESSAGE_FORMAT, OUT_OF_ORDER_SEQUENCE_NUMBER,
+    /// INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE, KAFKA_STORAGE_ERROR and the like.
+    public func append(client bytes: UnsafeRawBufferPointer, requiredAcks: Int16 = -1) throws(KafkaError) -> AppendResult {
+        do throws(LogFailure) {
+            guard (-1...1).contains(requiredAcks) else {
+                throw LogFailure(.invalidRequiredAcks, .badRequest, "acks must be -1, 0 or 1, not \(requiredAcks)")
+            }
+            let settings = self.settings
+            let headers = try LogValidator.check(bytes, settings, id)
+            if let first = headers.first, first.isTransactional {
+                let check = services.transactionGuard.withLock { $0 }
+                if let failure = check?(first.producerID, first.producerEpoch, id) { throw failure }
+            }
+            var copy = Array(bytes)
+            return try copy.withMutableBytes { (copy) throws(LogFailure) in
+                try append(copy, headers, stamping: settings.stampsOnAppend)
+            }
+        } catch {
+            throw error.kafka
+        }
+    }
+
+    /// Appends what the builder holds, outside of any transaction and without a producer id; the builder is empty afterwards, also on failure.
+    public func append(_ batch: inout RecordBatchBuilder) throws(MartletError) -> AppendResult {
+        do throws(LogFailure) {
+            return try append(&batch, producerID: -1, epoch: -1, sequence: -1, attributes: 0, syncing: true)
+        } catch {
+            throw error.error
+        }
+    }
+
+    func append(
+        _ batch: inout RecordBatchBuilder, producerID: Int64, epoch: Int16, sequence: Int32, attributes: UInt16, syncing: Bool
+    ) throws(LogFailure) -> AppendResult {
+        try batch.withFinished(producerID: producerID, epoch: epoch, baseSequence: sequence, attributes: attributes) { (bytes) throws(LogFailure) in
+            guard let header = BatchHeader(UnsafeRawBufferPointer(bytes)) else {
+                throw LogFailure(.messageTooLarge, .badRequest, "a record batch for \(id) is larger than 2 GiB")
+            }
+            return try append(bytes, [header], stamping: false, syncing: syncing)
+        }
+    }
+
+    /// Appends the marker that ends a transaction of this producer here.
+    func appendMarker(_ type: ControlType, producerID: Int64, epoch: Int16, coordinatorEpoch: Int32) throws(LogFailure) {
+        var bytes = ControlBatch.encode(
+            type, producerID: producerID, epoch: epoch, coordinatorEpoch: coordinatorEpoch, timestamp: services.time.wallMs)
+        try bytes.withMutableBytes { (bytes) throws(LogFailure) in
+            guard let header = BatchHeader(UnsafeRawBufferPointer(bytes)) else { return }
+            _ = try append(bytes, [header], stamping: false, marker: (type, coordinatorEpoch))
+        }
+        // The last stable offset moved, though the high watermark may not have.
+        services.notify(.advanced(id))
+    }
+
+    /// Writes batches that were checked. Patches them in place.
+    private func append(
+        _ bytes: UnsafeMutableRawBufferPointer, _ headers: [BatchHeader], stamping: Bool, syncing: Bool = true,
+        marker: (type: ControlType, coordinatorEpoch: Int32)? = nil
+    ) throws(LogFailure) -> AppendResult {
+        let nowMs = services.time.wallMs
+        var mustRequestSync = false
+        let result = try state.withLock { (state) throws(LogFailure) -> AppendResult in
+            try state.checkOpen(id)
+            if marker == nil {
+                for header in headers {
+                    guard case .duplicate(let first) = try state.producers.check(header, id) else { continue }
+                    return AppendResult(
+                        baseOffset: first.baseOffset, lastOffset: first.lastOffset, logAppendTime: stamping ? first.timestamp : -1,
+                        logStartOffset: state.startOffset, duplicate: true)
+                }
+            }
+            try rollIfNeeded(&state, for: bytes.count, nowMs: nowMs)
+            let baseOffset = state.endOffset
+            let final = patch(bytes, headers, from: baseOffset, stampMs: stamping ? nowMs : nil)
+            try write(UnsafeRawBufferPointer(bytes), &state)
+            var position = state.segments[state.segments.count - 1].size
+            for header in final {
+                state.segments[state.segments.count - 1].note(header, at: position)
+                position += header.sizeBytes
+                if let marker {
+                    if let transaction = state.producers.noteMarker(
+                        header, marker.type, coordinatorEpoch: marker.coordinatorEpoch, nowMs: nowMs)
+                    {
+                        state.aborted.append(transaction)
+                    }
+                } else {
+                    state.producers.note(header, nowMs: nowMs)
+                }
+                state.endOffset = header.nextOffset
+            }
+            let last = state.segments.count - 1
+            if state.segments[last].firstAppendMs == nil { state.segments[last].firstAppendMs = nowMs }
+            state.bytesSinceCheckpoint += bytes.count
+            if services.isDurable {
+                if syncing && !state.syncIsRequested {
+                    state.syncIsRequested = true
+                    mustRequestSync = true
+                }
+            } else {
+                state.highWatermark = state.endOffset  // (1)
+            }
+            return AppendResult(
+                baseOffset: baseOffset, lastOffset: state.endOffset - 1, logAppendTime: stamping ? nowMs : -1,
+                logStartOffset: state.startOffset, duplicate: false)
+        }
+        if mustRequestSync { services.requestSync(self) }
+        if !services.isDurable && !result.duplicate { services.notify(.advanced(id)) }
+        return result
+    }
+
+    /// Sets base offsets, leader epoch and, if `stampMs`, the time of appending. Returns the headers as they are now.
+    private func patch(_ bytes: UnsafeMutableRawBufferPointer, _ headers: [BatchHeader], from baseOffset: Int64, stampMs: Int64?) -> [BatchHeader] {
+        var position = 0, offset = baseOffset
+        return headers.map { header in
+            var header = header
+            let batch = UnsafeMutableRawBufferPointer(rebasing: bytes[position..<position + header.sizeBytes])
+            header.baseOffset = offset
+            header.leaderEpoch = 0
+            batch.store(offset, 0)
+            batch.store(Int32(0), 12)
+            if let stampMs {
+                header.attributes |= BatchHeader.logAppendTimeBit
+                header.maxTimestamp = stampMs
+                batch.store(header.attributes, 21)
+                batch.store(stampMs, 35)
+                header.crc = CRC32C.checksum(UnsafeRawBufferPointer(rebasing: batch[BatchHeader.crcStart...]))
+                batch.store(header.crc, 17)
+            }
+            position += header.sizeBytes
+            offset = header.nextOffset
+            return header
+        }
+    }
+
+    /// Writes behind the last whole batch; on failure the log is as before (4).
+    private func write(_ bytes: UnsafeRawBufferPointer, _ state: inout State) throws(LogFailure) {
+        let segment = state.segments[state.segments.count - 1]
+        do throws(MartletError) {
+            if state.tailIsDirty {
+                try segment.file.truncate(to: segment.size)
+                state.tailIsDirty = false
+            }
+            try segment.file.write(bytes, at: segment.size)
+        } catch {
+            do throws(MartletError) {
+                try segment.file.truncate(to: segment.size)
+            } catch {
+                state.tailIsDirty = true
+            }
+            throw LogFailure(error)
+        }
+    }
+
+    private func rollIfNeeded(_ state: inout State, for bytes: Int, nowMs: Int64) throws(LogFailure) {
+        let active = state.segments[state.segments.count - 1]
+        guard active.size > 0 else { return }
+        let isOld = active.firstAppendMs.map { nowMs - $0 >= state.settings.segmentMs } ?? false
+        let isFull = active.size + bytes > state.settings.segmentBytes
+        if isOld || isFull || state.endOffset - active.baseOffset > Int64(Int32.max) - Int64(1 << 24) { try roll(&state) }
+    }
+
+    /// Closes the active segment and begins a new one.
+    func roll(_ state: inout State) throws(LogFailure) {
+        let path = "\(directory)/\(LogSegment.fileName(state.endOffset, ".log"))"
+        do throws(MartletError) {
+            if state.tailIsDirty {
+                let active = state.segments[state.segments.count - 1]
+                try active.file.truncate(to: active.size)
+                state.tailIsDirty = false
+            }
+            let file = try services.fileSystem.open(path, create: true)
+            try file.truncate(to: 0)
+            if services.isDurable { try services.fileSystem.syncDirectory(directory) }
+            state.unsyncedFiles.append(state.segments[state.segments.count - 1].file)
+            state.segments.append(LogSegment(baseOffset: state.endOffset, file: file))
+        } catch {
+            throw LogFailure(error)
+        }
+    }
+
+    // MARK: durability
+
+    /// Calls `completion` once everything below `offset` is durable, with `.none`, or with `.kafkaStorageError` if it cannot be; at once, on
+    /// this thread, if that is already so.
+    public func whenDurable(upTo offset: Int64, _ completion: @escaping @Sendable (KafkaErrorCode) -> Void) {
+        var mustRequestSync = false
+        let answer: KafkaErrorCode? = state.withLock { state in
+            if offset <= state.highWatermark { return KafkaErrorCode.none }
+            if state.failure != nil || state.isClosed { return .kafkaStorageError }
+            state.waiters.append(Waiter(offset: offset, completion: completion))
+            if !state.syncIsRequested {
+                state.syncIsRequested = true
+                mustRequestSync = true
+            }
+            return nil
+        }
+        if let answer { completion(answer) }
+        if mustRequestSync { services.requestSync(self) }
+    }
+
+    /// Called by the sync thread.
+    func flushRequested() {
+        state.withLock { $0.syncIsRequested = false }
+        // A failure is kept in the state and told to those who wait.
+        try? flush()
+    }
+
+    /// Makes all that was appended before durable, on this thread, and moves the high watermark (1).
+    func flush() throws(MartletError) {
+        let plan: (files: [any LogFile], end: Int64)? = try state.withLock { (state) throws(MartletError) in
+            if let failure = state.failure { throw failure }
+            guard state.highWatermark < state.endOffset || !state.unsyncedFiles.isEmpty else { return nil }
+            return (state.unsyncedFiles + [state.segments[state.segments.count - 1].file], state.endOffset)
+        }
+        guard let plan else { return }
+        do throws(MartletError) {
+            if services.isDurable {
+                for file in plan.files { try file.sync() }
+            }
+        } catch {
+            let waiters = state.withLock { state in
+                // After a failed fdatasync the kernel may have dropped the pages: a later success would prove nothing.
+                state.failure = error
+                defer { state.waiters = [] }
+                return state.waiters
+            }
+            services.logger.error("sync failed, partition is closed for writing", metadata: ["partition": "\(id)", "error": "\(error)"])
+            for waiter in waiters { waiter.completion(.kafkaStorageError) }
+            throw error
+        }
+        let (ready, advanced) = state.withLock { state in
+            state.unsyncedFiles.removeAll { file in plan.files.contains { $0 === file } }
+            let advanced = plan.end > state.highWatermark
+            state.highWatermark = max(state.highWatermark, plan.end)
+            let ready = state.waiters.filter { $0.offset <= state.highWatermark }
+            state.waiters.removeAll { $0.offset <= state.highWatermark }
+            return (ready, advanced)
+        }
+        for waiter in ready { waiter.completion(.none) }
+        if advanced { services.notify(.advanced(id)) }
+    }
+}
+
+extension PartitionLog.State {
+    var lastStableOffset: Int64 { min(producers.firstOpenOffset ?? highWatermark, highWatermark) }  // (6)
+
+    func checkOpen(_ id: TopicPartition) throws(LogFailure) {
+        if let failure { throw LogFailure(failure) }
+        if isClosed { throw LogFailure(.kafkaStorageError, .shuttingDown, "\(id) is closed") }
+    }
+}

@@ -1,0 +1,157 @@
+// The only file that calls the operating system's file functions (open, pread, pwrite, fdatasync, rename, flock).
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+import MartletCore
+
+struct PosixFileSystem: FileSystem {
+    func open(_ path: String, create: Bool) throws(MartletError) -> any LogFile {
+        try PosixFile(path, flags: O_RDWR | (create ? O_CREAT : 0))
+    }
+
+    func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
+    func isDirectory(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    }
+
+    func list(_ path: String) throws(MartletError) -> [String] {
+        guard let directory = opendir(path) else { throw posixError("list", path) }
+        defer { closedir(directory) }
+        var names: [String] = []
+        while let entry = readdir(directory) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != "." && name != ".." { names.append(name) }
+        }
+        return names.sorted()
+    }
+
+    func createDirectory(_ path: String) throws(MartletError) {
+        if mkdir(path, 0o755) == 0 || errno == EEXIST { return }
+        guard errno == ENOENT else { throw posixError("create the directory", path) }
+        let above = parent(of: path)
+        guard above != path else { throw posixError("create the directory", path) }
+        try createDirectory(above)
+        if mkdir(path, 0o755) != 0 && errno != EEXIST { throw posixError("create the directory", path) }
+    }
+
+    func rename(_ from: String, to: String) throws(MartletError) {
+        #if canImport(Glibc)
+        let status = Glibc.rename(from, to)
+        #else
+        let status = Darwin.rename(from, to)
+        #endif
+        if status != 0 { throw posixError("rename", from) }
+    }
+
+    func remove(_ path: String) throws(MartletError) {
+        if unlink(path) != 0 && errno != ENOENT { throw posixError("remove", path) }
+    }
+
+    func removeTree(_ path: String) throws(MartletError) {
+        guard exists(path) else { return }
+        if isDirectory(path) {
+            for name in try list(path) { try removeTree("\(path)/\(name)") }
+            if rmdir(path) != 0 && errno != ENOENT { throw posixError("remove", path) }
+        } else {
+            try remove(path)
+        }
+    }
+
+    func syncDirectory(_ path: String) throws(MartletError) {
+        let directory = try PosixFile(path, flags: O_RDONLY | O_DIRECTORY)
+        if fsync(directory.descriptor) != 0 { throw posixError("sync", path) }
+    }
+
+    func lock(_ path: String) throws(MartletError) -> any Sendable {
+        let file = try PosixFile(path, flags: O_RDWR | O_CREAT)
+        if flock(file.descriptor, LOCK_EX | LOCK_NB) != 0 {
+            guard errno == EWOULDBLOCK else { throw posixError("lock", path) }
+            throw MartletError(
+                .directoryInUse, "data directory \(parent(of: path)) is in use by another process",
+                hint: "stop that process or choose another directory")
+        }
+        return file
+    }
+}
+
+final class PosixFile: LogFile {
+    let path: String
+    let descriptor: Int32
+
+    init(_ path: String, flags: Int32) throws(MartletError) {
+        var descriptor: Int32
+        repeat { descriptor = open(path, flags | O_CLOEXEC, 0o644) } while descriptor < 0 && errno == EINTR
+        if descriptor < 0 { throw posixError("open", path) }
+        self.path = path
+        self.descriptor = descriptor
+    }
+
+    deinit { close(descriptor) }
+
+    func size() throws(MartletError) -> Int {
+        var status = stat()
+        if fstat(descriptor, &status) != 0 { throw posixError("read the size of", path) }
+        return Int(status.st_size)
+    }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer, at position: Int) throws(MartletError) -> Int {
+        guard let base = buffer.baseAddress else { return 0 }
+        var done = 0
+        while done < buffer.count {
+            let count = pread(descriptor, base + done, buffer.count - done, off_t(position + done))
+            if count == 0 { break }
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw posixError("read", path)
+            }
+            done += count
+        }
+        return done
+    }
+
+    func write(_ bytes: UnsafeRawBufferPointer, at position: Int) throws(MartletError) {
+        guard let base = bytes.baseAddress else { return }
+        var done = 0
+        while done < bytes.count {
+            let count = pwrite(descriptor, base + done, bytes.count - done, off_t(position + done))
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw posixError("write", path)
+            }
+            done += count
+        }
+    }
+
+    func truncate(to size: Int) throws(MartletError) {
+        while ftruncate(descriptor, off_t(size)) != 0 {
+            if errno != EINTR { throw posixError("truncate", path) }
+        }
+    }
+
+    func sync() throws(MartletError) {
+        #if canImport(Glibc)
+        let status = fdatasync(descriptor)
+        #else
+        let status = fcntl(descriptor, F_FULLFSYNC)
+        #endif
+        if status != 0 { throw posixError("sync", path) }
+    }
+}
+
+/// The error of the call that just failed on this thread.
+private func posixError(_ verb: String, _ path: String) -> MartletError {
+    let number = errno
+    let code: ErrorCode =
+        switch number {
+        case ENOSPC, EDQUOT: .diskFull
+        case ENOENT: .notFound
+        default: .io
+        }
+    return MartletError(code, "cannot \(verb) \(path): \(String(cString: strerror(number)))")
+}

@@ -1,0 +1,388 @@
+import Logging
+import MartletCore
+import Synchronization
+
+/// Transactions over several partitions and group offsets, for the engine in process (`writer`) and for clients (the protocol's requests).
+///
+/// A commit is: (1) the data of all partitions synced; (2) the decision, with the offsets, in the transaction log, synced: from here on the
+/// transaction is committed; (3) a commit marker in each partition and the offsets in theirs, which make it visible. An abort is markers only.
+/// After a crash a transaction with a decision gets the markers it lacks, one without is aborted.
+///
+/// Markers are not synced before `commit` returns, since the decision stands for them. Therefore nothing new is written about a
+/// transactional id before the markers and offsets of its last decision are synced (`settle`).
+///
+/// Source of behaviour: KIP-98, KIP-447, KIP-890 (a batch must belong to a transaction that is known to be open).
+public final class TransactionCoordinator: Sendable {
+    let log: PartitionLog
+    let groupOffsets: GroupOffsets
+    let services: LogServices
+    private let owner = Mutex<Owner>(Owner())
+    private let table: Mutex<Table>
+
+    private struct Owner: Sendable {
+        weak var log: EmbeddedLog?
+    }
+
+    private struct Table: Sendable {
+        var byID: [String: Transaction] = [:]
+        var byProducer: [Int64: Transaction] = [:]
+    }
+
+    /// One transactional id. Its lock is held while something is done for it, syncs included.
+    final class Transaction: Sendable {
+        let id: String
+        let state: Mutex<State>
+        init(_ state: consuming State) {
+            id = state.record.transactionalID
+            self.state = Mutex(state)
+        }
+    }
+
+    enum Phase: Sendable {
+        case empty, open
+        /// The decision was written, but syncing it failed: only a restart can tell.
+        case unknown
+    }
+
+    struct State: Sendable {
+        /// As it would be written now, without partitions and offsets.
+        var record: TransactionRecord
+        var phase = Phase.empty
+        var startedMs: Int64 = 0
+        var partitions: [TopicPartition: PartitionLog] = [:]
+        var offsets: [DecidedOffset] = []
+        /// Of the last commit: markers and offsets that could not be written yet.
+        var missingMarkers: [PartitionLog] = []
+        var missingOffsets: [DecidedOffset] = []
+        /// Partitions with markers or offsets of the last decision that may not be synced.
+        var unsettled: [PartitionLog] = []
+        /// How the last transaction of a client ended, to answer a repeated EndTxn.
+        var lastEnd: ControlType?
+    }
+
+    init(log: PartitionLog, groupOffsets: GroupOffsets, services: LogServices) throws(MartletError) {
+        self.log = log
+        self.groupOffsets = groupOffsets
+        self.services = services
+        var table = Table()
+        try log.forEachRecord { key, value in
+            guard let value, let record = TransactionRecord(key: key, value: value) else { return }
+            if let old = table.byID[record.transactionalID] { table.byProducer[old.state.withLock { $0.record.producerID }] = nil }
+            let transaction = Transaction(State(record: record))
+            table.byID[record.transactionalID] = transaction
+            table.byProducer[record.producerID] = transaction
+        }
+        self.table = Mutex(table)
+    }
+
+    func attach(to log: EmbeddedLog) {
+        owner.withLock { $0.log = log }
+        services.transactionGuard.withLock { check in
+            check = { [weak self] producerID, epoch, partition in self?.problem(producerID, epoch, partition) }
+        }
+    }
+
+    func embeddedLog() throws(MartletError) -> EmbeddedLog {
+        guard let log = owner.withLock({ $0.log }) else { throw MartletError(.shuttingDown, "the log is closed") }
+        return log
+    }
+
+    // MARK: recovery
+
+    /// Completes what has a decision, aborts the rest, and syncs that.
+    func recover() throws(MartletError) {
+        let owner = try embeddedLog()
+        var touched: [PartitionLog] = []
+        var committed = 0, aborted = 0
+        do throws(LogFailure) {
+            for partition in owner.allPartitions {
+                for (producerID, producer) in partition.openTransactions {
+                    guard let since = producer.openSince else { continue }
+                    let transaction = table.withLock { $0.byProducer[producerID] }
+                    let record = transaction?.state.withLock { $0.record }
+                    let isDecided =
+                        record.map { record in
+                            record.isDecided && record.epoch == producer.epoch
+                                && record.parts.contains { $0.partition == partition.id && since < $0.end }
+                        } ?? false
+                    try partition.appendMarker(isDecided ? .commit : .abort, producerID: producerID, epoch: producer.epoch, coordinatorEpoch: 0)
+                    if isDecided { committed += 1 } else { aborted += 1 }
+                    touched.append(partition)
+                    // The client may still think that it has a transaction open: it must not go on with half of it.
+                    if !isDecided, let transaction {
+                        try transaction.state.withLock { (state) throws(LogFailure) in
+                            if state.record.isFromClient && state.record.epoch == producer.epoch { try raiseEpoch(&state) }
+                        }
+                    }
+                }
+            }
+            for transaction in allTransactions {
+                let record = transaction.state.withLock { $0.record }
+                guard record.isDecided, !record.offsets.isEmpty else { continue }
+                let isApplied = record.offsets.allSatisfy { groupOffsets.committed(group: $0.group, $0.partition) == $0.committed }
+                if !isApplied { try groupOffsets.applyDecided(record.offsets, onlyIfNewer: true) }
+            }
+        } catch {
+            throw error.error
+        }
+        for transaction in allTransactions {
+            transaction.state.withLock { state in
+                state.record.isDecided = false
+                state.record.parts = []
+                state.record.offsets = []
+            }
+        }
+        for partition in touched + [groupOffsets.partitionLog, log] { try partition.flush() }
+        if committed + aborted > 0 {
+            services.logger.info(
+                "transactions completed after a crash", metadata: ["committed": "\(committed)", "aborted": "\(aborted)", "unit": "partitions"])
+        }
+    }
+
+    // MARK: steps shared by the engine's writer and clients; all under the transaction's lock
+
+    var allTransactions: [Transaction] { table.withLock { Array($0.byID.values) } }
+
+    func transaction(_ id: String) -> Transaction? { table.withLock { $0.byID[id] } }
+
+    /// The transaction of this id, made with a new producer id if there is none yet.
+    func findOrMake(_ id: String, timeoutMs: Int32, isFromClient: Bool) throws(MartletError) -> Transaction {
+        if let known = transaction(id) { return known }
+        let producer = try embeddedLog().makeProducerID()
+        return table.withLock { table in
+            if let known = table.byID[id] { return known }
+            var record = TransactionRecord(
+                transactionalID: id, producerID: producer.id, epoch: -1, timeoutMs: timeoutMs, timestamp: services.time.wallMs)
+            record.isFromClient = isFromClient
+            let made = Transaction(State(record: record))
+            table.byID[id] = made
+            table.byProducer[producer.id] = made
+            return made
+        }
+    }
+
+    /// Begins a new life of the id: whoever used it before is fenced, what it left open is aborted. Durable on return.
+    func takeOver(_ transaction: Transaction, timeoutMs: Int32) throws(LogFailure) -> (producerID: Int64, epoch: Int16) {
+        let old = transaction.state.withLock { $0.record.producerID }
+        let result = try transaction.state.withLock { (state) throws(LogFailure) in
+            state.record.timeoutMs = timeoutMs
+            try settle(&state)
+            try raiseEpoch(&state)
+            try abort(&state)
+            return (state.record.producerID, state.record.epoch)
+        }
+        if result.0 != old {
+            table.withLock { table in
+                table.byProducer[old] = nil
+                table.byProducer[result.0] = transaction
+            }
+        }
+        return result
+    }
+
+    /// Writes the id with the next epoch, durably; with a new producer id when epochs are used up.
+    private func raiseEpoch(_ state: inout State) throws(LogFailure) {
+        var record = state.record
+        if record.epoch >= Int16.max - 1 && state.partitions.isEmpty {
+            do throws(MartletError) {
+                record.producerID = try embeddedLog().makeProducerID().id
+            } catch {
+                throw LogFailure(error)
+            }
+            record.epoch = 0
+        } else if record.epoch < Int16.max {
+            record.epoch += 1
+        }
+        record.timestamp = services.time.wallMs
+        try write(record)
+        state.record = record
+    }
+
+    private func write(_ record: TransactionRecord) throws(LogFailure) {
+        try append(record)
+        do throws(MartletError) {
+            try log.flush()
+        } catch {
+            throw LogFailure(error)
+        }
+    }
+
+    private func append(_ record: TransactionRecord) throws(LogFailure) {
+        var batch = RecordBatchBuilder()
+        record.key.withUnsafeBytes { key in
+            record.value.withUnsafeBytes { value in batch.append(timestamp: record.timestamp, key: key, value: value) }
+        }
+        _ = try log.append(&batch, producerID: -1, epoch: -1, sequence: -1, attributes: 0, syncing: false)
+    }
+
+    /// Writes what the last commit could not, and syncs its markers and offsets, so that its decision is no longer needed.
+    func settle(_ state: inout State) throws(LogFailure) {
+        if case .unknown = state.phase {
+            throw LogFailure(
+                .kafkaStorageError, .io, "how the last transaction of \(state.record.transactionalID) ended is known after a restart only")
+        }
+        try complete(&state)
+        for partition in state.unsettled { try sync(partition) }
+        state.unsettled = []
+    }
+
+    /// Opens the transaction if it is not.
+    func open(_ state: inout State) throws(LogFailure) {
+        guard case .empty = state.phase else { return }
+        try complete(&state)
+        state.phase = .open
+        state.startedMs = services.time.wallMs
+    }
+
+    /// Writes markers and offsets of the last commit that a full disk kept back.
+    private func complete(_ state: inout State) throws(LogFailure) {
+        while let partition = state.missingMarkers.last {
+            try mark(partition, .commit, state.record)
+            state.missingMarkers.removeLast()
+        }
+        if !state.missingOffsets.isEmpty {
+            try groupOffsets.applyDecided(state.missingOffsets, onlyIfNewer: true)
+            state.missingOffsets = []
+        }
+    }
+
+    func commit(_ state: inout State) throws(LogFailure) {
+        guard !state.partitions.isEmpty || !state.offsets.isEmpty else {
+            state.phase = .empty
+            return
+        }
+        try settle(&state)
+        for partition in state.partitions.values { try sync(partition) }  // (1)
+        var decision = state.record
+        decision.isDecided = true
+        decision.timestamp = services.time.wallMs
+        decision.parts = state.partitions.map { partition, log in
+            TransactionRecord.Part(partition: partition, end: log.openEnd(of: state.record.producerID))
+        }
+        decision.offsets = state.offsets
+        try append(decision)  // (2)
+        state.phase = .unknown
+        do throws(MartletError) {
+            try log.flush()
+        } catch {
+            throw LogFailure(error)
+        }
+        // (3) From here on nothing may fail the commit: what cannot be written now is written later.
+        state.phase = .empty
+        state.lastEnd = .commit
+        state.unsettled = Array(state.partitions.values)
+        if !state.offsets.isEmpty { state.unsettled.append(groupOffsets.partitionLog) }
+        state.missingMarkers = Array(state.partitions.values)
+        let offsets = state.offsets
+        state.partitions = [:]
+        state.offsets = []
+        if !offsets.isEmpty {
+            do throws(LogFailure) {
+                try groupOffsets.applyDecided(offsets, onlyIfNewer: false)
+            } catch {
+                state.missingOffsets = offsets
+                report(error, state)
+            }
+        }
+        do throws(LogFailure) {
+            try complete(&state)
+        } catch {
+            report(error, state)
+        }
+        for partition in state.unsettled { services.requestSyncSoon(partition) }
+    }
+
+    private func report(_ failure: LogFailure, _ state: State) {
+        services.logger.error(
+            "committed transaction is not visible yet, tried again later",
+            metadata: ["transactional-id": "\(state.record.transactionalID)", "error": "\(failure.error)"])
+    }
+
+    /// Aborts with the epoch in the record, which may be newer than that of the batches. On failure the transaction stays open.
+    func abort(_ state: inout State) throws(LogFailure) {
+        if case .unknown = state.phase { try settle(&state) }
+        for (id, partition) in state.partitions {
+            try mark(partition, .abort, state.record)
+            services.requestSyncSoon(partition)
+            state.partitions[id] = nil
+        }
+        state.offsets = []
+        if case .open = state.phase { state.lastEnd = .abort }
+        state.phase = .empty
+    }
+
+    private func mark(_ partition: PartitionLog, _ type: ControlType, _ record: TransactionRecord) throws(LogFailure) {
+        do throws(LogFailure) {
+            guard partition.openEnd(of: record.producerID) > 0 else { return }
+            try partition.appendMarker(type, producerID: record.producerID, epoch: record.epoch, coordinatorEpoch: 0)
+        } catch {
+            // A deleted topic needs no marker.
+            if error.error.code != .shuttingDown { throw error }
+        }
+    }
+
+    private func sync(_ partition: PartitionLog) throws(LogFailure) {
+        do throws(MartletError) {
+            try partition.flush()
+        } catch {
+            throw LogFailure(error)
+        }
+    }
+
+    // MARK: upkeep and checks
+
+    /// Aborts transactions of clients that took longer than they may, and fences those clients; finishes commits that a full disk kept back.
+    func abortExpired() {
+        let nowMs = services.time.wallMs
+        for transaction in allTransactions {
+            let outcome: LogFailure? = transaction.state.withLockIfAvailable { state in
+                do throws(LogFailure) {
+                    try complete(&state)
+                    guard case .open = state.phase, state.record.isFromClient, nowMs - state.startedMs > Int64(state.record.timeoutMs) else { return nil }
+                    try raiseEpoch(&state)
+                    try abort(&state)
+                    services.logger.warning("transaction timed out", metadata: ["transactional-id": "\(transaction.id)"])
+                    return nil
+                } catch {
+                    return error
+                }
+            } ?? nil
+            if let outcome {
+                services.logger.warning("transaction upkeep failed", metadata: ["transactional-id": "\(transaction.id)", "error": "\(outcome.error)"])
+            }
+        }
+    }
+
+    /// Why a client's transactional batch may not be appended; nil if it may.
+    private func problem(_ producerID: Int64, _ epoch: Int16, _ partition: TopicPartition) -> LogFailure? {
+        guard let transaction = table.withLock({ $0.byProducer[producerID] }) else {
+            return LogFailure(.invalidProducerIDMapping, .badRequest, "producer \(producerID) has no transactional id")
+        }
+        return transaction.state.withLock { state in
+            if epoch != state.record.epoch {
+                return LogFailure(.invalidProducerEpoch, .fenced, "producer \(producerID) has epoch \(state.record.epoch), not \(epoch)")
+            }
+            guard case .open = state.phase, state.partitions[partition] != nil else {
+                return LogFailure(.invalidTxnState, .badRequest, "\(partition) is not part of an open transaction of producer \(producerID)")
+            }
+            return nil
+        }
+    }
+}
+
+extension PartitionLog {
+    /// Producers with an open transaction here.
+    var openTransactions: [(Int64, ProducerStates.Producer)] {
+        state.withLock { state in
+            state.producers.open.compactMap { entry in state.producers.producers[entry.producerID].map { (entry.producerID, $0) } }
+        }
+    }
+
+    /// After the last record of this producer's open transaction; 0 if there is none.
+    func openEnd(of producerID: Int64) -> Int64 {
+        state.withLock { state in
+            guard let producer = state.producers.producers[producerID], producer.openSince != nil else { return 0 }
+            return producer.openUntil
+        }
+    }
+}

@@ -1,0 +1,104 @@
+import MartletCore
+import Synchronization
+
+/// Writes transactions of one stream task, in process. Not Sendable: used from one thread at a time.
+///
+/// ```
+/// let writer = try log.transactions.writer(transactionalID: "query-CSAS_X_0-0")
+/// writer.begin()
+/// try writer.append(partition, &batch)
+/// writer.stageOffsets([TopicPartition("in", 0): 42], group: "query-CSAS_X_0")
+/// try writer.commit()
+/// ```
+/// Every method throws `.fenced` once a newer writer of the same id exists.
+public final class TransactionalWriter {
+    public let transactionalID: String
+    public let producerID: Int64
+    public let epoch: Int16
+    private let coordinator: TransactionCoordinator
+    private let transaction: TransactionCoordinator.Transaction
+    private var sequences: [TopicPartition: Int32] = [:]
+    private var staged: [DecidedOffset] = []
+
+    init(_ coordinator: TransactionCoordinator, _ transaction: TransactionCoordinator.Transaction, producerID: Int64, epoch: Int16) {
+        self.coordinator = coordinator
+        self.transaction = transaction
+        transactionalID = transaction.id
+        self.producerID = producerID
+        self.epoch = epoch
+    }
+
+    /// Begins a transaction. Nothing is written; offsets staged and not committed are forgotten.
+    public func begin() { staged = [] }
+
+    /// Appends the builder's records to the transaction. They are written at once, and visible to read-committed readers after `commit`.
+    /// The builder is empty afterwards, also on failure; after a failure `abort` and begin again.
+    public func append(_ partition: PartitionLog, _ batch: inout RecordBatchBuilder) throws(MartletError) {
+        guard !batch.isEmpty else { return }
+        let sequence = sequences[partition.id] ?? 0
+        let count = Int32(batch.count)
+        try withState { (state) throws(LogFailure) in
+            try coordinator.open(&state)
+            _ = try partition.append(
+                &batch, producerID: producerID, epoch: epoch, sequence: sequence, attributes: BatchHeader.transactionalBit, syncing: false)
+            state.partitions[partition.id] = partition
+        }
+        sequences[partition.id] = BatchHeader.sequence(sequence, plus: count)
+    }
+
+    /// Offsets (next to read) that become visible with the outputs. A later call for the same partition replaces the earlier.
+    public func stageOffsets(_ offsets: [TopicPartition: Int64], group: String) {
+        let nowMs = coordinator.services.time.wallMs
+        for (partition, offset) in offsets {
+            let fresh = DecidedOffset(group: group, partition: partition, committed: CommittedOffset(offset: offset, timestamp: nowMs))
+            if let i = staged.firstIndex(where: { $0.group == group && $0.partition == partition }) {
+                staged[i] = fresh
+            } else {
+                staged.append(fresh)
+            }
+        }
+    }
+
+    /// Atomic and durable on return: outputs and staged offsets are visible, or, after an error, none of them ever will be once `abort` or a
+    /// restart has cleaned up. Cost: one sync per partition written to, and one of the transaction log.
+    public func commit() throws(MartletError) {
+        let staged = self.staged
+        try withState { (state) throws(LogFailure) in
+            state.offsets = staged
+            try coordinator.commit(&state)
+        }
+        self.staged = []
+    }
+
+    /// Rolls back what was appended since the last commit.
+    public func abort() throws(MartletError) {
+        staged = []
+        try withState { (state) throws(LogFailure) in try coordinator.abort(&state) }
+    }
+
+    private func withState(_ body: (inout TransactionCoordinator.State) throws(LogFailure) -> Void) throws(MartletError) {
+        do throws(LogFailure) {
+            try transaction.state.withLock { (state) throws(LogFailure) in
+                guard state.record.epoch == epoch, state.record.producerID == producerID else {
+                    throw LogFailure(.producerFenced, .fenced, "a newer writer of transactional id \(transactionalID) exists")
+                }
+                try body(&state)
+            }
+        } catch {
+            throw error.error
+        }
+    }
+}
+
+extension TransactionCoordinator {
+    /// The writer of this id. An older one is fenced from now on, and what it left open is aborted.
+    public func writer(transactionalID: String) throws(MartletError) -> TransactionalWriter {
+        let transaction = try findOrMake(transactionalID, timeoutMs: .max, isFromClient: false)
+        do throws(LogFailure) {
+            let (producerID, epoch) = try takeOver(transaction, timeoutMs: .max)
+            return TransactionalWriter(self, transaction, producerID: producerID, epoch: epoch)
+        } catch {
+            throw error.error
+        }
+    }
+}

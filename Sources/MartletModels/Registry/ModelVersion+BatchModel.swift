@@ -1,0 +1,4 @@
+import MartletColumns
+
+/// What compiled expressions call.
+extension ModelVersion: BatchModel {}

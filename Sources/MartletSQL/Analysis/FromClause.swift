@@ -1,0 +1,120 @@
+import MartletColumns
+import MartletCore
+
+/// One key column of a query's rows, and the expressions a projection may name it by.
+struct KeySlot {
+    /// Qualified; the key of a join goes by the columns of either side.
+    var viable: [Expression]
+    var expression: BoundExpression
+    /// What `*` calls it.
+    var name: String
+}
+
+/// A FROM clause: the plan that yields its rows, and what names mean above it.
+struct FromClause {
+    var plan: LogicalPlan
+    var scope: Scope
+    var kind: Statement.SourceKind
+    /// In FROM order.
+    var sources: [Source]
+    var keys: [KeySlot]
+    /// Types of `keys` come from here in messages: `key column`, `join expression`, `partitioning expression`.
+    var keyDescription: (one: String, many: String) = ("key column", "key columns")
+
+    /// The source whose formats and partitions a sink inherits.
+    var left: Source { sources[0] }
+    var isWindowed: Bool { sources.contains { $0.window != nil } }
+
+    /// Columns of a source as a scope shows them: keys, values, headers, pseudo columns.
+    static func columns(of scan: LogicalPlan.Scan, alias: String, from first: Int = 0) -> [Scope.Column] {
+        scan.columns.enumerated().map { index, column in
+            let role: Scope.Column.Role =
+                switch column.source {
+                case .key: .key
+                case .value: .value
+                case .headers, .header: .header
+                case .rowTime, .rowPartition, .rowOffset, .windowStart, .windowEnd: .pseudo
+                }
+            return Scope.Column(source: alias, name: column.name, type: column.type, role: role, index: first + index)
+        }
+    }
+}
+
+/// Resolves FROM clauses against the catalog.
+struct FromAnalysis {
+    var catalog: Catalog
+    var context: AnalysisContext
+
+    func analyze(_ relation: Relation) throws(MartletError) -> FromClause {
+        switch relation {
+        case .source(let name, let alias):
+            return single(try source(name), alias: alias?.name ?? name.name)
+        case .join(let join):
+            try checkSources(join)
+            return try JoinAnalysis(from: self, context: context).analyze(join, depth: 0)
+        case .subquery(let query, _):
+            throw MartletError(.notSupported, "Subqueries are not supported.", at: query.span, hint: "create a stream with the inner query first")
+        }
+    }
+
+    func source(_ name: Identifier) throws(MartletError) -> Source {
+        if let source = catalog.sources[name.name] { return source }
+        throw MartletError(
+            .unknownSource, "Exception while preparing statement: \(name.name) does not exist.\(didYouMean(name.name))", at: name.span,
+            hint: catalog.sources.isEmpty ? "no streams or tables are defined" : nil)
+    }
+
+    /// ksqlDB's hint for a name that exists in another case.
+    func didYouMean(_ name: String) -> String {
+        let similar = catalog.sources.keys.filter { $0 != name && $0.uppercased() == name.uppercased() }.sorted()
+        guard let first = similar.first else { return "" }
+        let quotes = similar.map { "\"\($0)\"" }
+        return similar.count == 1
+            ? "\nDid you mean \"\(first)\"? Hint: wrap the source name in double quotes to make it case-sensitive."
+            : "\nDid you mean one of \(quotes.joined(separator: ", "))? Hint: wrap the source name in double quotes to make it case-sensitive."
+    }
+
+    func single(_ source: Source, alias: String) -> FromClause {
+        let scan = LogicalPlan.Scan(source)
+        let columns = FromClause.columns(of: scan, alias: alias)
+        let keys = columns.filter { $0.role == .key }.map { column in
+            KeySlot(
+                viable: [Expression(.column(source: Identifier(alias), Identifier(column.name)), span: .none)],
+                expression: .column(column.index, column.type), name: column.name)
+        }
+        return FromClause(plan: .scan(scan), scope: Scope(sources: [alias], columns: columns), kind: source.kind, sources: [source], keys: keys)
+    }
+
+    private func checkSources(_ join: Join) throws(MartletError) {
+        var names: [(name: Identifier, alias: String)] = []
+        func collect(_ relation: Relation) {
+            switch relation {
+            case .source(let name, let alias): names.append((name, alias?.name ?? name.name))
+            case .join(let join):
+                collect(join.left)
+                collect(join.right)
+            case .subquery: break
+            }
+        }
+        collect(.join(join))
+        for name in names { _ = try source(name.name) }
+        for (index, entry) in names.enumerated() where names[..<index].contains(where: { $0.name == entry.name }) {
+            if names.count == 2 {
+                throw MartletError(
+                    .badStatement, "Can not join '\(entry.name.name)' to '\(entry.name.name)': self joins are not yet supported.", at: entry.name.span)
+            }
+            throw MartletError(
+                .badStatement, "N-way joins do not support multiple occurrences of the same source. Source: '\(entry.name.name)'", at: entry.name.span)
+        }
+        for (index, entry) in names.enumerated() where names[..<index].contains(where: { $0.alias == entry.alias }) {
+            throw MartletError(.badStatement, "Each source of a join needs its own alias, but '\(entry.alias)' is used twice.", at: entry.name.span)
+        }
+        let kafka = names.filter { catalog.sources[$0.name.name]?.valueFormat.kind == .kafka }
+        if !kafka.isEmpty {
+            throw MartletError(
+                .badStatement,
+                "Source(s) \(kafka.map(\.name.name).sorted().joined(separator: ", ")) are using the 'KAFKA' value format. This format does not yet support JOIN.",
+                at: kafka[0].name.span)
+        }
+    }
+}

@@ -1,0 +1,323 @@
+import MartletColumns
+import MartletCore
+
+/// A SELECT, analysed: the logical plan up to its projection, and what the columns are.
+struct AnalyzedSelect {
+    struct Output {
+        var name: String
+        var expression: BoundExpression
+        /// Index of the key column it is; nil: a value.
+        var keyIndex: Int?
+        var field: Field { Field(name, expression.type) }
+    }
+
+    var from: FromClause
+    /// Up to the projection.
+    var input: LogicalPlan
+    /// In SELECT order.
+    var outputs: [Output]
+    /// The stream was made keyless by PARTITION BY NULL.
+    var isUnkeyed: Bool
+    var limit: Int64?
+    var warnings: [String] = []
+    var span: SourceSpan
+
+    var keyOutputs: [Output] { outputs.filter { $0.keyIndex != nil }.sorted { ($0.keyIndex ?? 0) < ($1.keyIndex ?? 0) } }
+    var valueOutputs: [Output] { outputs.filter { $0.keyIndex == nil } }
+
+    /// The plan with its projection, columns in the order of `outputs`.
+    func projected(_ outputs: [Output]) -> LogicalPlan {
+        .project(input, outputs.map(\.expression), names: outputs.map(\.name))
+    }
+}
+
+/// Analyses SELECTs: FROM, WHERE, table functions, PARTITION BY, then the projection, in the order in which rows pass them.
+struct QueryAnalysis {
+    var catalog: Catalog
+    var context: AnalysisContext
+    /// Name of the sink; nil for a transient query, whose rules are looser.
+    var sink: String?
+
+    func analyze(_ query: Query) throws(MartletError) -> AnalyzedSelect {
+        var from = try FromAnalysis(catalog: catalog, context: context).analyze(query.from)
+        if let sink, from.kind == .table, from.isWindowed {
+            throw MartletError(
+                .badStatement, "KSQL does not support persistent queries on windowed tables.", at: query.span, hint: "\(sink) would be one")
+        }
+        let sourceScope = from.scope
+        var aliases = AliasGenerator(sourceScope)
+        try Aggregation(context: context, catalog: catalog).check(query, from)
+
+        var plan = from.plan
+        if let condition = query.whereClause { plan = try filter(plan, condition, sourceScope) }
+        var computed: [Expression: Scope.Column] = [:]
+        try tableFunctions(query, sourceScope, from, &plan, &computed)
+        var isUnkeyed = false
+        if !query.partitionBy.isEmpty {
+            isUnkeyed = try partition(query, &from, &plan, &computed, &aliases)
+        } else {
+            from.plan = plan
+        }
+        let binder = ExpressionAnalyzer(
+            scope: from.scope, clause: .select, catalog: catalog, functions: context.functions, computed: computed)
+        let projection = Projection(
+            scope: from.scope, type: { (expression) throws(MartletError) in try binder.bind(expression).type },
+            qualifier: Qualifier(scope: sourceScope, clause: .select, functions: context.functions),
+            showsWindowBounds: sink == nil && from.sources.count == 1)
+        var items = try projection.expand(query.select, aliases: &aliases)
+        useKeyNames(&items, from)
+        var select = AnalyzedSelect(
+            from: from, input: plan, outputs: [], isUnkeyed: isUnkeyed, limit: query.limit?.count, span: query.span)
+        try bind(items, binder, from, &select)
+        return select
+    }
+
+    // MARK: WHERE
+
+    private func filter(_ plan: LogicalPlan, _ condition: Expression, _ scope: Scope) throws(MartletError) -> LogicalPlan {
+        let qualified = try Qualifier(scope: scope, clause: .whereClause, functions: context.functions).qualify(condition)
+        let binder = ExpressionAnalyzer(scope: scope, clause: .whereClause, catalog: catalog, functions: context.functions)
+        let text = binder.text(qualified)
+        do throws(MartletError) {
+            let bound = try binder.bind(qualified)
+            guard bound.type == .boolean else {
+                throw MartletError(
+                    .typeMismatch, "Type error in WHERE expression: Should evaluate to boolean but is \(text) (\(bound.typeText)) instead.",
+                    at: condition.span)
+            }
+            return .filter(plan, bound.expression, text: text)
+        } catch {
+            var error = error
+            if error.message.hasPrefix("Error in WHERE expression") { error.message += "\nStatement: \(text)" }
+            throw error
+        }
+    }
+
+    // MARK: table functions
+
+    private func tableFunctions(
+        _ query: Query, _ scope: Scope, _ from: FromClause, _ plan: inout LogicalPlan, _ computed: inout [Expression: Scope.Column]
+    ) throws(MartletError) {
+        var found: [Expression] = []
+        func collect(_ expression: Expression) {
+            if case .call(let name, _, _) = expression.node, context.functions.isTableFunction(name.name) {
+                if !found.contains(expression) { found.append(expression) }
+                return
+            }
+            expression.children.forEach(collect)
+        }
+        let qualifier = Qualifier(scope: scope, clause: .select, functions: context.functions)
+        for case .expression(let expression, _) in query.select where expression.firstCall(where: { context.functions.isTableFunction($0.name) }) != nil {
+            collect(try qualifier.qualify(expression))
+        }
+        guard let first = found.first else { return }
+        if from.kind == .table {
+            throw MartletError(.badStatement, "Table source is not supported with table functions", at: first.span)
+        }
+        let binder = ExpressionAnalyzer(scope: scope, clause: .select, catalog: catalog, functions: context.functions)
+        var calls: [PhysicalOperator.TableFunctionCall] = []
+        for expression in found {
+            guard case .call(let name, let arguments, _) = expression.node else { continue }
+            let call = try binder.tableFunction(name, arguments, expression)
+            computed[expression] = Scope.Column(
+                source: nil, name: "KSQL_SYNTH_\(calls.count)", type: call.type, role: .pseudo, index: plan.width + calls.count)
+            calls.append(call)
+        }
+        plan = .flatMap(plan, calls)
+    }
+
+    // MARK: PARTITION BY
+
+    /// Re-keys the rows; afterwards names mean the columns behind the new keys.
+    ///
+    /// - Returns: whether the result has no key (`PARTITION BY NULL`).
+    private func partition(
+        _ query: Query, _ from: inout FromClause, _ plan: inout LogicalPlan, _ computed: inout [Expression: Scope.Column],
+        _ aliases: inout AliasGenerator
+    ) throws(MartletError) -> Bool {
+        let span = query.partitionBy[0].span
+        if from.kind == .table {
+            throw MartletError(.badStatement, "PARTITION BY is only supported on streams, but \(from.left.name) is a table.", at: span)
+        }
+        if from.isWindowed {
+            throw MartletError(
+                .badStatement, "Implicit repartitioning of windowed sources is not supported. See https://github.com/confluentinc/ksql/issues/4385.", at: span)
+        }
+        let qualifier = Qualifier(scope: from.scope, clause: .partitionBy, functions: context.functions)
+        let binder = ExpressionAnalyzer(scope: from.scope, clause: .partitionBy, catalog: catalog, functions: context.functions, computed: computed)
+        var expressions: [Expression] = [], keys: [Typed] = []
+        for expression in query.partitionBy {
+            let qualified = try qualifier.qualify(expression)
+            if let call = qualified.firstCall(where: { context.functions.isAggregate($0.name) || context.functions.isTableFunction($0.name) }) {
+                throw MartletError(.badStatement, "PARTITION BY takes neither aggregate nor table functions: \(binder.text(call))", at: call.span)
+            }
+            expressions.append(qualified)
+            keys.append(try binder.bind(qualified))
+        }
+        let nulls = keys.filter { $0.type == nil }.count
+        if nulls > 0, keys.count > 1 {
+            throw MartletError(.badStatement, "Cannot PARTITION BY multiple columns including NULL", at: span)
+        }
+        if nulls == 1 { expressions = [] }
+        let names = expressions.map { expression in
+            if case .column(let source, let name) = expression.node, let column = from.scope.column(source?.name, name.name) {
+                return from.scope.internalName(column)
+            }
+            return aliases.name(for: expression)
+        }
+        for (index, name) in names.enumerated() where names[..<index].contains(name) {
+            throw MartletError(.badStatement, "PARTITION BY names the column \(SQLType.quoted(name)) twice.", at: query.partitionBy[index].span)
+        }
+        let bound = nulls == 1 ? [] : keys.map(\.expression)
+        plan = .selectKey(plan, bound, names: names)
+        rekey(&from, expressions, bound, names)
+        computed = computed.mapValues { column in
+            var column = column
+            column.index += bound.count
+            return column
+        }
+        from.plan = plan
+        from.keyDescription = ("partitioning expression", "partitioning expressions")
+        return nulls == 1
+    }
+
+    /// The scope behind a `selectKey`: the new keys, the values, then what was the key before.
+    private func rekey(_ from: inout FromClause, _ expressions: [Expression], _ keys: [BoundExpression], _ names: [String]) {
+        var columns = from.scope.columns.map { column in
+            var column = column
+            column.index += keys.count
+            return column
+        }
+        var slots: [KeySlot] = [], newKeys: [Scope.Column] = []
+        for (index, expression) in expressions.enumerated() {
+            var viable = [expression]
+            if case .column(let source, let name) = expression.node,
+                let old = columns.firstIndex(where: { $0.source == source?.name && $0.name == name.name })
+            {
+                var column = columns.remove(at: old)
+                column.role = .key
+                column.index = index
+                newKeys.append(column)
+            } else {
+                newKeys.append(Scope.Column(source: nil, name: names[index], type: keys[index].type, role: .key, index: index))
+                viable.append(Expression(.column(source: nil, Identifier(names[index])), span: .none))
+            }
+            slots.append(KeySlot(viable: viable, expression: .column(index, keys[index].type), name: names[index]))
+        }
+        let oldKeys = columns.filter { $0.role == .key }.map { column in
+            var column = column
+            column.role = .value
+            return column
+        }
+        from.scope.columns = newKeys + columns.filter { $0.role == .value || $0.role == .header } + oldKeys + columns.filter { $0.role == .pseudo }
+        from.keys = slots
+    }
+
+    // MARK: projection
+
+    /// An unnamed expression that PARTITION BY has named already keeps that name.
+    private func useKeyNames(_ items: inout [ProjectionItem], _ from: FromClause) {
+        for index in items.indices where !items[index].isAliased {
+            if case .column = items[index].expression.node { continue }
+            if let slot = from.keys.first(where: { $0.viable.contains(items[index].expression) }) { items[index].name = slot.name }
+        }
+    }
+
+    private func bind(
+        _ items: [ProjectionItem], _ binder: ExpressionAnalyzer, _ from: FromClause, _ select: inout AnalyzedSelect
+    ) throws(MartletError) {
+        var uses: [[ProjectionItem]] = from.keys.map { _ in [] }
+        for item in items {
+            let key = from.keys.firstIndex { $0.viable.contains(item.expression) }
+            if let key {
+                // The columns of both sides of a join stand for its key; the first one named is it, the others are copies.
+                let isKey = uses[key].isEmpty || uses[key].contains { $0.expression == item.expression }
+                if isKey {
+                    uses[key].append(item)
+                    select.outputs.append(.init(name: item.name, expression: from.keys[key].expression, keyIndex: key))
+                    continue
+                }
+            }
+            if sink != nil, key == nil, !item.isAliased, PseudoColumns.reserved.contains(item.name) {
+                throw MartletError(
+                    .badStatement, "Reserved column name in select: \(SQLType.quoted(item.name)). Please remove or alias the column.", at: item.span)
+            }
+            let typed = try binder.bind(item.expression)
+            guard typed.type != nil else {
+                throw MartletError(.typeMismatch, "The type of the column \(SQLType.quoted(item.name)) is unknown: it is NULL.", at: item.span, hint: "use CAST(NULL AS …)")
+            }
+            select.outputs.append(.init(name: item.name, expression: typed.expression, keyIndex: nil))
+        }
+        guard let sink else { return }
+        try checkKeys(uses, from, sink, &select)
+        try checkNames(select)
+        if select.valueOutputs.isEmpty {
+            throw MartletError(.badStatement, "The projection contains no value columns.", at: select.span)
+        }
+    }
+
+    private func checkKeys(_ uses: [[ProjectionItem]], _ from: FromClause, _ sink: String, _ select: inout AnalyzedSelect) throws(MartletError) {
+        if uses.contains(where: \.isEmpty) {
+            if mayDropKey(from) {
+                for index in select.outputs.indices { select.outputs[index].keyIndex = nil }
+                if from.scope.isJoin {
+                    let names = from.keys[0].viable.map { ExpressionText(columns: .qualified)($0) }
+                    select.warnings.append(
+                        "The projection does not include the join expression \(names.joined(separator: " or ")): the result stream has no key column.")
+                }
+                return
+            }
+            throw missingKey(from, sink, select.span)
+        }
+        for (slot, items) in zip(from.keys, uses) where items.count > 1 {
+            let names = items.map(\.name)
+            let list = names.dropLast().joined(separator: ", ") + " and " + (names.last ?? "")
+            throw MartletError(
+                .badStatement,
+                "The projection contains a key column (\(SQLType.quoted(slot.name))) more than once, aliased as: \(list).\nEach key column must only be in the projection once. If you intended to copy the key into the value, then consider using the AS_VALUE function to indicate which key reference should be copied.",
+                at: items[1].span)
+        }
+    }
+
+    /// A stream that was declared without a key column (as all were before ksqlDB 0.10) may be joined without naming the join key: the result
+    /// has no key either. So does ksqlDB's newer planner with every key.
+    private func mayDropKey(_ from: FromClause) -> Bool {
+        if context.properties["ksql.new.query.planner.enabled"]?.lowercased() == "true" { return true }
+        return from.scope.isJoin && from.left.schema.key.isEmpty && from.keyDescription.one == "join expression"
+    }
+
+    private func missingKey(_ from: FromClause, _ sink: String, _ span: SourceSpan) -> MartletError {
+        let text = ExpressionText(columns: .qualified)
+        let names: [String], list: String
+        if from.keyDescription.one == "key column" {
+            names = from.keys.map(\.name)
+            list = Self.enumeration(names, "and")
+        } else if from.keyDescription.one == "join expression" {
+            names = from.keys[0].viable.map { text($0) }
+            list = Self.enumeration(names, "or")
+        } else {
+            names = from.keys.map { text($0.viable[0]) }
+            list = Self.enumeration(names, "and")
+        }
+        let noun = names.count == 1 ? from.keyDescription.one : from.keyDescription.many
+        let example = from.keyDescription.one == "join expression" ? names[0] : names.joined(separator: ", ")
+        return MartletError(
+            .badStatement,
+            "Key missing from projection (ie, SELECT). See https://cnfl.io/2LV7ouS.\nThe query used to build \(SQLType.quoted(sink)) must include the \(noun) \(list) in its projection (eg, SELECT \(example)...).",
+            at: span)
+    }
+
+    private static func enumeration(_ names: [String], _ word: String) -> String {
+        names.count < 2 ? names.joined() : names.dropLast().joined(separator: ", ") + " \(word) " + (names.last ?? "")
+    }
+
+    private func checkNames(_ select: AnalyzedSelect) throws(MartletError) {
+        var seen: Set<String> = []
+        for output in select.keyOutputs + select.valueOutputs where !seen.insert(output.name).inserted {
+            throw MartletError(
+                .badStatement,
+                "Duplicate \(output.keyIndex == nil ? "value" : "key") columns found in schema: \(SQLType.quoted(output.name)) \(output.expression.type)",
+                at: select.span, hint: "give each column its own name with AS")
+        }
+    }
+}

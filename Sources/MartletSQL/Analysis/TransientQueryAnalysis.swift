@@ -1,0 +1,71 @@
+import MartletColumns
+import MartletCore
+
+/// SELECT by itself: with EMIT CHANGES a push query, without a pull query over what is there now.
+struct TransientQueryAnalysis {
+    var catalog: Catalog
+    var context: AnalysisContext
+
+    private static let help = " See https://cnfl.io/queries for more info.\nAdd EMIT CHANGES if you intended to issue a push query."
+
+    func analyze(_ query: Query) throws(MartletError) -> AnalyzedStatement {
+        if let limit = query.limit, limit.count < 0 {
+            let kind = query.emit == nil ? "Pull" : "Push"
+            throw MartletError(
+                .badStatement, "\(kind) queries don't support negative integers in the LIMIT clause. See https://cnfl.io/queries for more info.",
+                at: limit.span)
+        }
+        if query.emit == nil { try checkPull(query) }
+        let select = try QueryAnalysis(catalog: catalog, context: context, sink: nil).analyze(query)
+        let kind: AnalyzedTransient.Kind
+        switch (query.emit, select.from.kind) {
+        case (.some, _): kind = .push
+        case (nil, .stream): kind = .pullStream
+        case (nil, .table):
+            kind = .pullTable
+            try checkQueryable(select.from.left, query)
+        }
+        let flags = select.outputs.map { $0.keyIndex != nil }
+        let fields = select.outputs.map(\.field)
+        let logical = LogicalOptimizer.optimize(select.projected(select.outputs))
+        let keyCount = flags.prefix { $0 }.count
+        let plan = PhysicalPlan(
+            select, logical, .results(fields: fields, keyCount: keyCount), throwsOnInvalidTimestamp: context.throwsOnInvalidTimestamp)
+        return .transientQuery(AnalyzedTransient(kind: kind, plan: plan, fields: fields, keyFlags: flags))
+    }
+
+    private func checkPull(_ query: Query) throws(MartletError) {
+        func refuse(_ what: String, _ span: SourceSpan) -> MartletError {
+            MartletError(.badStatement, "Pull queries don't support \(what) clauses.\(Self.help)", at: span)
+        }
+        if case .join(let join) = query.from { throw refuse("JOIN", join.span) }
+        if let window = query.window { throw refuse("WINDOW", window.span) }
+        if let first = query.groupBy.first { throw refuse("GROUP BY", first.span) }
+        if let first = query.partitionBy.first { throw refuse("PARTITION BY", first.span) }
+        if let having = query.having { throw refuse("HAVING", having.span) }
+        if let limit = query.limit, context.properties["ksql.query.pull.limit.clause.enabled"]?.lowercased() == "false" {
+            throw MartletError(
+                .badStatement,
+                "LIMIT clause in pull queries is currently disabled. You can enable them by setting ksql.query.pull.limit.clause.enabled=true.\(Self.help)",
+                at: limit.span)
+        }
+        if context.properties["ksql.query.pull.stream.enabled"]?.lowercased() == "false", case .source(let name, _) = query.from,
+            catalog.sources[name.name]?.kind == .stream
+        {
+            throw MartletError(
+                .badStatement, "Pull queries on streams are disabled. To create a push query on the stream, add EMIT CHANGES to the end. To enable pull queries on streams, set the ksql.query.pull.stream.enabled config to 'true'.",
+                at: query.span)
+        }
+    }
+
+    /// Only tables that a query or `CREATE SOURCE TABLE` keeps have rows to look up.
+    private func checkQueryable(_ table: Source, _ query: Query) throws(MartletError) {
+        if table.createdBy != nil || table.isSource { return }
+        var span = query.span
+        if case .source(let name, _) = query.from { span = name.span }
+        throw MartletError(
+            .badStatement,
+            "The \(SQLType.quoted(table.name)) table isn't queryable. To derive a queryable table, you can do 'CREATE TABLE QUERYABLE_\(table.name) AS SELECT * FROM \(table.name)'.\(Self.help)",
+            at: span)
+    }
+}

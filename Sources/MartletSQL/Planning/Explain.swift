@@ -1,0 +1,167 @@
+import MartletColumns
+import MartletCore
+
+/// A plan as EXPLAIN prints it: the last step first, each step below the one that takes its rows (ksqlDB, "EXPLAIN").
+///
+/// ```
+///  > [ SINK ] | Schema: `ID` BIGINT KEY, `NAME` STRING | Topic: S1 | Formats: KAFKA, AVRO
+/// 	 > [ PROJECT ] | Schema: `ID` BIGINT, `NAME` STRING | Columns: ID, UCASE(NAME)
+/// 		 > [ FILTER ] | Condition: (ID > 5)
+/// 			 > [ SOURCE ] | Schema: `ID` BIGINT, `NAME` STRING | Stream: TEST | Topic: test | Formats: KAFKA, JSON
+/// ```
+public enum Explain {
+    public static func text(_ plan: PhysicalPlan) -> String {
+        var lines: [String] = []
+        for stage in plan.stages.reversed() {
+            lines.append(output(stage.output))
+            var names = inputNames(stage.input)
+            var steps: [String] = []
+            for step in stage.operators { steps.append(text(step, &names)) }
+            lines += steps.reversed()
+            lines.append(input(stage.input))
+        }
+        return lines.enumerated().map { "\(String(repeating: "\t", count: $0)) > \($1)" }.joined(separator: "\n") + "\n"
+    }
+
+    private static func schema(_ fields: [Field]) -> String {
+        fields.map { "\(SQLType.quoted($0.name)) \($0.type)" }.joined(separator: ", ")
+    }
+
+    private static func output(_ output: PhysicalPlan.Output) -> String {
+        switch output {
+        case .sink(let sink):
+            var line = "[ SINK ] | Schema: \(Schema(key: sink.keyFields, value: sink.valueFields)) | Topic: \(sink.topic)"
+            line += " | Formats: \(format(sink.keyFormat)), \(format(sink.valueFormat))"
+            if let timestamp = sink.timestamp { line += " | Timestamp: \((sink.keyFields + sink.valueFields)[timestamp.column].name)" }
+            return line
+        case .repartition(let topic):
+            return "[ REPARTITION ] | Schema: \(Schema(key: topic.keyFields, value: topic.valueFields)) | Step: \(topic.step)"
+                + " | Formats: \(format(topic.keyFormat)), \(format(topic.valueFormat)) | Partitions of: \(topic.partitionsOfTopic)"
+        case .results(let fields, _): return "[ RESULTS ] | Schema: \(schema(fields))"
+        }
+    }
+
+    private static func input(_ input: PhysicalPlan.Input) -> String {
+        let fields = inputFields(input)
+        var line: String
+        switch input.topic {
+        case .source(let name, let topic):
+            line = "[ \(input.window == nil ? "" : "WINDOWED ")SOURCE ] | Schema: \(schema(fields)) | \(input.kind == .stream ? "Stream" : "Table"): \(name) | Topic: \(topic)"
+        case .repartition(let step): line = "[ REPARTITION SOURCE ] | Schema: \(schema(fields)) | Step: \(step)"
+        }
+        line += " | Formats: \(format(input.keyFormat)), \(format(input.valueFormat))"
+        if !input.notNullValues.isEmpty { line += " | Not null: \(input.notNullValues.map { input.valueFields[$0].name }.joined(separator: ", "))" }
+        if let timestamp = input.timestamp { line += " | Timestamp: \(fields[timestamp.column].name)" }
+        return line
+    }
+
+    private static func format(_ spec: FormatSpec) -> String {
+        let properties = spec.properties.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+        let extra = properties + (spec.unwrapSingle && spec.kind != .kafka ? ["unwrapped"] : [])
+        return spec.kind.rawValue + (extra.isEmpty ? "" : "(\(extra.joined(separator: ", ")))")
+    }
+
+    private static func inputFields(_ input: PhysicalPlan.Input) -> [Field] {
+        input.columns.map { column in
+            switch column {
+            case .key(let index): input.keyFields[index]
+            case .value(let index): input.valueFields[index]
+            case .rowTime: Field(PseudoColumns.rowTime, .bigint)
+            case .rowPartition: Field(PseudoColumns.rowPartition, .integer)
+            case .rowOffset: Field(PseudoColumns.rowOffset, .bigint)
+            case .windowStart: Field(PseudoColumns.windowStart, .bigint)
+            case .windowEnd: Field(PseudoColumns.windowEnd, .bigint)
+            case .headers: Field("HEADERS", .array(.structure([Field("KEY", .string), Field("VALUE", .bytes)])))
+            case .header(let key): Field("HEADER(\(key))", .bytes)
+            }
+        }
+    }
+
+    private static func inputNames(_ input: PhysicalPlan.Input) -> [String] { inputFields(input).map(\.name) }
+
+    /// The line of an operator; `names` are those of its input columns, then those of its output.
+    private static func text(_ step: PhysicalOperator, _ names: inout [String]) -> String {
+        switch step {
+        case .filter(let condition, _): return "[ FILTER ] | Condition: \(BoundText(names: names)(condition))"
+        case .project(let expressions, let outputs):
+            let line = columns("PROJECT", expressions, outputs, names)
+            names = outputs
+            return line
+        case .selectKey(let expressions, let outputs, let keyCount):
+            let key = expressions[..<keyCount].map { BoundText(names: names)($0) }
+            names = outputs
+            return "[ REKEY ] | Schema: \(schema(zip(outputs, expressions).map { Field($0, $1.type) })) | Key: \(key.isEmpty ? "NULL" : key.joined(separator: ", "))"
+        case .streamTableJoin(let join):
+            let line = "[ \(join.isLeft ? "LEFT " : "")JOIN ] | Key: \(names[join.keyColumn]) | Table: \(input(join.table))"
+            names += inputNames(join.table)
+            return line
+        case .flatMap(let calls):
+            let texts = calls.map { call in "\(call.name)(\(call.arguments.map { BoundText(names: names)($0) }.joined(separator: ", ")))" }
+            names += calls.indices.map { "KSQL_SYNTH_\($0)" }
+            return "[ FLAT_MAP ] | Functions: \(texts.joined(separator: ", "))"
+        }
+    }
+
+    private static func columns(_ what: String, _ expressions: [BoundExpression], _ outputs: [String], _ names: [String]) -> String {
+        let list = zip(outputs, expressions).map { name, expression in
+            let text = BoundText(names: names)(expression)
+            return text == name ? text : "\(text) AS \(name)"
+        }
+        return "[ \(what) ] | Schema: \(schema(zip(outputs, expressions).map { Field($0, $1.type) })) | Columns: \(list.joined(separator: ", "))"
+    }
+}
+
+/// The SQL of a typed expression, given the names of its input columns; conversions that the planner added are shown as casts.
+struct BoundText {
+    var names: [String]
+
+    func callAsFunction(_ expression: BoundExpression) -> String {
+        switch expression {
+        case .column(let index, _): index < names.count ? names[index] : "#\(index)"
+        case .literal(let value, _): literal(value)
+        case .arithmetic(let op, let a, let b, _): "(\(self(a)) \(op.rawValue) \(self(b)))"
+        case .negate(let e, _): "-\(self(e))"
+        case .compare(let op, let a, let b): "(\(self(a)) \(op.rawValue) \(self(b)))"
+        case .and(let a, let b): "(\(self(a)) AND \(self(b)))"
+        case .or(let a, let b): "(\(self(a)) OR \(self(b)))"
+        case .not(let e): "(NOT \(self(e)))"
+        case .isNull(let e): "(\(self(e)) IS NULL)"
+        case .isNotNull(let e): "(\(self(e)) IS NOT NULL)"
+        case .isIn(let e, let options): "(\(self(e)) IN (\(list(options))))"
+        case .like(let e, let pattern, let escape): "(\(self(e)) LIKE \(self(pattern))\(escape.map { " ESCAPE \(SQLFormatter.string($0))" } ?? ""))"
+        case .searchedCase(let branches, let otherwise, _):
+            "(CASE" + branches.map { " WHEN \(self($0.condition)) THEN \(self($0.result))" }.joined()
+                + (otherwise.map { " ELSE \(self($0))" } ?? "") + " END)"
+        case .cast(let e, let type): "CAST(\(self(e)) AS \(type))"
+        case .call(let name, let arguments, _), .model(let name, let arguments, _): "\(name)(\(list(arguments)))"
+        case .subscript_(let e, let index, _): "\(self(e))[\(self(index))]"
+        case .field(let e, let name, _): "\(self(e))->\(name)"
+        case .array(let elements, _): "ARRAY[\(list(elements))]"
+        case .map(let keys, let values, _): "MAP(\(zip(keys, values).map { "\(self($0)):=\(self($1))" }.joined(separator: ", ")))"
+        case .structure(let names, let values, _): "STRUCT(\(zip(names, values).map { "\($0):=\(self($1))" }.joined(separator: ", ")))"
+        case .lambda(let parameters, let body): "(\(parameters.map(\.name).joined(separator: ", "))) => \(self(body))"
+        case .variable(let name, _): name
+        }
+    }
+
+    private func list(_ expressions: [BoundExpression]) -> String { expressions.map { self($0) }.joined(separator: ", ") }
+
+    private func literal(_ value: SQLValue) -> String {
+        switch value {
+        case .null: "null"
+        case .boolean(let value): value ? "true" : "false"
+        case .integer(let value): String(value)
+        case .bigint(let value): String(value)
+        case .double(let value): value.javaDescription
+        case .decimal(let value): value.description
+        case .string(let value): SQLFormatter.string(value)
+        case .bytes(let bytes): "BYTES(\(bytes.count))"
+        case .date(let days): "DATE(\(days))"
+        case .time(let ms): "TIME(\(ms))"
+        case .timestamp(let ms): "TIMESTAMP(\(ms))"
+        case .array(let values): "ARRAY[\(values.map { literal($0) }.joined(separator: ", "))]"
+        case .map(let entries): "MAP(\(entries.map { "\(literal($0.key)):=\(literal($0.value))" }.joined(separator: ", ")))"
+        case .structure(let fields): "STRUCT(\(fields.map { "\($0.name):=\(literal($0.value))" }.joined(separator: ", ")))"
+        }
+    }
+}

@@ -1,0 +1,147 @@
+import MartletColumns
+import MartletCore
+
+/// Cuts a logical plan into stages: a new one begins behind each repartition topic.
+struct PhysicalPlanner {
+    var throwsOnInvalidTimestamp: Bool
+    private var stages: [PhysicalPlan.Stage] = []
+
+    init(throwsOnInvalidTimestamp: Bool) { self.throwsOnInvalidTimestamp = throwsOnInvalidTimestamp }
+
+    /// The stage under construction: what it reads, and what it has done so far.
+    private struct Open {
+        var input: PhysicalPlan.Input
+        var operators: [PhysicalOperator] = []
+        /// Where the logical plan's columns are among those of the last operator.
+        var place: [Int]
+        var width: Int
+    }
+
+    mutating func plan(_ logical: LogicalPlan, output: PhysicalPlan.Output) -> [PhysicalPlan.Stage] {
+        let open = lower(logical)
+        stages.append(PhysicalPlan.Stage(input: open.input, operators: open.operators, output: output))
+        return stages
+    }
+
+    private mutating func lower(_ plan: LogicalPlan) -> Open {
+        switch plan {
+        case .scan(let scan):
+            let input = input(scan)
+            return Open(input: input, place: Array(scan.columns.indices), width: input.columns.count)
+        case .filter(let below, let condition, let text):
+            var open = lower(below)
+            open.operators.append(.filter(condition.remapped { open.place[$0] }, text: text))
+            return open
+        case .flatMap(let below, let calls):
+            var open = lower(below)
+            let moved = calls.map { call in
+                var call = call
+                call.arguments = call.arguments.map { $0.remapped { open.place[$0] } }
+                return call
+            }
+            open.operators.append(.flatMap(moved))
+            open.place += calls.indices.map { open.width + $0 }
+            open.width += calls.count
+            return open
+        case .selectKey(let below, let keys, let names):
+            var open = lower(below)
+            let fields = below.fields
+            let all = keys.map { $0.remapped { open.place[$0] } } + fields.indices.map { .column(open.place[$0], fields[$0].type) }
+            open.operators.append(.selectKey(all, names: names + fields.map(\.name), keyCount: keys.count))
+            open.place = Array(all.indices)
+            open.width = all.count
+            return open
+        case .project(let below, let expressions, let names):
+            var open = lower(below)
+            open.operators.append(.project(expressions.map { $0.remapped { open.place[$0] } }, names: names))
+            open.place = Array(expressions.indices)
+            open.width = expressions.count
+            return open
+        case .join(let join): return lower(join)
+        }
+    }
+
+    private mutating func lower(_ join: LogicalPlan.Join) -> Open {
+        var open = lower(join.left)
+        var keyColumn: Int
+        if let repartition = join.repartition {
+            open = cut(open, join, repartition)
+            keyColumn = 0
+        } else if case .column(let index, _) = join.key {
+            keyColumn = open.place[index]
+        } else {
+            preconditionFailure("a join on an expression is preceded by a repartition")
+        }
+        let table = input(join.right)
+        open.operators.append(.streamTableJoin(.init(isLeft: join.isLeft, keyColumn: keyColumn, table: table)))
+        open.place += join.right.columns.indices.map { open.width + $0 } + [keyColumn]
+        open.width += table.columns.count
+        return open
+    }
+
+    /// Ends the stage in a repartition topic keyed by the join key, and begins the one that reads it.
+    private mutating func cut(_ before: Open, _ join: LogicalPlan.Join, _ repartition: LogicalPlan.Join.Repartition) -> Open {
+        let fields = join.left.fields
+        // The record's timestamp travels with the record.
+        var valueFields: [Field] = [], kept: [BoundExpression] = []
+        var columns: [PhysicalPlan.Input.ColumnSource] = [.key(0)]
+        var place: [Int] = []
+        var taken: Set<String> = [join.keyName]
+        for (index, field) in fields.enumerated() {
+            if isRowTime(join.left, index) {
+                columns.append(.rowTime)
+            } else {
+                var name = field.name, n = 1
+                while !taken.insert(name).inserted {
+                    name = "\(field.name)_\(n)"
+                    n += 1
+                }
+                columns.append(.value(valueFields.count))
+                valueFields.append(Field(name, field.type))
+                kept.append(.column(before.place[index], field.type))
+            }
+            place.append(columns.count - 1)
+        }
+        let keyField = Field(join.keyName, join.key.type)
+        let key = join.key.remapped { before.place[$0] }
+        var operators = before.operators
+        operators.append(.selectKey([key] + kept, names: [keyField.name] + valueFields.map(\.name), keyCount: 1))
+        let output = PhysicalPlan.Repartition(
+            step: repartition.step, keyFields: [keyField], keyFormat: repartition.keyFormat, valueFields: valueFields,
+            valueFormat: repartition.valueFormat, partitionsOfTopic: join.right.source.topic)
+        stages.append(PhysicalPlan.Stage(input: before.input, operators: operators, output: .repartition(output)))
+        let input = PhysicalPlan.Input(
+            topic: .repartition(step: repartition.step), kind: .stream, keyFields: [keyField], keyFormat: repartition.keyFormat,
+            valueFields: valueFields, valueFormat: repartition.valueFormat, columns: columns)
+        return Open(input: input, place: place, width: columns.count)
+    }
+
+    private func isRowTime(_ plan: LogicalPlan, _ index: Int) -> Bool {
+        switch plan {
+        case .scan(let scan): scan.columns[index].source == .rowTime
+        case .filter(let input, _, _): isRowTime(input, index)
+        case .join(let join): index < join.left.width && isRowTime(join.left, index)
+        case .flatMap, .selectKey, .project: false
+        }
+    }
+
+    private func input(_ scan: LogicalPlan.Scan) -> PhysicalPlan.Input {
+        let source = scan.source
+        var columns = scan.columns.map(\.source)
+        var timestamp: PhysicalPlan.Input.Timestamp?
+        if let wanted = source.timestamp {
+            let from: PhysicalPlan.Input.ColumnSource? =
+                source.schema.key.firstIndex { $0.name == wanted.column }.map { .key($0) }
+                ?? source.schema.value.firstIndex { $0.name == wanted.column }.map { .value($0) }
+            if let from {
+                let index = columns.firstIndex(of: from) ?? columns.count
+                if index == columns.count { columns.append(from) }
+                timestamp = .init(column: index, format: wanted.format, throwOnInvalid: throwsOnInvalidTimestamp)
+            }
+        }
+        return PhysicalPlan.Input(
+            topic: .source(name: source.name, topic: source.topic), kind: source.kind, keyFields: source.schema.key, keyFormat: source.keyFormat,
+            valueFields: source.schema.value, valueFormat: source.valueFormat, columns: columns, notNullValues: scan.notNullValues,
+            timestamp: timestamp, window: source.window)
+    }
+}

@@ -1,0 +1,32 @@
+import MartletColumns
+import MartletCore
+
+/// Conditions on the stream's columns alone move below a stream-table join, so that rows which fail are neither re-keyed nor looked up.
+///
+/// Sound for inner and left joins: each stream row gives at most one result, with its own columns unchanged.
+enum FilterPushdown {
+    static func apply(_ plan: LogicalPlan) -> LogicalPlan {
+        switch plan {
+        case .scan: return plan
+        case .filter(.join(var join), let condition, let text):
+            let width = join.left.width
+            var below: [BoundExpression] = [], above: [BoundExpression] = []
+            for conjunct in condition.conjuncts {
+                // A condition without columns stays: it says nothing about the stream.
+                let columns = conjunct.columns
+                if !columns.isEmpty, columns.allSatisfy({ $0 < width }) { below.append(conjunct) } else { above.append(conjunct) }
+            }
+            if let moved = BoundExpression.conjunction(below) { join.left = .filter(join.left, moved, text: text) }
+            join.left = apply(join.left)
+            guard let left = BoundExpression.conjunction(above) else { return .join(join) }
+            return .filter(.join(join), left, text: text)
+        case .filter(let input, let condition, let text): return .filter(apply(input), condition, text: text)
+        case .flatMap(let input, let calls): return .flatMap(apply(input), calls)
+        case .selectKey(let input, let keys, let names): return .selectKey(apply(input), keys, names: names)
+        case .project(let input, let expressions, let names): return .project(apply(input), expressions, names: names)
+        case .join(var join):
+            join.left = apply(join.left)
+            return .join(join)
+        }
+    }
+}

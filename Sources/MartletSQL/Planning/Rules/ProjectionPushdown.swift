@@ -1,0 +1,59 @@
+import MartletColumns
+import MartletCore
+
+/// Removes columns that nothing above uses, down to the scans: only needed columns are decoded.
+enum ProjectionPushdown {
+    /// The plan with all its output columns, but nothing superfluous below them.
+    static func apply(_ plan: LogicalPlan) -> LogicalPlan { prune(plan, keep: Set(0..<plan.width)).plan }
+
+    /// The plan without the columns outside `keep`, and where the kept ones are now.
+    private static func prune(_ plan: LogicalPlan, keep: Set<Int>) -> (plan: LogicalPlan, place: [Int: Int]) {
+        switch plan {
+        case .scan(var scan):
+            let kept = keep.sorted()
+            scan.columns = kept.map { scan.columns[$0] }
+            return (.scan(scan), places(kept))
+        case .filter(let input, let condition, let text):
+            let (below, place) = prune(input, keep: keep.union(condition.columns))
+            return (.filter(below, condition.remapped { place[$0]! }, text: text), place)
+        case .flatMap(let input, let calls):
+            let width = input.width
+            let needed = calls.reduce(into: keep.filter { $0 < width }) { set, call in call.arguments.forEach { set.formUnion($0.columns) } }
+            let (below, place) = prune(input, keep: needed)
+            let moved = calls.map { call in
+                var call = call
+                call.arguments = call.arguments.map { $0.remapped { place[$0]! } }
+                return call
+            }
+            var out = place
+            for i in calls.indices { out[width + i] = below.width + i }
+            return (.flatMap(below, moved), out)
+        case .selectKey(let input, let keys, let names):
+            let needed = keys.reduce(into: Set(keep.filter { $0 >= keys.count }.map { $0 - keys.count })) { $0.formUnion($1.columns) }
+            let (below, place) = prune(input, keep: needed)
+            var out = Dictionary(uniqueKeysWithValues: keys.indices.map { ($0, $0) })
+            for (old, new) in place { out[keys.count + old] = keys.count + new }
+            return (.selectKey(below, keys.map { $0.remapped { place[$0]! } }, names: names), out)
+        case .project(let input, let expressions, let names):
+            let kept = keep.sorted()
+            let needed = kept.reduce(into: Set<Int>()) { $0.formUnion(expressions[$1].columns) }
+            let (below, place) = prune(input, keep: needed)
+            return (.project(below, kept.map { expressions[$0].remapped { place[$0]! } }, names: kept.map { names[$0] }), places(kept))
+        case .join(var join):
+            let left = join.left.width, right = join.right.columns.count
+            let (below, place) = prune(join.left, keep: keep.filter { $0 < left }.union(join.key.columns))
+            let keptRight = keep.filter { $0 >= left && $0 < left + right }.map { $0 - left }.sorted()
+            join.left = below
+            join.key = join.key.remapped { place[$0]! }
+            join.right.columns = keptRight.map { join.right.columns[$0] }
+            var out = place
+            for (new, old) in keptRight.enumerated() { out[left + old] = below.width + new }
+            out[left + right] = below.width + keptRight.count
+            return (.join(join), out)
+        }
+    }
+
+    private static func places(_ kept: [Int]) -> [Int: Int] {
+        Dictionary(uniqueKeysWithValues: kept.enumerated().map { ($0.element, $0.offset) })
+    }
+}

@@ -1,0 +1,96 @@
+import ArgumentParser
+import Logging
+import MartletCore
+import MartletEngine
+import MartletLog
+import MartletServer
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// What every command that starts a node takes.
+struct NodeOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Where topics, schemas, statements and models are kept.", valueName: "dir"))
+    var data: String?
+
+    @Flag(help: "Keep the data in a temporary directory that is removed at the end.")
+    var ephemeral = false
+
+    @Option(help: ArgumentHelp("Added to the ports 9092 (Kafka), 8088 (SQL) and 8081 (schemas).", valueName: "n"))
+    var portOffset = 0
+
+    @Option(help: "fsync: acknowledged means on disk. os: acknowledged means handed to the operating system.")
+    var durability = "fsync"
+
+    @Option(help: ArgumentHelp("Threads that run persistent queries.", valueName: "n"))
+    var threads = 2
+
+    @Option(help: ArgumentHelp("How often a busy query commits, in milliseconds; an idle one commits at once.", valueName: "ms"))
+    var commitInterval: Int64 = 100
+
+    @Option(name: .customLong("set"), help: ArgumentHelp("Default of a session property, e.g. auto.offset.reset=earliest.", valueName: "name=value"))
+    var settings: [String] = []
+
+    @Option(help: "trace, debug, info, notice, warning, error or critical.")
+    var logLevel = "warning"
+
+    func validate() throws {
+        if ephemeral && data != nil { throw ValidationError("--data and --ephemeral exclude each other") }
+        if durability != "fsync" && durability != "os" { throw ValidationError("--durability is fsync or os, not '\(durability)'") }
+        if !(1...1024).contains(threads) { throw ValidationError("--threads is between 1 and 1024") }
+        if !(1...3_600_000).contains(commitInterval) { throw ValidationError("--commit-interval is between 1 and 3600000 ms") }
+        if !(-1024...50_000).contains(portOffset) { throw ValidationError("--port-offset is between -1024 and 50000") }
+        if Logger.Level(rawValue: logLevel) == nil { throw ValidationError("--log-level '\(logLevel)' is not one of trace, debug, info, notice, warning, error, critical") }
+        for setting in settings {
+            guard let equals = setting.firstIndex(of: "=") else { throw ValidationError("--set takes name=value, not '\(setting)'") }
+            let name = String(setting[..<equals])
+            if !Settings.isKnown(name) { throw ValidationError("--set: there is no property '\(name)'; SHOW PROPERTIES lists them") }
+        }
+    }
+
+    var logger: Logger {
+        var logger = Logger(label: "martlet") { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = Logger.Level(rawValue: logLevel) ?? .warning
+        return logger
+    }
+
+    /// Makes the directory of an ephemeral node, or names the one that was given.
+    func directory() throws(MartletError) -> String {
+        guard ephemeral else { return data ?? "data" }
+        let root = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+        var template = Array("\(root)/martlet-XXXXXX".utf8CString)
+        guard template.withUnsafeMutableBufferPointer({ mkdtemp($0.baseAddress!) }) != nil else {
+            throw MartletError(.io, "cannot make a temporary directory in \(root): \(String(cString: strerror(errno)))")
+        }
+        return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    func config(directory: String) -> Node.Config {
+        var engine = EngineConfig(streamThreads: threads, commitIntervalMs: commitInterval)
+        for setting in settings {
+            guard let equals = setting.firstIndex(of: "=") else { continue }
+            engine.properties[String(setting[..<equals])] = String(setting[setting.index(after: equals)...])
+        }
+        return Node.Config(
+            dataDirectory: directory, kafkaPort: 9092 + portOffset, ksqlPort: 8088 + portOffset, registryPort: 8081 + portOffset,
+            log: LogConfig(durability: durability == "os" ? .os : .fsync), engine: engine)
+    }
+
+    /// Removes an ephemeral node's directory.
+    func cleanUp(_ directory: String) {
+        guard ephemeral else { return }
+        DirectoryRemoval.remove(directory)
+    }
+}
+
+/// Ends the process with one readable message.
+func exit(with error: MartletError) -> ExitCode {
+    var text = "martlet: \(error.message)\n"
+    if let detail = error.detail { text += "  \(detail)\n" }
+    if let hint = error.hint { text += "  \(hint)\n" }
+    fputs(text, stderr)
+    return ExitCode(1)
+}

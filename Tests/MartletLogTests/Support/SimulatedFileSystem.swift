@@ -1,0 +1,287 @@
+import MartletCore
+import Synchronization
+
+@testable import MartletLog
+
+/// A file system in memory that knows what was synced, can be full or fail, and can crash: then files and directory entries are as a disk may
+/// hold them.
+final class SimulatedFileSystem: FileSystem {
+    /// What a crash does to what was not synced.
+    enum Crash {
+        /// The process dies, the operating system lives: everything written is there.
+        case kill
+        /// Power fails: of each file some prefix of the writes since the last sync is there, the last of them torn.
+        case tornTail
+        /// Power fails: of the bytes since the last sync each sector is there or zero.
+        case lostSectors
+    }
+
+    enum Entry: Sendable {
+        case directory
+        case file(Node)
+    }
+
+    struct State: Sendable {
+        var entries: [String: Entry] = ["": .directory]
+        /// Changes of entries that are not synced, by directory, oldest first.
+        var unsynced: [Change] = []
+        var capacity = Int.max
+        var used = 0
+        var failingSyncs = false
+        var locked: Set<String> = []
+        var syncCount = 0
+    }
+
+    struct Change: Sendable {
+        var directory: String
+        /// Entries before the change; a crash may put them back.
+        var before: [String: Entry?]
+    }
+
+    final class Node: Sendable {
+        struct Content: Sendable {
+            var bytes: [UInt8] = []
+            var synced: [UInt8] = []
+            var pending: [(position: Int, bytes: [UInt8])] = []
+        }
+        let content = Mutex(Content())
+    }
+
+    final class File: LogFile {
+        let path: String
+        let node: Node
+        let system: SimulatedFileSystem
+
+        init(_ path: String, _ node: Node, _ system: SimulatedFileSystem) {
+            self.path = path
+            self.node = node
+            self.system = system
+        }
+
+        func size() throws(MartletError) -> Int { node.content.withLock { $0.bytes.count } }
+
+        func read(into buffer: UnsafeMutableRawBufferPointer, at position: Int) throws(MartletError) -> Int {
+            node.content.withLock { content in
+                let count = max(0, min(buffer.count, content.bytes.count - position))
+                guard count > 0 else { return 0 }
+                content.bytes.withUnsafeBytes {
+                    UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]).copyMemory(
+                        from: UnsafeRawBufferPointer(rebasing: $0[position..<position + count]))
+                }
+                return count
+            }
+        }
+
+        func write(_ bytes: UnsafeRawBufferPointer, at position: Int) throws(MartletError) {
+            var written = Array(bytes)
+            let room = system.state.withLock { state in
+                let room = min(written.count, max(0, state.capacity - state.used))
+                state.used += room
+                return room
+            }
+            let isFull = room < written.count
+            written.removeLast(written.count - room)
+            node.content.withLock { content in
+                if content.bytes.count < position + written.count {
+                    content.bytes.append(contentsOf: repeatElement(0, count: position + written.count - content.bytes.count))
+                }
+                content.bytes.replaceSubrange(position..<position + written.count, with: written)
+                content.pending.append((position, written))
+            }
+            if isFull { throw MartletError(.diskFull, "no space left for \(path)") }
+        }
+
+        func truncate(to size: Int) throws(MartletError) {
+            node.content.withLock { content in
+                let cut = max(0, content.bytes.count - size)
+                system.state.withLock { $0.used -= cut }
+                content.bytes = Array(content.bytes.prefix(size))
+                content.bytes.append(contentsOf: repeatElement(0, count: size - content.bytes.count))
+                // The journal orders a truncation before later writes.
+                content.synced = Array(content.synced.prefix(size))
+                content.pending = content.pending.compactMap { write in
+                    write.position >= size ? nil : (write.position, Array(write.bytes.prefix(size - write.position)))
+                }
+            }
+        }
+
+        func sync() throws(MartletError) {
+            let fails = system.state.withLock { state in
+                state.syncCount += 1
+                return state.failingSyncs
+            }
+            if fails { throw MartletError(.io, "sync of \(path) failed") }
+            node.content.withLock { content in
+                content.synced = content.bytes
+                content.pending = []
+            }
+        }
+    }
+
+    final class Lock: Sendable {
+        let path: String
+        let system: SimulatedFileSystem
+        init(_ path: String, _ system: SimulatedFileSystem) {
+            self.path = path
+            self.system = system
+        }
+        deinit { _ = system.state.withLock { $0.locked.remove(path) } }
+    }
+
+    let state = Mutex(State())
+
+    /// The disk as it may be found after a crash now. The old one can go on without touching the new.
+    func crashed(_ crash: Crash, _ random: inout SeededRandom) -> SimulatedFileSystem {
+        let fresh = SimulatedFileSystem()
+        var old = state.withLock { $0 }
+        if crash != .kill {
+            // Each directory keeps a prefix of its changes.
+            for directory in Set(old.unsynced.map(\.directory)) {
+                let changes = old.unsynced.filter { $0.directory == directory }
+                let kept = Int.random(in: 0...changes.count, using: &random)
+                for change in changes.dropFirst(kept).reversed() {
+                    for (path, before) in change.before {
+                        old.entries[path] = before
+                    }
+                }
+            }
+        }
+        var copies: [ObjectIdentifier: Node] = [:]
+        for (path, entry) in old.entries.sorted(by: { $0.key < $1.key }) {
+            guard case .file(let node) = entry else {
+                fresh.state.withLock { $0.entries[path] = .directory }
+                continue
+            }
+            let copy = copies[ObjectIdentifier(node)] ?? Node()
+            copies[ObjectIdentifier(node)] = copy
+            let bytes = Self.survivors(node.content.withLock { $0 }, crash, &random)
+            copy.content.withLock {
+                $0.bytes = bytes
+                $0.synced = bytes
+            }
+            fresh.state.withLock { $0.entries[path] = .file(copy) }
+        }
+        return fresh
+    }
+
+    private static func survivors(_ content: Node.Content, _ crash: Crash, _ random: inout SeededRandom) -> [UInt8] {
+        switch crash {
+        case .kill: return content.bytes
+        case .tornTail:
+            var bytes = content.synced
+            let kept = Int.random(in: 0...content.pending.count, using: &random)
+            for (i, write) in content.pending.prefix(kept).enumerated() {
+                let count = i == kept - 1 ? Int.random(in: 0...write.bytes.count, using: &random) : write.bytes.count
+                if bytes.count < write.position + count { bytes.append(contentsOf: repeatElement(0, count: write.position + count - bytes.count)) }
+                bytes.replaceSubrange(write.position..<write.position + count, with: write.bytes.prefix(count))
+            }
+            return bytes
+        case .lostSectors:
+            var bytes = content.bytes
+            let start = content.pending.map(\.position).min() ?? bytes.count
+            var sector = start / 512
+            while sector * 512 < bytes.count {
+                if Bool.random(using: &random) {
+                    for at in max(start, sector * 512)..<max(start, min(bytes.count, (sector + 1) * 512)) {
+                        bytes[at] = at < content.synced.count ? content.synced[at] : 0
+                    }
+                }
+                sector += 1
+            }
+            return bytes
+        }
+    }
+
+    // MARK: FileSystem
+
+    private func change(_ path: String, _ body: (inout State) -> Void) {
+        let directory = parent(of: path)
+        state.withLock { state in
+            let before = state.entries[path]
+            body(&state)
+            state.unsynced.append(Change(directory: directory, before: [path: before]))
+        }
+    }
+
+    func open(_ path: String, create: Bool) throws(MartletError) -> any LogFile {
+        if case .file(let node) = state.withLock({ $0.entries[path] }) { return File(path, node, self) }
+        guard create, isDirectory(parent(of: path)) else { throw MartletError(.notFound, "\(path) does not exist") }
+        let node = Node()
+        change(path) { $0.entries[path] = .file(node) }
+        return File(path, node, self)
+    }
+
+    func exists(_ path: String) -> Bool { state.withLock { $0.entries[path] != nil } }
+
+    func isDirectory(_ path: String) -> Bool {
+        state.withLock { if case .directory = $0.entries[path] { true } else { false } }
+    }
+
+    func list(_ path: String) throws(MartletError) -> [String] {
+        guard isDirectory(path) else { throw MartletError(.notFound, "\(path) does not exist") }
+        return state.withLock { state in
+            state.entries.keys.filter { $0.hasPrefix(path + "/") && !$0.dropFirst(path.count + 1).contains("/") }
+                .map { String($0.dropFirst(path.count + 1)) }.sorted()
+        }
+    }
+
+    func createDirectory(_ path: String) throws(MartletError) {
+        if path.isEmpty || path == "/" || isDirectory(path) { return }
+        try createDirectory(parent(of: path))
+        change(path) { $0.entries[path] = .directory }
+    }
+
+    func rename(_ from: String, to: String) throws(MartletError) {
+        let directory = parent(of: to)
+        let found = state.withLock { state in
+            guard state.entries[from] != nil else { return false }
+            var before: [String: Entry?] = [:]
+            for path in state.entries.keys where path == from || path.hasPrefix(from + "/") {
+                let target = to + path.dropFirst(from.count)
+                before.updateValue(state.entries[path], forKey: path)
+                before.updateValue(state.entries[target], forKey: target)
+                state.entries[target] = state.entries.removeValue(forKey: path)
+            }
+            state.unsynced.append(Change(directory: directory, before: before))
+            return true
+        }
+        if !found { throw MartletError(.notFound, "\(from) does not exist") }
+    }
+
+    func remove(_ path: String) throws(MartletError) {
+        guard exists(path) else { return }
+        change(path) { $0.entries[path] = nil }
+    }
+
+    func removeTree(_ path: String) throws(MartletError) {
+        for name in state.withLock({ $0.entries.keys.filter { $0 == path || $0.hasPrefix(path + "/") } }).sorted().reversed() {
+            change(name) { $0.entries[name] = nil }
+        }
+    }
+
+    func syncDirectory(_ path: String) throws(MartletError) {
+        state.withLock { $0.unsynced.removeAll { $0.directory == path } }
+    }
+
+    func lock(_ path: String) throws(MartletError) -> any Sendable {
+        guard state.withLock({ $0.locked.insert(path).inserted }) else {
+            throw MartletError(.directoryInUse, "data directory \(parent(of: path)) is in use by another process")
+        }
+        return Lock(path, self)
+    }
+
+    /// Changes bytes of a file behind everybody's back.
+    func damage(_ path: String, _ body: (inout [UInt8]) -> Void) {
+        guard case .file(let node) = state.withLock({ $0.entries[path] }) else { return }
+        node.content.withLock {
+            body(&$0.bytes)
+            $0.synced = $0.bytes
+            $0.pending = []
+        }
+    }
+
+    func size(_ path: String) -> Int? {
+        guard case .file(let node) = state.withLock({ $0.entries[path] }) else { return nil }
+        return node.content.withLock { $0.bytes.count }
+    }
+}

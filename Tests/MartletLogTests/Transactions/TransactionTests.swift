@@ -1,0 +1,266 @@
+import MartletCore
+import Synchronization
+import Testing
+
+@testable import MartletLog
+
+@Suite struct TransactionTests {
+    func crash(_ system: SimulatedFileSystem) -> SimulatedFileSystem {
+        var random = SeededRandom(seed: 1)
+        return system.crashed(.kill, &random)
+    }
+
+    @Test func committedIsVisibleAbortedIsNot() throws {
+        let log = try openLog(SimulatedFileSystem())
+        let a = try log.made("a"), b = try log.made("b")
+        let events = Mutex<Set<TopicPartition>>([])
+        _ = log.addListener { event in if case .advanced(let id) = event { _ = events.withLock { $0.insert(id) } } }
+        let writer = try log.transactions.writer(transactionalID: "w")
+        writer.begin()
+        var one = batch(["a1", "a2"]), two = batch(["b1"])
+        try writer.append(a, &one)
+        try writer.append(b, &two)
+        writer.stageOffsets([TopicPartition("in", 0): 42], group: "g")
+        #expect(try a.values(.readCommitted).isEmpty && a.lastStableOffset == 0)
+        #expect(log.groupOffsets.committed(group: "g", TopicPartition("in", 0)) == nil)
+        try writer.commit()
+        #expect(try a.values(.readCommitted) == ["a1", "a2"] && b.values(.readCommitted) == ["b1"])
+        #expect(log.groupOffsets.committed(group: "g", TopicPartition("in", 0))?.offset == 42)
+        #expect(events.withLock { $0 }.isSuperset(of: [a.id, b.id]))
+
+        writer.begin()
+        var three = batch(["gone"])
+        try writer.append(a, &three)
+        writer.stageOffsets([TopicPartition("in", 0): 50], group: "g")
+        try writer.abort()
+        writer.begin()
+        var four = batch(["a3"])
+        try writer.append(a, &four)
+        try writer.commit()
+        #expect(try a.values(.readCommitted) == ["a1", "a2", "a3"])
+        #expect(try a.values(.readUncommitted) == ["a1", "a2", "gone", "a3"])
+        #expect(log.groupOffsets.committed(group: "g", TopicPartition("in", 0))?.offset == 42)
+        // A client filters by this list: one aborted transaction, at offset 3 (0, 1, marker, gone).
+        let slice = try a.read(from: 0, maxBytes: 1 << 20, isolation: .readCommitted)
+        #expect(slice.aborted == [AbortedTransaction(producerID: writer.producerID, firstOffset: 3, lastOffset: 4)])
+        // A transaction with offsets only, and an empty one.
+        writer.begin()
+        writer.stageOffsets([TopicPartition("in", 0): 60], group: "g")
+        try writer.commit()
+        writer.begin()
+        try writer.commit()
+        #expect(log.groupOffsets.committed(group: "g", TopicPartition("in", 0))?.offset == 60)
+    }
+
+    /// (6) The last stable offset is where the oldest open transaction begins, whoever finishes first.
+    @Test func severalWritersShareAPartition() throws {
+        let log = try openLog(SimulatedFileSystem(), durability: .os)
+        let partition = try log.made("t")
+        let writers = try (0..<3).map { try log.transactions.writer(transactionalID: "w\($0)") }
+        for (i, writer) in writers.enumerated() {
+            writer.begin()
+            var records = batch(["w\(i)"])
+            try writer.append(partition, &records)
+        }
+        try partition.append(["plain"])
+        #expect(partition.lastStableOffset == 0)
+        try writers[1].commit()
+        #expect(partition.lastStableOffset == 0)
+        try writers[0].abort()
+        #expect(partition.lastStableOffset == 2)
+        #expect(try partition.values(.readCommitted) == ["w1"])
+        try writers[2].commit()
+        #expect(try partition.values(.readCommitted) == ["w1", "w2", "plain"])
+        #expect(partition.lastStableOffset == partition.highWatermark)
+    }
+
+    @Test func aNewerWriterFencesTheOlder() throws {
+        let log = try openLog(SimulatedFileSystem())
+        let partition = try log.made("t")
+        let old = try log.transactions.writer(transactionalID: "w")
+        old.begin()
+        var records = batch(["old"])
+        try old.append(partition, &records)
+        let new = try log.transactions.writer(transactionalID: "w")
+        #expect(new.producerID == old.producerID && new.epoch == old.epoch + 1)
+        for body in [{ try old.commit() }, { try old.abort() }, { records = batch(["x"]); try old.append(partition, &records) }] {
+            #expect { try body() } throws: { ($0 as? MartletError)?.code == .fenced }
+        }
+        new.begin()
+        records = batch(["new"])
+        try new.append(partition, &records)
+        try new.commit()
+        #expect(try partition.values(.readCommitted) == ["new"])
+    }
+
+    /// Epochs end; then the id gets a new producer id.
+    @Test func epochsMayRunOut() throws {
+        let log = try openLog(SimulatedFileSystem(), durability: .os)
+        let first = try log.transactions.writer(transactionalID: "w")
+        let transaction = try #require(log.transactions.transaction("w"))
+        transaction.state.withLock { $0.record.epoch = Int16.max - 1 }
+        let next = try log.transactions.writer(transactionalID: "w")
+        #expect(next.producerID != first.producerID && next.epoch == 0)
+        let partition = try log.made("t")
+        next.begin()
+        var records = batch(["x"])
+        try next.append(partition, &records)
+        try next.commit()
+        #expect(try partition.values(.readCommitted) == ["x"])
+    }
+
+    /// With a decision the crash is invisible; without one the transaction never was.
+    @Test(arguments: [true, false]) func aCrashBeforeTheMarkers(decided: Bool) throws {
+        let system = SimulatedFileSystem()
+        var log = try openLog(system)
+        let a = try log.made("a"), b = try log.made("b")
+        var writer = try log.transactions.writer(transactionalID: "w")
+        writer.begin()
+        var records = batch(["a1"])
+        try writer.append(a, &records)
+        try writer.commit()
+        writer.begin()
+        records = batch(["a2"])
+        try writer.append(a, &records)
+        records = batch(["b1"])
+        try writer.append(b, &records)
+        writer.stageOffsets([TopicPartition("in", 0): 7], group: "g")
+        var disk = crash(system)
+        if decided {
+            // Everything of the commit is on disk, then the markers and offsets are taken away again.
+            let sizes = [a.id.topic: Int(a.sizeBytes), b.id.topic: Int(b.sizeBytes)]
+            let offsetsSize = Int(try log.found("__consumer_offsets").sizeBytes)
+            try writer.commit()
+            disk = crash(system)
+            for (topic, size) in sizes { disk.damage("/data/topics/\(topic)/0/00000000000000000000.log") { $0.removeLast($0.count - size) } }
+            disk.damage("/data/topics/__consumer_offsets/0/00000000000000000000.log") { $0.removeLast($0.count - offsetsSize) }
+        }
+        for _ in 0..<2 {
+            log = try openLog(disk)
+            #expect(try log.found("a").values(.readCommitted) == (decided ? ["a1", "a2"] : ["a1"]))
+            #expect(try log.found("b").values(.readCommitted) == (decided ? ["b1"] : []))
+            #expect(log.groupOffsets.committed(group: "g", TopicPartition("in", 0))?.offset == (decided ? 7 : nil))
+            #expect(try log.found("a").lastStableOffset == log.found("a").highWatermark)
+            disk = crash(disk)
+        }
+        writer = try log.transactions.writer(transactionalID: "w")
+        writer.begin()
+        records = batch(["a3"])
+        try writer.append(try log.found("a"), &records)
+        try writer.commit()
+        #expect(try log.found("a").values(.readCommitted).last == "a3")
+    }
+
+    /// A disk that is full at any byte of a commit: either the commit throws and nothing is ever visible, or all is once there is room.
+    @Test func aFullDiskDuringACommit() throws {
+        for room in 0..<700 where room % 9 == 0 || room < 80 {
+            let system = SimulatedFileSystem()
+            let log = try openLog(system)
+            let a = try log.made("a"), b = try log.made("b")
+            let writer = try log.transactions.writer(transactionalID: "w")
+            writer.begin()
+            var records = batch(["a1"])
+            try writer.append(a, &records)
+            records = batch(["b1"])
+            try writer.append(b, &records)
+            writer.stageOffsets([TopicPartition("in", 0): 7], group: "g")
+            system.state.withLock { $0.capacity = $0.used + room }
+            var committed = true
+            do {
+                try writer.commit()
+            } catch {
+                committed = false
+                #expect(error.code == .diskFull)
+            }
+            system.state.withLock { $0.capacity = .max }
+            if !committed { try writer.abort() }
+            log.maintain()
+            for log in [log, try openLog(crash(system))] {
+                #expect(try log.found("a").values(.readCommitted) == (committed ? ["a1"] : []), "room \(room)")
+                #expect(try log.found("b").values(.readCommitted) == (committed ? ["b1"] : []))
+                #expect(log.groupOffsets.committed(group: "g", TopicPartition("in", 0))?.offset == (committed ? 7 : nil))
+            }
+        }
+    }
+
+    @Test func aDeletedTopicDoesNotBlockACommit() throws {
+        let log = try openLog(SimulatedFileSystem())
+        let a = try log.made("a"), b = try log.made("b")
+        let writer = try log.transactions.writer(transactionalID: "w")
+        writer.begin()
+        var records = batch(["a1"])
+        try writer.append(a, &records)
+        records = batch(["b1"])
+        try writer.append(b, &records)
+        try log.deleteTopic("b")
+        try writer.commit()
+        #expect(try a.values(.readCommitted) == ["a1"])
+    }
+
+    // MARK: clients
+
+    @Test func aClientsTransaction() throws {
+        let time = ManualTime(wallMs: 1_000_000)
+        let log = try openLog(SimulatedFileSystem(), time: time)
+        let partition = try log.made("t")
+        let coordinator = log.transactions
+        let (id, epoch) = try coordinator.initProducerID(transactionalID: "c", timeoutMs: 5000)
+        func code(_ body: () throws(KafkaError) -> Void) -> KafkaErrorCode? {
+            do {
+                try body()
+                return nil
+            } catch {
+                return error.code
+            }
+        }
+        func send(_ value: String, _ sequence: Int32, epoch: Int16) -> KafkaErrorCode? {
+            code { () throws(KafkaError) in
+                try partition.append(client: clientBatch([value], producerID: id, epoch: epoch, sequence: sequence, isTransactional: true))
+            }
+        }
+        #expect(send("early", 0, epoch: epoch) == .invalidTxnState)
+        #expect(
+            try coordinator.addPartitions(transactionalID: "c", producerID: id, epoch: epoch, [partition.id, TopicPartition("no", 0)])
+                == [partition.id: .operationNotAttempted, TopicPartition("no", 0): .unknownTopicOrPartition])
+        #expect(try coordinator.addPartitions(transactionalID: "c", producerID: id, epoch: epoch, [partition.id]) == [partition.id: .none])
+        #expect(send("one", 0, epoch: epoch) == nil)
+        try coordinator.addOffsets(transactionalID: "c", producerID: id, epoch: epoch, group: "g")
+        try coordinator.commitOffsets(transactionalID: "c", producerID: id, epoch: epoch, group: "g", [TopicPartition("in", 0): CommittedOffset(offset: 3)])
+        #expect(coordinator.hasPendingOffset(group: "g", TopicPartition("in", 0)))
+        #expect(log.groupOffsets.all(group: "g").isEmpty)
+        try coordinator.end(transactionalID: "c", producerID: id, epoch: epoch, commit: true)
+        try coordinator.end(transactionalID: "c", producerID: id, epoch: epoch, commit: true)  // repeated
+        #expect(code { () throws(KafkaError) in try coordinator.end(transactionalID: "c", producerID: id, epoch: epoch, commit: false) } == .invalidTxnState)
+        #expect(!coordinator.hasPendingOffset(group: "g", TopicPartition("in", 0)))
+        #expect(log.groupOffsets.committed(group: "g", TopicPartition("in", 0))?.offset == 3)
+        #expect(try partition.values(.readCommitted) == ["one"])
+        // Too slow: aborted and fenced.
+        _ = try coordinator.addPartitions(transactionalID: "c", producerID: id, epoch: epoch, [partition.id])
+        #expect(send("slow", 1, epoch: epoch) == nil)
+        time.advance(byMs: 6000)
+        log.maintain()
+        #expect(send("later", 2, epoch: epoch) == .invalidProducerEpoch)
+        #expect(code { () throws(KafkaError) in try coordinator.end(transactionalID: "c", producerID: id, epoch: epoch, commit: true) } == .producerFenced)
+        try partition.flush()
+        #expect(try partition.values(.readCommitted) == ["one"] && partition.lastStableOffset == partition.endOffset)
+        #expect(code { () throws(KafkaError) in _ = try coordinator.initProducerID(transactionalID: "c", timeoutMs: 0) } == .invalidTransactionTimeout)
+        #expect(code { () throws(KafkaError) in try coordinator.end(transactionalID: "d", producerID: 1, epoch: 0, commit: true) } == .invalidProducerIDMapping)
+        let (_, next) = try coordinator.initProducerID(transactionalID: "c", timeoutMs: 5000)
+        #expect(next > epoch + 1)
+    }
+
+    /// A client whose transaction a crash undid cannot go on with the second half of it.
+    @Test func aClientIsFencedAfterACrashInItsTransaction() throws {
+        let system = SimulatedFileSystem()
+        var log = try openLog(system)
+        let partition = try log.made("t")
+        let (id, epoch) = try log.transactions.initProducerID(transactionalID: "c", timeoutMs: 5000)
+        _ = try log.transactions.addPartitions(transactionalID: "c", producerID: id, epoch: epoch, [partition.id])
+        try partition.append(client: clientBatch(["half"], producerID: id, epoch: epoch, sequence: 0, isTransactional: true))
+        log = try openLog(crash(system))
+        #expect { try log.transactions.end(transactionalID: "c", producerID: id, epoch: epoch, commit: true) } throws: {
+            ($0 as? KafkaError)?.code == .producerFenced
+        }
+        #expect(try log.found("t").values(.readCommitted).isEmpty)
+    }
+}

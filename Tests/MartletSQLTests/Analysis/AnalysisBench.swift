@@ -1,0 +1,90 @@
+import MartletColumns
+import MartletCore
+
+@testable import MartletSQL
+
+/// A catalog that statements are applied to one after another, as an engine would, without running anything.
+struct AnalysisBench {
+    var catalog = Catalog()
+    var properties: [String: String] = [:]
+    /// Topics and their partitions.
+    var topics: [String: Int32] = [:]
+    /// Texts of registered schemas by subject, and by id.
+    var registered: [String: String] = [:]
+    var registeredIDs: [Int: String] = [:]
+    var nextQueryNumber = 0
+
+    var context: AnalysisContext {
+        let topics = topics, registered = registered, registeredIDs = registeredIDs
+        return AnalysisContext(
+            properties: properties, nextQueryNumber: nextQueryNumber, partitions: { topics[$0] },
+            registeredFields: { (subject, id, spec, side) throws(MartletError) in
+                if let text = id.flatMap({ registeredIDs[$0] }) ?? registered[subject] {
+                    return try SchemaTranslation.fields(fromSchemaText: text, spec: spec, side: side, keepsCase: id != nil)
+                }
+                let topic = subject.dropLast(side.rawValue.count + 1)
+                throw MartletError(
+                    .schemaInvalid, "Schema for message \(side.rawValue)s on topic '\(topic)' does not exist in the Schema Registry.")
+            })
+    }
+
+    /// Analyses every statement of `sql` and applies it; the last result.
+    @discardableResult
+    mutating func run(_ sql: String) throws(MartletError) -> AnalyzedStatement {
+        var last: AnalyzedStatement?
+        for statement in try Parser.parse(sql) {
+            do {
+                let analyzed = try Analyzer(catalog: catalog, context: context).analyze(statement)
+                apply(analyzed)
+                last = analyzed
+            } catch {
+                throw error.inStatement(sql)
+            }
+        }
+        guard let last else { throw MartletError(.badRequest, "no statement") }
+        return last
+    }
+
+    mutating func apply(_ analyzed: AnalyzedStatement) {
+        switch analyzed {
+        case .createSource(let create):
+            catalog.sources[create.source.name] = create.source
+            if let partitions = create.partitions { topics[create.source.topic] = partitions }
+        case .persistentQuery(let query):
+            if !query.isInsert {
+                catalog.sources[query.sink.name] = query.sink
+                if topics[query.sink.topic] == nil { topics[query.sink.topic] = query.partitions ?? 1 }
+            }
+            catalog.queries[query.queryID] = QueryEntry(
+                id: query.queryID, sources: query.plan.sources, models: query.plan.models, sink: query.sink.name, statement: query.sink.statement)
+            nextQueryNumber += 1
+        case .alterSource(let source): catalog.sources[source.name] = source
+        case .dropSource(let name, _):
+            if let query = catalog.sources[name]?.createdBy { catalog.queries[query] = nil }
+            catalog.sources[name] = nil
+        case .createType(let name, let type): catalog.types[name] = type
+        case .dropType(let name): catalog.types[name] = nil
+        case .transientQuery, .insertValues, .nothingToDo, .other: break
+        }
+    }
+
+    /// The plan text of the last statement.
+    mutating func plan(_ sql: String) throws(MartletError) -> String {
+        switch try run(sql) {
+        case .persistentQuery(let query): return Explain.text(query.plan)
+        case .transientQuery(let query): return Explain.text(query.plan)
+        default: return "no plan"
+        }
+    }
+
+    /// The error of the last statement as a terminal shows it; "no error" if there is none.
+    func error(_ sql: String) -> String {
+        var copy = self
+        do {
+            try copy.run(sql)
+            return "no error"
+        } catch {
+            return error.rendered()
+        }
+    }
+}

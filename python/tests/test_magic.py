@@ -1,0 +1,61 @@
+"""%sql, %%sql and %martlet in a notebook's shell."""
+
+import json
+
+import pytest
+
+from martlet.magic import Table, run, table_of
+
+
+def test_table_as_text_and_html():
+    table = Table(["A", "LONG"], [[1, None], ["<b>", {"k": [1, 2]}]], ["a note"])
+    assert repr(table) == "A   | LONG\n----+--------\n1   | NULL\n<b> | k: 1, 2\na note"
+    shown = table._repr_html_()
+    assert "<td>&lt;b&gt;</td>" in shown and "<td>NULL</td>" in shown and "a note" in shown
+    assert "61 rows" not in shown and "61 rows, the first 60 shown" in Table(["A"], [[1]] * 61)._repr_html_()
+
+
+def test_table_of_entities():
+    created = {"commandStatus": {"status": "SUCCESS", "message": "Stream created"}, "warnings": [{"message": "KEY is gone"}]}
+    assert repr(table_of(created)) == "message\n--------------\nStream created\nwarning: KEY is gone"
+    streams = {"@type": "streams", "streams": [{"name": "A", "topic": "a"}, {"name": "B"}]}
+    assert table_of(streams).rows == [["A", "a"], ["B", None]]
+    fields = [{"name": "X", "schema": {"type": "BIGINT", "fields": None, "memberSchema": None}}]
+    assert table_of({"sourceDescription": {"name": "A", "fields": fields}}).rows == [["X", "BIGINT"]]
+    assert table_of({"@type": "t", "statementText": "s", "a": 1}).rows == [["a", 1]]
+
+
+def test_cells(serve):
+    pandas = pytest.importorskip("pandas")
+    shell_module = pytest.importorskip("IPython.core.interactiveshell")
+
+    def statement(request):
+        return 200, json.dumps([{"commandStatus": {"message": "done: " + request.json()["ksql"]}}]).encode()
+
+    server = serve(
+        {
+            ("POST", "/ksql"): statement,
+            ("POST", "/query-stream"): lambda _: (200, [b'{"columnNames":["A"],"columnTypes":["BIGINT"]}\n[1]\n']),
+        }
+    )
+    shell = shell_module.InteractiveShell.instance()
+    shell.run_line_magic("load_ext", "martlet")
+    assert shell.run_line_magic("martlet", server.url).rows == [[server.url, "0.29.0"]]
+    assert shell.run_line_magic("sql", "DROP STREAM x").rows == [["done: DROP STREAM x;"]]
+    shell.run_cell_magic("sql", "found", "DROP STREAM y;\nSELECT A FROM t;")
+    found = shell.user_ns["found"]
+    assert isinstance(found, pandas.DataFrame) and found["A"].tolist() == [1]
+    with pytest.raises(ValueError, match="name of a variable"):
+        shell.run_cell_magic("sql", "not a name", "SELECT A FROM t;")
+
+
+def test_an_endless_query_is_stopped(serve):
+    pytest.importorskip("pandas")
+    from fake_server import Pause
+
+    import martlet
+
+    script = [b'{"columnNames":["A"],"columnTypes":["BIGINT"]}\n[1]\n', Pause(30)]
+    client = martlet.Client(serve({("POST", "/query-stream"): lambda _: (200, script)}).url)
+    (frame,) = run(client, "SELECT A FROM t EMIT CHANGES;", limit_seconds=0.2)
+    assert frame["A"].tolist() == [1]
