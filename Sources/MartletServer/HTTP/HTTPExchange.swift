@@ -110,39 +110,48 @@ final class HTTPExchange: ChannelDuplexHandler {
         request.client = writer
         // A connection that asked for another protocol than ours cannot be used for a second request: its parser has stopped.
         let keepsAlive = head.isKeepAlive && (isHTTP2 || !head.headers.contains(name: "upgrade"))
-        let (port, channel) = (port, context.channel)
-        let this = NIOLoopBound(self, eventLoop: context.eventLoop)
-        let version = head.version
-        let asked = request
-        Task {
-            let isAccepted = port.activity.begin()
-            let response = isAccepted
-                ? await port.router.respond(to: asked)
-                : port.router.errorResponse(MartletError(.shuttingDown, "The server is shutting down"))
-            // Until its body has come to an end the connection cannot serve another request.
-            let completed = await Self.send(
-                response, writer, version: version, keepsAlive: keepsAlive && isAccepted, isHTTP2: asked.isHTTP2, omitsBody: asked.method == .HEAD)
-            writer.forgetCallbacks()
-            if isAccepted { port.activity.end() }
-            let closes = !completed || !(keepsAlive && isAccepted)
-            channel.eventLoop.execute {
-                let exchange = this.value
-                if exchange.writer === writer { exchange.writer = nil }
-                if case .streaming(let body) = exchange.receiving {
-                    // Answered before the client had sent everything.
-                    body.fail()
-                    exchange.receiving = .discarding
-                    channel.close(promise: nil)
-                } else if closes && !asked.isHTTP2 {
-                    channel.close(promise: nil)
-                }
-            }
+        let port = port, channel = context.channel
+        let finished = NIOLoopBound(self, eventLoop: context.eventLoop)
+        let asked = request, version = head.version
+        Task { @Sendable in
+            let closes = await Self.answer(asked, writer, port, version: version, keepsAlive: keepsAlive)
+            channel.eventLoop.execute { finished.value.finish(asked, writer, channel, closes: closes) }
         }
     }
 
-    private static func send(
-        _ response: HTTPResponse, _ writer: ResponseWriter, version: HTTPVersion, keepsAlive: Bool, isHTTP2: Bool, omitsBody: Bool
+    private func finish(_ request: HTTPRequest, _ writer: ResponseWriter, _ channel: any Channel, closes: Bool) {
+        if self.writer === writer { self.writer = nil }
+        if case .streaming(let body) = receiving, body === request.bodyStream {
+            // Answered before the client had sent everything.
+            body.fail()
+            receiving = .discarding
+            Self.closeGently(channel, lingers: !isHTTP2)
+        } else if closes && !isHTTP2 {
+            channel.close(promise: nil)
+        }
+    }
+
+    /// Runs the route and sends its response.
+    /// - Returns: whether the connection cannot be used for another request.
+    private static func answer(
+        _ request: HTTPRequest, _ writer: ResponseWriter, _ port: PortContext, version: HTTPVersion, keepsAlive: Bool
     ) async -> Bool {
+        guard port.activity.begin() else {
+            let response = port.router.errorResponse(MartletError(.shuttingDown, "The server is shutting down"))
+            _ = await send(response, writer, request, version: version, keepsAlive: false)
+            return true
+        }
+        defer { port.activity.end() }
+        let response = await port.router.respond(to: request)
+        let isComplete = await send(response, writer, request, version: version, keepsAlive: keepsAlive)
+        writer.forgetCallbacks()
+        return !isComplete || !keepsAlive
+    }
+
+    private static func send(
+        _ response: HTTPResponse, _ writer: ResponseWriter, _ request: HTTPRequest, version: HTTPVersion, keepsAlive: Bool
+    ) async -> Bool {
+        let isHTTP2 = request.isHTTP2
         var head = HTTPResponseHead(version: version, status: response.status, headers: response.headers)
         if !isHTTP2 {
             if version.minor == 0 && version.major == 1 {
@@ -182,11 +191,14 @@ final class HTTPExchange: ChannelDuplexHandler {
         context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: bytes)))), promise: nil)
         let channel = context.channel
         let lingers = !isHTTP2
-        context.writeAndFlush(wrapOutboundOut(.end(nil))).whenComplete { _ in
-            // Closing on unread bytes would reset the connection before the client has read why: let it finish first.
-            if lingers { channel.close(mode: .output, promise: nil) } else { channel.close(promise: nil) }
-            channel.eventLoop.scheduleTask(in: .seconds(2)) { channel.close(promise: nil) }
-        }
+        context.writeAndFlush(wrapOutboundOut(.end(nil))).whenComplete { _ in Self.closeGently(channel, lingers: lingers) }
+    }
+
+    /// Closing on unread bytes would reset the connection before the client has read why: let it finish first.
+    private static func closeGently(_ channel: any Channel, lingers: Bool) {
+        guard lingers else { return channel.close(promise: nil) }
+        channel.close(mode: .output, promise: nil)
+        channel.eventLoop.scheduleTask(in: .seconds(2)) { channel.close(promise: nil) }
     }
 
     // MARK: - The end of the connection
