@@ -9,7 +9,7 @@ extension KsqlAPI {
             Route(.GET, "/") { _ in HTTPResponse(status: .temporaryRedirect, headers: ["location": "/info"]) },
             Route(.GET, "/info", produces: Self.jsonTypes) { request in
                 let info: JSONObject = [
-                    "version": .string(info.version), "kafkaClusterId": .string(info.clusterID), "ksqlServiceId": .string(info.serviceID),
+                    "version": .string(info.version), "kafkaClusterId": .string(info.kafkaClusterID), "ksqlServiceId": .string(info.serviceID),
                     "serverStatus": "RUNNING",
                 ]
                 return .json(["KsqlServerInfo": .object(info)], type: request.accepted)
@@ -54,6 +54,6 @@ extension KsqlAPI {
     }
 
     private var clusterID: JSONValue {
-        ["id": "", "scope": ["path": [], "clusters": ["kafka-cluster": .string(info.clusterID), "ksql-cluster": .string(info.serviceID)]]]
+        ["id": "", "scope": ["path": [], "clusters": ["kafka-cluster": .string(info.kafkaClusterID), "ksql-cluster": .string(info.serviceID)]]]
     }
 }

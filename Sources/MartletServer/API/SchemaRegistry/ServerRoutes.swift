@@ -9,7 +9,7 @@ extension RegistryAPI {
             route(.GET, "/") { _ in [:] },
             route(.GET, "/contexts") { _ in ["."] },
             route(.GET, "/v1/metadata/id") { _ in
-                ["id": "", "scope": ["path": [], "clusters": ["kafka-cluster": .string(info.clusterID), "schema-registry-cluster": "schema-registry"]]]
+                ["id": "", "scope": ["path": [], "clusters": ["kafka-cluster": .string(info.kafkaClusterID), "schema-registry-cluster": "schema-registry"]]]
             },
             route(.GET, "/v1/metadata/version") { _ in ["version": .string(info.version), "commitId": ""] },
             route(.GET, "/mode") { _ in ["mode": "READWRITE"] },
