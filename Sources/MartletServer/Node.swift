@@ -80,7 +80,7 @@ public final class Node: Sendable {
             let kafkaPort = try kafka.start()
             let http = MartletHTTPServer(
                 engine: engine, registry: registry, host: config.host, ksqlPort: config.ksqlPort, registryPort: config.registryPort,
-                group: group, info: ServerInfo(clusterID: log.clusterID, serviceID: config.engine.serviceID), logger: logger, time: time)
+                group: group, info: ServerInfo(kafkaClusterID: log.clusterID, serviceID: config.engine.serviceID), logger: logger, time: time)
             let bound = try await http.start()
             return Node(
                 engine: engine, log: log, registry: registry, models: models,

@@ -1,4 +1,5 @@
 import MartletColumns
+import MartletConnect
 import MartletCore
 import MartletEngine
 import Synchronization
@@ -137,13 +138,5 @@ extension FraudPipeline {
         guard first.rowsRead >= rows else { return false }
         let second = score.statistics.snapshot, third = alert.statistics.snapshot
         return second.rowsRead >= first.rowsWritten && third.rowsRead >= second.rowsWritten
-    }
-}
-
-extension Output {
-    /// A line that the next one replaces on a terminal.
-    static func progress(_ text: String, isTerminal: Bool) {
-        fputs(isTerminal ? "\r\(text)\u{1b}[K" : "\(text)\n", stdout)
-        fflush(stdout)
     }
 }

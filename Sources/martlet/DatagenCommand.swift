@@ -63,17 +63,17 @@ struct DatagenCommand: AsyncParsableCommand {
                 given["csv"].map { .file($0) } ?? .generated(seed: seed), bootstrap: bootstrap, topic: topic, partitions: partitions)
             let isTerminal = isatty(STDERR_FILENO) != 0
             _ = try feed.run(count: iterations, rowsPerSecond: rate.map(Double.init)) { progress in
-                if isTerminal { fputs("\r\(progress.rows) rows", stderr) }
+                if isTerminal { Output.error("\r\(progress.rows) rows") }
                 return !stop.isRequested
             }
             let seconds = Double(time.monotonicNs - start) * 1e-9
-            if isTerminal { fputs("\r", stderr) }
+            if isTerminal { Output.error("\r") }
             let total = feed.total
             Output.line(
                 "\(total.rows) rows, \(total.frauds) frauds, \(total.bytes / 1_000_000) MB into \(topic) in \(Text.seconds(seconds)): \(Int(Double(total.rows) / max(seconds, 1e-9))) rows/s")
             if total.rejected > 0 { Output.line("\(total.rejected) lines are no payments; the last: \(total.lastRejection ?? "")") }
         } catch {
-            throw exit(with: error)
+            throw failure(error)
         }
     }
 }

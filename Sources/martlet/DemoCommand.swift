@@ -42,7 +42,7 @@ struct DemoCommand: AsyncParsableCommand {
         do throws(MartletError) {
             try await run(options)
         } catch {
-            throw exit(with: error)
+            throw failure(error)
         }
     }
 
@@ -111,7 +111,7 @@ struct DemoCommand: AsyncParsableCommand {
 /// What the feeding thread has done so far.
 final class FeedState: Sendable {
     private struct Values {
-        var progress = PaymentFeed.Progress(rows: 0, frauds: 0, bytes: 0, rejected: 0, lastRejection: nil)
+        var progress = PaymentFeed.Progress()
         var backlogDone = false
         var ended = false
         var error: MartletError?

@@ -27,7 +27,7 @@ struct DevCommand: AsyncParsableCommand {
             await node.stop()
             options.cleanUp(directory)
         } catch {
-            throw exit(with: error)
+            throw failure(error)
         }
     }
 
@@ -41,10 +41,3 @@ struct DevCommand: AsyncParsableCommand {
     }
 }
 
-/// Lines of the program itself, on standard output.
-enum Output {
-    static func line(_ text: String) {
-        fputs(text + "\n", stdout)
-        fflush(stdout)
-    }
-}

@@ -1,6 +1,8 @@
 import MartletColumns
 import MartletCore
 import MartletEngine
+import MartletModels
+import MartletSQL
 import MartletServer
 
 /// The fraud pipeline in SQL: preprocess, score, alert.
