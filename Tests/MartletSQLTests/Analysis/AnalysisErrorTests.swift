@@ -75,7 +75,15 @@ import Testing
             """
             40001 line 1:15: Exception while preparing statement: S3 does not exist.
               SELECT * FROM S3;
-                            ^^
+                            ^^  did you mean S?
+            """
+        ),
+        (
+            "SELECT UCSE(id) FROM s EMIT CHANGES;",
+            """
+            40001 line 1:8: Can't find any functions with the name 'UCSE'
+              SELECT UCSE(id) FROM s EMIT CHANGES;
+                     ^^^^^^^^  did you mean UCASE?
             """
         ),
         (
@@ -173,6 +181,8 @@ import Testing
         ("SELECT ROWOFFSET FROM s;", "Pull queries don't support the following columns in SELECT clauses: `ROWOFFSET`"),
         ("SELECT nope.a FROM s EMIT CHANGES;", "Failed to prepare statement: 'NOPE' is not a valid stream/table name or alias."),
         ("SELECT id FROM s JOIN t ON s.id = t.id EMIT CHANGES;", "Exception while preparing statement: Line: 1, Col: 8: Column 'ID' is ambiguous. Could be S.ID or T.ID."),
+        ("CREATE STREAM n AS SELECT a, a AS x, id FROM s PARTITION BY a;", "The projection contains a key column more than once: `A` and `X`."),
+        ("CREATE STREAM n AS SELECT id, id AS x, a FROM s;", "The projection contains a key column (`ID`) more than once, aliased as: ID and X."),
         ("SELECT NOPE(a) FROM s EMIT CHANGES;", "Can't find any functions with the name 'NOPE'"),
         ("SELECT CASE a WHEN 1 THEN 2 END FROM s EMIT CHANGES;", "CASE with an operand is not supported."),
         ("SELECT EXPLODE(EXPLODE(c)) FROM s EMIT CHANGES;", "Table functions cannot be nested"),

@@ -25,7 +25,8 @@ import Testing
     @Test(.enabled(if: folder != nil, "conformance cases are not here: set MARTLET_SHARED"))
     func casesOnStreamsWithoutAggregatesAndJoins() throws {
         var tally = Tally()
-        let verbose = ProcessInfo.processInfo.environment["MARTLET_PROBE_ALL"] != nil
+        // All cases, with what is not built yet: to see what is next.
+        let isWhole = ProcessInfo.processInfo.environment["MARTLET_PROBE_ALL"] != nil
         for file in try FileManager.default.contentsOfDirectory(atPath: Self.folder!).sorted() where file.hasSuffix(".json") {
             let text = try String(contentsOfFile: "\(Self.folder!)/\(file)", encoding: .utf8)
             guard case .array(let cases)? = try JSONValue(parsing: text)["cases"] else { continue }
@@ -34,7 +35,7 @@ import Testing
                 let joined = statements.joined(separator: "\n")
                 let upper = joined.uppercased()
                 let isInScope = !upper.contains("GROUP BY") && !upper.contains(" JOIN ") && !upper.contains("TABLE")
-                if isInScope || verbose { probe(one, statements, &tally) }
+                if isInScope || isWhole { probe(one, statements, &tally) }
             }
         }
         print(
@@ -46,7 +47,7 @@ import Testing
             try tally.problems.joined(separator: "\n").write(toFile: path, atomically: true, encoding: .utf8)
         }
         // Guards what has been reached; what is missing is listed with MARTLET_PROBE_OUT.
-        #expect(tally.positive + tally.negative > 500)
+        #expect(tally.analysed >= 722 && tally.schemas >= 722 && tally.formats >= 722 && tally.refused >= 171 && tally.worded >= 166)
     }
 
     @Test(.enabled(if: folder != nil, "conformance cases are not here: set MARTLET_SHARED"))
@@ -69,7 +70,7 @@ import Testing
         if let path = ProcessInfo.processInfo.environment["MARTLET_PROBE_OUT"] {
             try tally.problems.joined(separator: "\n").write(toFile: path + ".rest", atomically: true, encoding: .utf8)
         }
-        #expect(tally.positive + tally.negative > 50)
+        #expect(tally.analysed >= 104 && tally.refused >= 24 && tally.worded >= 23)
     }
 
     private func probeREST(_ one: JSONValue, _ statements: [String], _ tally: inout Tally) {

@@ -14,7 +14,6 @@ enum ConstantFolding {
         case .negate(.literal(let value, let type), _):
             return negated(value).map { .literal($0, type) } ?? expression
         case .not(.literal(.boolean(let value), _)): return .literal(.boolean(!value), .boolean)
-        case .not(.not(let inner)): return inner
         case .and(.literal(.boolean(true), _), let other), .and(let other, .literal(.boolean(true), _)): return other
         case .and(.literal(.boolean(false), _), _), .and(_, .literal(.boolean(false), _)): return .literal(.boolean(false), .boolean)
         case .or(.literal(.boolean(false), _), let other), .or(let other, .literal(.boolean(false), _)): return other
