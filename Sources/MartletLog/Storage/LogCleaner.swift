@@ -92,7 +92,13 @@ extension PartitionLog {
             groupBytes += segment.size
         }
         if !group.isEmpty { try rewrite(group, job, latest) }
-        if let last = segments.last { state.withLock { $0.cleanedUntil = last.nextOffset } }
+        if let last = segments.last {
+            state.withLock { state in
+                state.cleanedUntil = last.nextOffset
+                // Their records are gone.
+                state.aborted.removeAll { $0.lastOffset < last.nextOffset }
+            }
+        }
         do throws(MartletError) {
             try writeCheckpoint()
         } catch {

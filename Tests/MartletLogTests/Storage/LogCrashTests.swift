@@ -27,7 +27,7 @@ import Testing
     static let crashes: [SimulatedFileSystem.Crash] = [.kill, .tornTail, .lostSectors]
 
     @Test(arguments: [0, 1, 2]) func whatWasPromisedIsKept(kind: Int) throws {
-        try withSeeds(40) { seed, random in
+        withSeeds(40) { seed, random in
             let system = SimulatedFileSystem()
             let change: (inout LogConfig) -> Void = {
                 $0.syncsInBackground = false

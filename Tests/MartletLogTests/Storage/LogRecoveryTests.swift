@@ -144,7 +144,7 @@ import Testing
         let expected = (0..<100).map { "value-\($0)" }
         let names = try system.list(Self.partitionPath).filter { !$0.hasSuffix(".log") }
         #expect(names.count > 3 && names.contains("checkpoint"))
-        try withSeeds(60) { seed, random in
+        withSeeds(60) { seed, random in
             let disk = copy(system)
             for name in names {
                 let path = "\(Self.partitionPath)/\(name)"

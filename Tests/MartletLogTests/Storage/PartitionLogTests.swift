@@ -24,7 +24,7 @@ import Testing
             #expect(try partition.rows(from: Int64(start), maxBytes: 1 + start * 7 % 300) == Array(expected[start...]))
         }
         // Out of order, so that hints of earlier reads mislead nobody.
-        try withSeeds(5) { _, random in
+        withSeeds(5) { _, random in
             for _ in 0..<50 {
                 let start = Int.random(in: 0..<expected.count, using: &random)
                 var none: RecordBlock?
