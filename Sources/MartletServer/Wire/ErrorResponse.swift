@@ -56,7 +56,7 @@ enum ErrorResponse {
 
     /// The message with its place in front, `line 1:8: …`, as ksqlDB's syntax errors have it.
     private static func message(_ error: MartletError) -> String {
-        guard let span = error.span, span != .none, !error.message.hasPrefix("line ") else { return error.message }
+        guard let span = error.span, span != .none, !error.message.hasPrefix("line "), !error.message.hasPrefix("Line: ") else { return error.message }
         return "line \(span.line):\(span.column): \(error.message)"
     }
 
