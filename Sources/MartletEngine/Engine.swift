@@ -100,6 +100,7 @@ public actor Engine {
     }
 
     private func start() throws(MartletError) {
+        enterModels()
         isReplaying = true
         for (offset, command) in try commandLog.replay() {
             do {

@@ -49,9 +49,6 @@ extension Engine {
         case .resume(let id):
             for query in try persistent(id, at: statement.span) { query.resume() }
             return
-        case .createModel, .dropModel:
-            try replayModel(statement)
-            return
         default: break
         }
         let inferred = InferenceRecorder(replaying: command.inferences)

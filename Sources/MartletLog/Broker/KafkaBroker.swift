@@ -89,13 +89,20 @@ public final class KafkaBroker: Sendable {
                 }
             }
         let channel: any Channel
+        // Without a listener there is nothing to stop later.
+        func giveUp() {
+            state.withLock { $0.isStopped = true }
+            router.blocking.shutdownGracefully { _ in }
+        }
         do {
             channel = try bootstrap.bind(host: host, port: port).wait()
         } catch let error as IOError where error.errnoCode == EADDRINUSE {
+            giveUp()
             throw MartletError(
                 .addressInUse, "port \(port) on \(host) is in use",
                 hint: "stop the other server, or choose another port for the Kafka protocol")
         } catch {
+            giveUp()
             throw MartletError(.io, "cannot listen on \(host):\(port)", detail: "\(error)")
         }
         let delayedFetches = router.delayedFetches

@@ -1,0 +1,81 @@
+import Logging
+import MartletCore
+import MartletEngine
+import NIOHTTP1
+import NIOPosix
+
+/// ksqlDB's REST API (ksqlDB, "REST API Reference"): one file a group of endpoints.
+struct KsqlAPI: Sendable {
+    let engine: Engine
+    let info: ServerInfo
+    /// `host:port` of this API.
+    let address: @Sendable () -> String
+    let pool: NIOThreadPool
+    let activity: ServerActivity
+    let logger: Logger
+    let time: TimeSource
+
+    var router: Router {
+        Router(routes: statementRoutes + queryRoutes + insertRoutes + statusRoutes + operationRoutes) { [activity, logger] error in
+            activity.countFailure()
+            let response = ErrorResponse.ksql(error)
+            if response.status.code >= 500 { logger.warning("request failed", metadata: ["error": "\(error)"]) }
+            return response
+        }
+    }
+
+    static let jsonTypes = [MediaType.ksql, MediaType.json]
+}
+
+/// The parts that `/ksql`, `/query` and `/query-stream` have in common.
+struct SQLRequest {
+    var sql: String
+    var properties: [String: String]
+    var variables: [String: String]
+
+    /// - `names`: what the text is called here (`ksql` or `sql`), the endpoint's own first.
+    /// - Throws: `.badRequest`, `.unknownProperty`.
+    init(_ request: HTTPRequest, textNames: [String], propertyNames: [String]) throws(MartletError) {
+        let body = try request.jsonObject()
+        guard let text = textNames.lazy.compactMap({ body[$0] }).first else {
+            throw MartletError(.badRequest, "Missing required property '\(textNames[0])' in the request's body")
+        }
+        guard let sql = text.stringValue else { throw MartletError(.badRequest, "property '\(textNames[0])' of the request's body is a text") }
+        self.sql = sql
+        properties = [:]
+        for name in propertyNames {
+            for (key, value) in try Self.texts(body[name], of: name) { properties[try Self.propertyName(key)] = value }
+        }
+        variables = [:]
+        for (key, value) in try Self.texts(body["sessionVariables"], of: "sessionVariables") { variables[key] = value }
+        if let number = body["commandSequenceNumber"], !number.isNull, number.intValue == nil {
+            throw MartletError(.badRequest, "property 'commandSequenceNumber' of the request's body is a whole number")
+        }
+    }
+
+    /// The members of an object as text: clients send numbers and booleans bare. Null members count as absent.
+    static func texts(_ value: JSONValue?, of name: String) throws(MartletError) -> [(String, String)] {
+        guard let value, !value.isNull else { return [] }
+        guard let object = value.objectValue else { throw MartletError(.badRequest, "property '\(name)' of the request's body is an object") }
+        var out: [(String, String)] = []
+        for member in object.members {
+            switch member.value {
+            case .string(let text), .number(let text): out.append((member.name, text))
+            case .bool(let flag): out.append((member.name, flag ? "true" : "false"))
+            case .null: break
+            case .array, .object: throw MartletError(.badRequest, "'\(member.name)' in '\(name)' is a text, a number or a boolean")
+            }
+        }
+        return out
+    }
+
+    /// The name by which the engine knows a property; `ksql.streams.` may stand before Kafka's names.
+    static func propertyName(_ name: String) throws(MartletError) -> String {
+        var bare = name
+        if name.hasPrefix("ksql.streams.") { bare = String(name.dropFirst("ksql.streams.".count)) }
+        guard Settings.isKnown(name) || Settings.all.contains(where: { $0.name == bare }) else {
+            throw MartletError(.unknownProperty, "Not recognizable as ksql, streams, consumer, or producer property: '\(name)'")
+        }
+        return Settings.all.contains { $0.name == bare } ? bare : name
+    }
+}
