@@ -54,15 +54,6 @@ enum ErrorResponse {
         return body
     }
 
-<<<<<<< HEAD
-=======
-    /// The message with its place in front, `line 1:8: …`, as ksqlDB's syntax errors have it.
-    private static func message(_ error: MartletError) -> String {
-        guard let span = error.span, span != .none, !error.message.hasPrefix("line "), !error.message.hasPrefix("Line: ") else { return error.message }
-        return "line \(span.line):\(span.column): \(error.message)"
-    }
-
->>>>>>> h/server
     /// The error as an element of a response that has begun.
     static func ksqlElement(_ error: any Error) -> JSONObject {
         switch error {
