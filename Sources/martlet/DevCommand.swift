@@ -22,12 +22,12 @@ struct DevCommand: AsyncParsableCommand {
             let directory = try options.directory()
             let node = try await start(in: directory)
             let ports = node.ports
-            Terminal.line("Martlet \(MartletVersion.text) is ready on 127.0.0.1: Kafka \(ports.kafka), SQL \(ports.ksql), schemas \(ports.registry); data in \(directory)")
+            Output.line("Martlet \(MartletVersion.text) is ready on 127.0.0.1: Kafka \(ports.kafka), SQL \(ports.ksql), schemas \(ports.registry); data in \(directory)")
             await Interruption.wait()
             await node.stop()
             options.cleanUp(directory)
         } catch {
-            throw exit(with: error)
+            throw failure(error)
         }
     }
 
@@ -41,10 +41,3 @@ struct DevCommand: AsyncParsableCommand {
     }
 }
 
-/// Lines of the program itself, on standard output.
-enum Terminal {
-    static func line(_ text: String) {
-        fputs(text + "\n", stdout)
-        fflush(stdout)
-    }
-}

@@ -87,10 +87,10 @@ struct NodeOptions: ParsableArguments {
 }
 
 /// Ends the process with one readable message.
-func exit(with error: MartletError) -> ExitCode {
+func failure(_ error: MartletError) -> ExitCode {
     var text = "martlet: \(error.message)\n"
     if let detail = error.detail { text += "  \(detail)\n" }
     if let hint = error.hint { text += "  \(hint)\n" }
-    fputs(text, stderr)
+    Output.error(text)
     return ExitCode(1)
 }

@@ -24,6 +24,22 @@ extension FunctionTable {
     private struct Masker {
         var upper: [UInt8]?, lower: [UInt8]?, digit: [UInt8]?, other: [UInt8]?
 
+        /// What each ASCII character becomes; nil if a replacement is longer than a byte.
+        let table: [UInt8]?
+
+        init(upper: [UInt8]?, lower: [UInt8]?, digit: [UInt8]?, other: [UInt8]?) {
+            (self.upper, self.lower, self.digit, self.other) = (upper, lower, digit, other)
+            table = [upper, lower, digit, other].allSatisfy { ($0?.count ?? 1) == 1 }
+                ? (0..<128).map { (byte: UInt8) in
+                    switch byte {
+                    case 0x41...0x5a: upper?[0] ?? byte
+                    case 0x61...0x7a: lower?[0] ?? byte
+                    case 0x30...0x39: digit?[0] ?? byte
+                    default: other?[0] ?? byte
+                    }
+                } : nil
+        }
+
         static let standard = Masker(upper: [0x58], lower: [0x78], digit: [0x6e], other: [0x2d])
 
         func append(_ character: ArraySlice<UInt8>, to out: inout [UInt8]) {
@@ -64,7 +80,7 @@ extension FunctionTable {
             if let counts {
                 guard let n = counts[row] else { return nil }
                 if n < 0 { throw KernelFailure("the number of characters to mask or keep is at least 0, not \(n)") }
-                let total = characterCount(text.bytes)
+                let total = text.isASCII ? text.bytes.count : characterCount(text.bytes)
                 let edge = Int(n)
                 switch part {
                 case .left, .all: wanted = 0..<edge
@@ -72,6 +88,11 @@ extension FunctionTable {
                 case .right: wanted = max(0, total - edge)..<Int.max
                 case .keepRight: wanted = 0..<max(0, total - edge)
                 }
+            }
+            if let table = masker.table, text.isASCII {
+                var out = Array(text.bytes)
+                for i in wanted.clamped(to: 0..<out.count) { out[i] = table[Int(out[i])] }
+                return Text(out)
             }
             var out: [UInt8] = []
             out.reserveCapacity(text.bytes.count)

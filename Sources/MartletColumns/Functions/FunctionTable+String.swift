@@ -90,9 +90,11 @@ extension FunctionTable {
 
     /// Java counts UTF-16 units: one a code point, two beyond U+FFFF.
     static func utf16Count(_ bytes: ArraySlice<UInt8>) -> Int {
-        var count = 0
-        for byte in bytes { count += (byte & 0xc0 == 0x80 ? 0 : 1) + (byte >= 0xf0 ? 1 : 0) }
-        return count
+        bytes.withUnsafeBufferPointer { bytes in
+            var count = 0
+            for byte in bytes { count &+= (byte & 0xc0 == 0x80 ? 0 : 1) &+ (byte >= 0xf0 ? 1 : 0) }
+            return count
+        }
     }
 
     /// The indices of SUBSTRING(value, pos, length) for things counted one by one.
@@ -246,6 +248,12 @@ extension FunctionTable {
             default: preconditionFailure("only strings and BYTES are joined")
             }
         }
+        func append(_ column: BytesColumn, _ row: Int, to buffer: inout [UInt8]) {
+            column.buffer.withUnsafeBufferPointer { bytes in
+                let start = Int(column.starts[row])
+                buffer.append(contentsOf: UnsafeBufferPointer(rebasing: bytes[start..<start + Int(column.lengths[row])]))
+            }
+        }
         var out = BytesColumn()
         for row in 0..<call.count {
             if separated, !parts[0].0.validity.isValid(parts[0].1.index(row)) {
@@ -257,8 +265,8 @@ extension FunctionTable {
             for (column, argument) in parts.dropFirst(separated ? 1 : 0) {
                 let i = argument.index(row)
                 guard column.validity.isValid(i) else { continue }
-                if separated, !first { out.buffer += parts[0].0.slice(parts[0].1.index(row)) }
-                out.buffer += column.slice(i)
+                if separated, !first { append(parts[0].0, parts[0].1.index(row), to: &out.buffer) }
+                append(column, i, to: &out.buffer)
                 first = false
             }
             if out.validity.flags != nil { out.validity.append(true, count: row) }

@@ -201,7 +201,13 @@ struct Text: KernelArgument, ByteStringResult {
     init(_ bytes: [UInt8]) { self.bytes = bytes[...] }
 
     var string: String { String(decoding: bytes, as: UTF8.self) }
-    var isASCII: Bool { bytes.allSatisfy { $0 < 0x80 } }
+    var isASCII: Bool {
+        bytes.withUnsafeBufferPointer { bytes in
+            var all: UInt8 = 0
+            for byte in bytes { all |= byte }
+            return all < 0x80
+        }
+    }
 
     static var isText: Bool { true }
     static var parameterType: ParameterType { .string }

@@ -18,6 +18,10 @@ enum CastKernels {
             return .time(FixedColumn(c.values.map { Int32(CivilDate.floorMod(Int($0), 86_400_000)) }, validity: c.validity))
         case (.date(let c), .timestamp):
             return .timestamp(FixedColumn(c.values.map { Int64($0) * 86_400_000 }, validity: c.validity))
+        case (.integer(let c), .string): return texts(c) { digits(Int64($0), &$1) }
+        case (.bigint(let c), .string): return texts(c) { digits($0, &$1) }
+        case (.boolean(let c), .string): return texts(c) { $1 += Array(($0 ? "true" : "false").utf8) }
+        case (.double(let c), .string): return texts(c) { $1 += Array($0.javaDescription.utf8) }
         default: break
         }
         var builder = ColumnBuilder(type)
@@ -104,6 +108,31 @@ enum CastKernels {
     }
 
     // MARK: text
+
+    /// A string column with what `write` appends for each value.
+    private static func texts<T>(_ column: FixedColumn<T>, _ write: (T, inout [UInt8]) -> Void) -> Column {
+        var out = BytesColumn(validity: column.validity)
+        out.starts.reserveCapacity(column.count)
+        out.lengths.reserveCapacity(column.count)
+        for row in 0..<column.count {
+            let start = out.buffer.count
+            if column.validity.isValid(row) { write(column.values[row], &out.buffer) }
+            out.starts.append(UInt32(start))
+            out.lengths.append(UInt32(out.buffer.count - start))
+        }
+        return .string(out)
+    }
+
+    private static func digits(_ value: Int64, _ out: inout [UInt8]) {
+        if value < 0 { out.append(UInt8(ascii: "-")) }
+        let start = out.count
+        var rest = value.magnitude
+        repeat {
+            out.append(UInt8(truncatingIfNeeded: 0x30 + rest % 10))
+            rest /= 10
+        } while rest > 0
+        out[start...].reverse()
+    }
 
     static func trimmed(_ text: String) -> Substring.UTF8View {
         var bytes = Substring(text).utf8

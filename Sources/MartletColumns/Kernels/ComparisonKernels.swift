@@ -58,8 +58,9 @@ enum ComparisonKernels {
         }
     }
 
-    /// One switch, then a loop that the compiler can vectorise; the constant side is a scalar.
-    @inline(__always)
+    /// One switch, then a loop that the compiler can vectorise; the constant side is a scalar. Not inlined: in a function as large as the
+    /// caller the optimiser leaves the loops' closures alone (1.2 ns a row instead of 0.2).
+    @inline(never)
     private static func ordered<T: Comparable>(
         _ op: ComparisonOperator, _ x: [T], _ y: [T], _ a: Value, _ b: Value, _ count: Int
     ) -> [Bool] {

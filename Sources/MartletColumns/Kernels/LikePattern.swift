@@ -90,12 +90,12 @@ struct LikePattern: Sendable {
     }
 
     private func hasLineBreak(_ text: ArraySlice<UInt8>) -> Bool {
-        var at = text.startIndex
-        while at < text.endIndex {
-            guard let width = characterWidth(text, at) else { return true }
-            at += width
+        text.withUnsafeBufferPointer { bytes in
+            for (i, byte) in bytes.enumerated() where byte <= 0x0d || byte == 0xc2 || byte == 0xe2 {
+                if byte == 0x0a || byte == 0x0d || characterWidth(text, text.startIndex + i) == nil { return true }
+            }
+            return false
         }
-        return false
     }
 
     /// Bytes of the character at `at`; nil if it is a line break (LF, CR, NEL, U+2028, U+2029).

@@ -11,11 +11,12 @@ enum LogicKernels {
 
     static func combine(_ a: [Bool], _ b: [Bool], rightIsConstant: Bool, or: Bool) -> [Bool] {
         if rightIsConstant { return b[0] == or ? [Bool](repeating: or, count: a.count) : a }
+        // Selections rather than || and &&, whose branches would keep the loops from being vectorised.
         return [Bool](unsafeUninitializedCapacity: a.count) { out, count in
             if or {
-                for i in 0..<a.count { out.initializeElement(at: i, to: a[i] != false || b[i] != false) }
+                for i in 0..<a.count { out.initializeElement(at: i, to: a[i] == b[i] ? a[i] : true) }
             } else {
-                for i in 0..<a.count { out.initializeElement(at: i, to: a[i] == true && b[i] == true) }
+                for i in 0..<a.count { out.initializeElement(at: i, to: a[i] == b[i] ? a[i] : false) }
             }
             count = a.count
         }

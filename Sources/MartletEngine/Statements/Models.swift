@@ -33,18 +33,12 @@ extension Engine {
         } catch {
             throw MartletError(error.code, error.message, at: path.span, detail: error.detail, hint: error.hint, cause: error.cause)
         }
-        let sequence = try logControl(statement, session)
         enter(created)
-        return entity(statement, commandID: commandID(statement), message: "Model created", sequence: sequence)
+        return entity(statement, commandID: commandID(statement), message: "Model created", sequence: 0)
     }
 
-    func replayModel(_ statement: Statement) throws(MartletError) {
-        switch statement.node {
-        case .createModel(let model): enter(try models.model(named: model.name.name))
-        case .dropModel(let name, _): catalog.models[name.name] = nil
-        default: break
-        }
-    }
+    /// Models are durable in their own registry, not in the command log: it knows what there is at start.
+    func enterModels() { for model in models.list() { enter(model) } }
 
     private func enter(_ version: ModelVersion) {
         catalog.models[version.name] = ModelEntry(name: version.name, inputs: version.signature.inputs, output: version.signature.output)
@@ -70,10 +64,9 @@ extension Engine {
                 "Cannot drop model \(name.name).\nThe following queries call it: [\(users.joined(separator: ", "))].\nYou need to terminate them before dropping it.",
                 at: name.span)
         }
-        let sequence = try logControl(statement, session)
-        catalog.models[name.name] = nil
         try models.drop(name: name.name)
-        return entity(statement, commandID: commandID(statement), message: "Model `\(name.name)` was dropped.", sequence: sequence)
+        catalog.models[name.name] = nil
+        return entity(statement, commandID: commandID(statement), message: "Model `\(name.name)` was dropped.", sequence: 0)
     }
 
     func unknownModel(_ name: Identifier) -> MartletError {
@@ -110,7 +103,12 @@ extension Engine {
     /// The loaded sessions of the models a plan calls.
     func sessions(_ names: [String]) throws(MartletError) -> [String: any BatchModel] {
         var out: [String: any BatchModel] = [:]
-        for name in names { out[name] = try models.model(named: name) }
+        for name in names {
+            let model = try models.model(named: name)
+            // Opened now, so that a missing library or a damaged file is this query's error and not each row's.
+            _ = try model.session()
+            out[name] = model
+        }
         return out
     }
 }

@@ -9,6 +9,8 @@ import Synchronization
 public final class GroupOffsets: Sendable {
     private let log: PartitionLog
     private let services: LogServices
+    /// Called before offsets are deleted, without locks; set by `TransactionCoordinator`.
+    let beforeDelete = Mutex<(@Sendable () throws(LogFailure) -> Void)?>(nil)
     private let committed: Mutex<[String: [TopicPartition: CommittedOffset]]>
 
     init(log: PartitionLog, services: LogServices) throws(MartletError) {
@@ -32,10 +34,10 @@ public final class GroupOffsets: Sendable {
     /// Groups that have an offset, sorted.
     public var groups: [String] { committed.withLock { $0.keys.sorted() } }
 
-    /// Commits and returns once that is durable. Throws KAFKA_STORAGE_ERROR, OFFSET_METADATA_TOO_LARGE.
+    /// Commits and returns once that is durable. A timestamp of 0 becomes the present time. Throws KAFKA_STORAGE_ERROR, OFFSET_METADATA_TOO_LARGE.
     public func commit(group: String, _ offsets: [TopicPartition: CommittedOffset]) throws(KafkaError) {
         do throws(LogFailure) {
-            _ = try append(group, offsets.mapValues { $0 })
+            _ = try append(group, stamped(offsets))
             do throws(MartletError) {
                 try log.flush()
             } catch {
@@ -51,9 +53,18 @@ public final class GroupOffsets: Sendable {
         group: String, _ offsets: [TopicPartition: CommittedOffset], completion: @escaping @Sendable (KafkaErrorCode) -> Void
     ) {
         do throws(LogFailure) {
-            log.whenDurable(upTo: try append(group, offsets.mapValues { $0 }), completion)
+            log.whenDurable(upTo: try append(group, stamped(offsets)), completion)
         } catch {
             completion(error.code)
+        }
+    }
+
+    private func stamped(_ offsets: [TopicPartition: CommittedOffset]) -> [TopicPartition: CommittedOffset?] {
+        let nowMs = services.time.wallMs
+        return offsets.mapValues { offset in
+            var offset = offset
+            if offset.timestamp == 0 { offset.timestamp = nowMs }
+            return offset
         }
     }
 
@@ -62,6 +73,8 @@ public final class GroupOffsets: Sendable {
         let known = all(group: group)
         let gone = partitions ?? Array(known.keys)
         do throws(LogFailure) {
+            let hook = beforeDelete.withLock { $0 }
+            try hook?()
             var changes: [TopicPartition: CommittedOffset?] = [:]
             for partition in gone where known[partition] != nil { changes.updateValue(nil, forKey: partition) }
             _ = try append(group, changes)

@@ -228,6 +228,12 @@ final class GroupCoordinator: Sendable {
                 ])
         }
         schedule(id, now, &state)
+        if let group = state.groups[id], group.state == .empty, group.pendingMembers.isEmpty, before != nil,
+            !log.groupOffsets.groups.contains(id)
+        {
+            // Nothing is left of it; else ids that are used once would pile up.
+            state.groups[id] = nil
+        }
         return actions.compactMap { action in
             state.waiting.removeValue(forKey: action.token).map { ($0, action) }
         }

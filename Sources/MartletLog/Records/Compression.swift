@@ -164,7 +164,7 @@ enum Compression {
         while ok {
             guard output.count - start < outputBytesMax else { return false }
             var consumed = 0, produced = 0
-            append(&output, atMost: 256 << 10) { room in
+            append(&output, atMost: max(4096, min(input.count * 4, 256 << 10))) { room in
                 produced = room.count
                 consumed = input.count - at
                 hint = LZ4F_decompress(context, room.baseAddress, &produced, input.baseAddress.map { $0 + at }, &consumed, nil)

@@ -51,7 +51,7 @@ public final class EmbeddedLog: Sendable {
         directory: String, config: LogConfig = LogConfig(), time: TimeSource = .system, logger: Logger = Logger(label: "martlet.log")
     ) throws(MartletError) -> EmbeddedLog {
         let log = try EmbeddedLog(directory: directory, config: config, time: time, logger: logger)
-        try log.services.startSync()
+        if config.syncsInBackground { try log.services.startSync() }
         do throws(MartletError) {
             try log.transactions.recover()
             try log.maintenance.start()
@@ -101,6 +101,11 @@ public final class EmbeddedLog: Sendable {
     /// Syncs everything, moves all clean points and gives the directory free. Later appends fail with KAFKA_STORAGE_ERROR.
     public func close() {
         maintenance.stop()
+        do throws(LogFailure) {
+            try transactions.forgetDecisions()
+        } catch {
+            services.logger.warning("transactions are settled at the next start", metadata: ["error": "\(error.error)"])
+        }
         services.stopSync()
         let partitions = topicState.withLock { $0.values.flatMap(\.partitions) }
         for partition in partitions {

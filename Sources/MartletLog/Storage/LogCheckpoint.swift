@@ -5,7 +5,7 @@ import Synchronization
 /// after a crash looks at what comes behind it only.
 ///
 /// File `checkpoint` in the partition's directory (little-endian): magic "MCKP", version u32 = 1, start offset i64, active segment's base
-/// offset i64, position in it u64, next offset i64, its max timestamp i64, its index (as in OffsetIndex), cleaned-until offset i64,
+/// offset i64, position in it u64, next offset i64, its max timestamp i64, its index (as in OffsetIndex), cleaned-until and gaps-until offsets i64,
 /// producers (as in ProducerStates), aborted transactions (count u32; producer id, first offset, last offset, i64 each), fenced ranges
 /// (count u32; lower, upper i64); CRC-32C of all that.
 struct LogCheckpoint: Sendable, Equatable {
@@ -20,6 +20,7 @@ struct LogCheckpoint: Sendable, Equatable {
     var maxTimestamp: Int64
     var index: OffsetIndex
     var cleanedUntil: Int64
+    var gapsUntil: Int64
     var producers: ProducerStates
     var aborted: [AbortedTransaction]
     var fenced: [Range<Int64>]
@@ -33,6 +34,7 @@ struct LogCheckpoint: Sendable, Equatable {
         maxTimestamp = active.maxTimestamp
         index = active.index
         cleanedUntil = state.cleanedUntil
+        gapsUntil = state.gapsUntil
         producers = state.producers
         aborted = state.aborted
         fenced = state.fenced
@@ -49,6 +51,7 @@ struct LogCheckpoint: Sendable, Equatable {
         out.put(maxTimestamp)
         index.put(into: &out)
         out.put(cleanedUntil)
+        out.put(gapsUntil)
         producers.put(into: &out)
         out.put(UInt32(aborted.count))
         for transaction in aborted {
@@ -72,7 +75,7 @@ struct LogCheckpoint: Sendable, Equatable {
         }
         guard let startOffset: Int64 = reader.take(), let segmentBase: Int64 = reader.take(), let position: Int64 = reader.take(),
             let nextOffset: Int64 = reader.take(), let maxTimestamp: Int64 = reader.take(), let index = OffsetIndex(from: &reader),
-            let cleanedUntil: Int64 = reader.take(), let producers = ProducerStates(from: &reader), let abortedCount: UInt32 = reader.take()
+            let cleanedUntil: Int64 = reader.take(), let gapsUntil: Int64 = reader.take(), let producers = ProducerStates(from: &reader), let abortedCount: UInt32 = reader.take()
         else { return nil }
         self.startOffset = startOffset
         self.segmentBase = segmentBase
@@ -81,6 +84,7 @@ struct LogCheckpoint: Sendable, Equatable {
         self.maxTimestamp = maxTimestamp
         self.index = index
         self.cleanedUntil = cleanedUntil
+        self.gapsUntil = gapsUntil
         self.producers = producers
         aborted = []
         fenced = []
@@ -119,6 +123,7 @@ extension PartitionLog {
         }
         try system.replace("\(directory)/\(LogCheckpoint.fileName)", with: point.encoded(), durably: services.isDurable)
         state.withLock { state in
+            state.unsyncedFiles.removeAll { file in files.contains { $0 === file } }
             for segment in closed {
                 guard let i = state.segments.firstIndex(where: { $0.baseOffset == segment.baseOffset && $0.size == segment.size }) else { continue }
                 state.segments[i].indexIsSaved = true

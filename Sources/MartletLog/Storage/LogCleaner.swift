@@ -54,6 +54,13 @@ extension PartitionLog {
     }
 
     private func run(_ job: Job) throws(LogFailure) {
+        // The clean point on disk may lie in a segment that is about to be replaced; put it into the active one, with the news of gaps.
+        if let last = job.segments.last { state.withLock { $0.gapsUntil = max($0.gapsUntil, last.nextOffset) } }
+        do throws(MartletError) {
+            try writeCheckpoint()
+        } catch {
+            throw LogFailure(error)
+        }
         var latest: [[UInt8]: Int64] = [:]
         var keyBytes = 0
         var covered = 0
@@ -85,7 +92,13 @@ extension PartitionLog {
             groupBytes += segment.size
         }
         if !group.isEmpty { try rewrite(group, job, latest) }
-        if let last = segments.last { state.withLock { $0.cleanedUntil = last.nextOffset } }
+        if let last = segments.last {
+            state.withLock { state in
+                state.cleanedUntil = last.nextOffset
+                // Their records are gone.
+                state.aborted.removeAll { $0.lastOffset < last.nextOffset }
+            }
+        }
         do throws(MartletError) {
             try writeCheckpoint()
         } catch {

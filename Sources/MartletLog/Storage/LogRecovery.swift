@@ -64,6 +64,7 @@ struct LogRecovery {
             state.aborted = point.aborted
             state.fenced = point.fenced
             state.cleanedUntil = point.cleanedUntil
+            state.gapsUntil = point.gapsUntil
         }
         for (i, entry) in files.enumerated() {
             var segment = entry.segment
@@ -79,7 +80,7 @@ struct LogRecovery {
                     state.segments.append(segment)
                     continue
                 }
-                try scan(&segment, size: entry.size, isLast: false, learns: false, &state)
+                try scan(&segment, size: entry.size, isLast: false, learns: false, isGapless: false, &state)
             } else {
                 if let point = checkpoint, segment.baseOffset == point.segmentBase {
                     segment.size = point.position
@@ -87,12 +88,13 @@ struct LogRecovery {
                     segment.maxTimestamp = point.maxTimestamp
                     segment.index = point.index
                 }
-                try scan(&segment, size: entry.size, isLast: isLast, learns: true, &state)
+                try scan(&segment, size: entry.size, isLast: isLast, learns: true, isGapless: checkpoint != nil, &state)
             }
             state.segments.append(segment)
         }
         let first = state.segments[0].baseOffset
         state.endOffset = state.segments[state.segments.count - 1].nextOffset
+        if checkpoint == nil { state.gapsUntil = state.endOffset }
         state.startOffset = min(max(checkpoint?.startOffset ?? first, first), state.endOffset)
         for i in state.segments.indices where state.segments[i].size > 0 {
             state.segments[i].firstAppendMs = state.segments[i].maxTimestamp < 0 ? services.time.wallMs : state.segments[i].maxTimestamp
@@ -107,15 +109,17 @@ struct LogRecovery {
 
     /// Checks a segment from `segment.size` on and adds what it finds. `learns`: tell the producer state too.
     private mutating func scan(
-        _ segment: inout LogSegment, size: Int, isLast: Bool, learns: Bool, _ state: inout PartitionLog.State
+        _ segment: inout LogSegment, size: Int, isLast: Bool, learns: Bool, isGapless: Bool, _ state: inout PartitionLog.State
     ) throws(MartletError) {
         var position = segment.size
         while position < size {
             var walk = BatchWalk(file: segment.file, position: position, end: size)
             var disorder: String?
             while let batch = try walk.next() {
-                if batch.header.baseOffset < segment.nextOffset {
-                    disorder = "offset \(batch.header.baseOffset) is not after its predecessor"
+                // The checksum does not cover the base offset. Only compaction makes gaps, and never behind the clean point.
+                let isRight = isGapless ? batch.header.baseOffset == segment.nextOffset : batch.header.baseOffset >= segment.nextOffset
+                if !isRight {
+                    disorder = "offset \(batch.header.baseOffset) where \(segment.nextOffset) is due"
                     break
                 }
                 take(batch, &segment, learns: learns, &state)
@@ -124,7 +128,7 @@ struct LogRecovery {
             guard position < size else { return }
             let problem = disorder ?? walk.problem ?? "cut off"
             let next = try nextValidBatch(segment.file, after: position, size: size, minimumOffset: segment.nextOffset)
-            let wasLost = try next.map { (next) throws(MartletError) in try hasZeroSector(segment.file, from: position, to: next.position) } ?? true
+            let wasLost = try next.map { (next) throws(MartletError) in try hasZeroSector(segment.file, from: position, to: next.position, expectedOffset: segment.nextOffset) } ?? true
             if isLast && (next == nil || wasLost) {
                 services.logger.warning(
                     "log tail cut off",
@@ -204,15 +208,18 @@ struct LogRecovery {
         return nil
     }
 
-    /// Whether a 512-byte sector, or the part of one that lies in the range, is all zero.
-    private func hasZeroSector(_ file: any LogFile, from start: Int, to end: Int) throws(MartletError) -> Bool {
+    /// Whether a 512-byte sector in the range is all zero. The first may begin before the range; then its part counts if it is zero and
+    /// what it should hold, the beginning of the batch with the expected offset, is not there.
+    private func hasZeroSector(_ file: any LogFile, from start: Int, to end: Int, expectedOffset: Int64) throws(MartletError) -> Bool {
         var bytes = [UInt8](repeating: 0, count: end - start)
         let count = try bytes.withMutableBytes { (buffer) throws(MartletError) in try file.read(into: buffer, at: start) }
+        let header = bytes.withUnsafeBytes { BatchHeader($0) }
         var at = 0
         while at < count {
-            let sectorEnd = min(count, ((start + at) / 512 + 1) * 512 - start)
-            // A few zero bytes at an edge prove nothing.
-            if sectorEnd - at >= 64 && bytes[at..<sectorEnd].allSatisfy({ $0 == 0 }) { return true }
+            let sectorEnd = ((start + at) / 512 + 1) * 512 - start
+            guard sectorEnd <= count else { return false }
+            let isWhole = sectorEnd - at == 512
+            if (isWhole || header?.baseOffset != expectedOffset) && bytes[at..<sectorEnd].allSatisfy({ $0 == 0 }) { return true }
             at = sectorEnd
         }
         return false

@@ -13,11 +13,21 @@ final class LogServices: Sendable {
     /// Whether a transactional batch of a client belongs to a transaction that its coordinator knows as open; set by `TransactionCoordinator`.
     let transactionGuard = Mutex<(@Sendable (_ producerID: Int64, _ epoch: Int16, TopicPartition) -> LogFailure?)?>(nil)
 
+    /// What the background pass waits for.
+    let upkeep = Signal(Upkeep())
+
+    struct Upkeep {
+        /// A partition has appended so much that its clean point should move.
+        var isDue = false
+        var isStopping = false
+    }
+
     private struct SyncQueue {
         var waiting: [PartitionLog] = []
         /// Not urgent: synced with the next that are, or after a while.
         var later: [PartitionLog] = []
         var isStopping = false
+        var isUrgent: Bool { !waiting.isEmpty || isStopping }
 
         mutating func takeAll() -> ([PartitionLog], Bool) {
             defer {
@@ -37,7 +47,10 @@ final class LogServices: Sendable {
     var fileSystem: any FileSystem { config.fileSystem }
     var isDurable: Bool { config.durability == .fsync }
 
-    deinit { syncQueue.update { $0.isStopping = true } }
+    deinit {
+        syncQueue.update { $0.isStopping = true }
+        upkeep.update { $0.isStopping = true }
+    }
 
     // MARK: listeners
 
@@ -64,11 +77,9 @@ final class LogServices: Sendable {
         let queue = syncQueue
         let thread = try WorkerThread("martlet-sync") {
             while true {
-                let (batch, isStopping) =
-                    queue.wait(timeoutMs: Self.laterMs) { (queue: inout SyncQueue) -> ([PartitionLog], Bool)? in
-                        guard !queue.waiting.isEmpty || queue.isStopping else { return nil }
-                        return queue.takeAll()
-                    } ?? queue.update { $0.takeAll() }
+                _ = queue.wait { $0.isUrgent || !$0.later.isEmpty ? true : nil }
+                _ = queue.wait(timeoutMs: Self.laterMs) { $0.isUrgent ? true : nil }
+                let (batch, isStopping) = queue.update { $0.takeAll() }
                 for partition in batch { partition.flushRequested() }
                 if isStopping { return }
             }

@@ -76,6 +76,8 @@ extension PartitionLog {
         /// The batch at `position` is the one that is wanted.
         var isExact: Bool
         var nextSegmentBase: Int64?
+        /// No compaction made gaps here, so offsets can be checked, which checksums do not cover.
+        var isGapless: Bool
         /// Nothing from this offset on.
         var bound: Int64
         var generation: Int
@@ -111,7 +113,8 @@ extension PartitionLog {
             return ReadPlan(
                 file: segment.file, segmentBase: segment.baseOffset,
                 position: hint?.position ?? segment.index.position(before: offset), size: segment.size,
-                isExact: hint != nil, nextSegmentBase: i + 1 < state.segments.count ? state.segments[i + 1].baseOffset : nil, bound: bound,
+                isExact: hint != nil, nextSegmentBase: i + 1 < state.segments.count ? state.segments[i + 1].baseOffset : nil,
+                isGapless: segment.baseOffset >= state.gapsUntil, bound: bound,
                 generation: state.generation, highWatermark: state.highWatermark, lastStableOffset: stable, startOffset: state.startOffset,
                 aborted: aborted)
         }
@@ -243,7 +246,8 @@ extension PartitionLog {
                         if at == 0 { needed = header.sizeBytes }
                         return nil
                     }
-                    if at > 0 && header.baseOffset < expected { return "offset \(header.baseOffset) is not after its predecessor" }
+                    let isRight = plan.isGapless ? (at == 0 ? header.baseOffset <= expected : header.baseOffset == expected) : at == 0 || header.baseOffset >= expected
+                    if !isRight || header.nextOffset <= expected { return "offset \(header.baseOffset) where \(expected) is due" }
                     if let problem = header.problem(in: UnsafeRawBufferPointer(rebasing: rest[..<header.sizeBytes])) { return problem }
                     at += header.sizeBytes
                     expected = header.nextOffset

@@ -13,7 +13,9 @@ import Synchronization
 /// (6) A read-committed reader sees no record of an open or aborted transaction: nothing at or past the last stable offset, which is the
 ///     first offset of the oldest open transaction or else the high watermark.
 /// (7) What an acknowledged batch told of its producer (sequence, epoch, open transaction) is known again after a restart.
-/// (8) Nobody holds the lock during disk reads and syncs; writes go to the page cache under it, which gives (2) and (4).
+/// (8) Nobody holds the lock during disk reads and syncs, but for the sync that closes a segment; writes go to the page cache under it, which
+///     gives (2) and (4).
+/// (9) With `.fsync` a segment is on disk as a whole before its successor exists, so only the last one can be torn by a crash.
 public final class PartitionLog: Sendable {
     public let id: TopicPartition
     let directory: String
@@ -34,7 +36,7 @@ public final class PartitionLog: Sendable {
         var aborted: [AbortedTransaction] = []
         /// Offsets that recovery found corrupt in the middle of the log.
         var fenced: [Range<Int64>] = []
-        /// Closed files with bytes that were not yet synced.
+        /// Closed files with bytes that were not yet synced; with durability `.os` only (9).
         var unsyncedFiles: [any LogFile] = []
         var waiters: [Waiter] = []
         var syncIsRequested = false
@@ -48,6 +50,8 @@ public final class PartitionLog: Sendable {
         var bytesSinceCheckpoint = 0
         /// Everything below was compacted before.
         var cleanedUntil: Int64 = 0
+        /// Compaction may have made gaps between offsets before here.
+        var gapsUntil: Int64 = 0
         /// Counts replacements of files by compaction, which make hints stale.
         var generation = 0
     }
@@ -132,13 +136,13 @@ public final class PartitionLog: Sendable {
         }
     }
 
-    /// Appends the marker that ends a transaction of this producer here.
+    /// Appends the marker that ends a transaction of this producer here. The caller sees to its being synced.
     func appendMarker(_ type: ControlType, producerID: Int64, epoch: Int16, coordinatorEpoch: Int32) throws(LogFailure) {
         var bytes = ControlBatch.encode(
             type, producerID: producerID, epoch: epoch, coordinatorEpoch: coordinatorEpoch, timestamp: services.time.wallMs)
         try bytes.withMutableBytes { (bytes) throws(LogFailure) in
             guard let header = BatchHeader(UnsafeRawBufferPointer(bytes)) else { return }
-            _ = try append(bytes, [header], stamping: false, marker: (type, coordinatorEpoch))
+            _ = try append(bytes, [header], stamping: false, syncing: false, marker: (type, coordinatorEpoch))
         }
         // The last stable offset moved, though the high watermark may not have.
         services.notify(.advanced(id))
@@ -150,7 +154,7 @@ public final class PartitionLog: Sendable {
         marker: (type: ControlType, coordinatorEpoch: Int32)? = nil
     ) throws(LogFailure) -> AppendResult {
         let nowMs = services.time.wallMs
-        var mustRequestSync = false
+        var mustRequestSync = false, mustRequestUpkeep = false
         let result = try state.withLock { (state) throws(LogFailure) -> AppendResult in
             try state.checkOpen(id)
             if marker == nil {
@@ -182,7 +186,9 @@ public final class PartitionLog: Sendable {
             }
             let last = state.segments.count - 1
             if state.segments[last].firstAppendMs == nil { state.segments[last].firstAppendMs = nowMs }
+            let isDue = state.bytesSinceCheckpoint >= services.config.checkpointBytes
             state.bytesSinceCheckpoint += bytes.count
+            mustRequestUpkeep = !isDue && state.bytesSinceCheckpoint >= services.config.checkpointBytes
             if services.isDurable {
                 if syncing && !state.syncIsRequested {
                     state.syncIsRequested = true
@@ -196,6 +202,7 @@ public final class PartitionLog: Sendable {
                 logStartOffset: state.startOffset, duplicate: false)
         }
         if mustRequestSync { services.requestSync(self) }
+        if mustRequestUpkeep { services.upkeep.update { $0.isDue = true } }
         if !services.isDurable && !result.duplicate { services.notify(.advanced(id)) }
         return result
     }
@@ -260,10 +267,20 @@ public final class PartitionLog: Sendable {
                 try active.file.truncate(to: active.size)
                 state.tailIsDirty = false
             }
+            let closing = state.segments[state.segments.count - 1].file
+            if services.isDurable {
+                do throws(MartletError) {
+                    try closing.sync()  // (9)
+                } catch {
+                    state.failure = error
+                    throw error
+                }
+            } else {
+                state.unsyncedFiles.append(closing)
+            }
             let file = try services.fileSystem.open(path, create: true)
             try file.truncate(to: 0)
             if services.isDurable { try services.fileSystem.syncDirectory(directory) }
-            state.unsyncedFiles.append(state.segments[state.segments.count - 1].file)
             state.segments.append(LogSegment(baseOffset: state.endOffset, file: file))
         } catch {
             throw LogFailure(error)
@@ -299,16 +316,14 @@ public final class PartitionLog: Sendable {
 
     /// Makes all that was appended before durable, on this thread, and moves the high watermark (1).
     func flush() throws(MartletError) {
-        let plan: (files: [any LogFile], end: Int64)? = try state.withLock { (state) throws(MartletError) in
+        let plan: (file: any LogFile, end: Int64)? = try state.withLock { (state) throws(MartletError) in
             if let failure = state.failure { throw failure }
-            guard state.highWatermark < state.endOffset || !state.unsyncedFiles.isEmpty else { return nil }
-            return (state.unsyncedFiles + [state.segments[state.segments.count - 1].file], state.endOffset)
+            guard state.highWatermark < state.endOffset else { return nil }
+            return (state.segments[state.segments.count - 1].file, state.endOffset)
         }
         guard let plan else { return }
         do throws(MartletError) {
-            if services.isDurable {
-                for file in plan.files { try file.sync() }
-            }
+            try plan.file.sync()  // earlier segments are synced already (9)
         } catch {
             let waiters = state.withLock { state in
                 // After a failed fdatasync the kernel may have dropped the pages: a later success would prove nothing.
@@ -321,7 +336,6 @@ public final class PartitionLog: Sendable {
             throw error
         }
         let (ready, advanced) = state.withLock { state in
-            state.unsyncedFiles.removeAll { file in plan.files.contains { $0 === file } }
             let advanced = plan.end > state.highWatermark
             state.highWatermark = max(state.highWatermark, plan.end)
             let ready = state.waiters.filter { $0.offset <= state.highWatermark }

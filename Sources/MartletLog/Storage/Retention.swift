@@ -89,7 +89,6 @@ extension PartitionLog {
 final class Maintenance: Sendable {
     private let services: LogServices
     private let log = Mutex<Weak>(Weak())
-    private let stopping = Signal(false)
     private let thread = Mutex<WorkerThread?>(nil)
 
     private struct Weak: Sendable {
@@ -102,18 +101,23 @@ final class Maintenance: Sendable {
 
     func start() throws(MartletError) {
         let interval = services.config.maintenanceIntervalMs
+        let upkeep = services.upkeep
         let made = try WorkerThread("martlet-upkeep") { [weak self] in
-            while let stopping = self?.stopping {
-                if stopping.wait(timeoutMs: interval, { $0 ? true : nil }) != nil { return }
-                guard let log = self?.log.withLock({ $0.log }) else { return }
-                log.maintain()
+            while true {
+                _ = upkeep.wait(timeoutMs: interval) { $0.isStopping || $0.isDue ? true : nil }
+                let (isStopping, isDue) = upkeep.update { upkeep in
+                    defer { upkeep.isDue = false }
+                    return (upkeep.isStopping, upkeep.isDue)
+                }
+                guard !isStopping, let log = self?.log.withLock({ $0.log }) else { return }
+                if isDue { log.moveCleanPoints() } else { log.maintain() }
             }
         }
         thread.withLock { $0 = made }
     }
 
     func stop() {
-        stopping.update { $0 = true }
+        services.upkeep.update { $0.isStopping = true }
         let thread = thread.withLock { thread in
             defer { thread = nil }
             return thread
@@ -130,13 +134,28 @@ extension EmbeddedLog {
             do throws(MartletError) {
                 try partition.applyRetention()
                 try partition.compact()
-                if partition.needsCheckpoint { try partition.checkpoint() }
             } catch {
-                if partition.isOpen {
-                    services.logger.warning("upkeep failed", metadata: ["partition": "\(partition.id)", "error": "\(error)"])
-                }
+                report(error, partition)
             }
         }
+        moveCleanPoints()
+    }
+
+    /// Moves the clean points of partitions that have appended enough since the last.
+    func moveCleanPoints() {
+        for partition in allPartitions where partition.needsCheckpoint {
+            do throws(MartletError) {
+                try partition.checkpoint()
+            } catch {
+                report(error, partition)
+            }
+        }
+    }
+
+    private func report(_ error: MartletError, _ partition: PartitionLog) {
+        // Once a partition is closed, by a failure that was told or by deletion, upkeep has nothing to add.
+        guard partition.isOpen else { return }
+        services.logger.warning("upkeep failed", metadata: ["partition": "\(partition.id)", "error": "\(error)"])
     }
 }
 

@@ -51,9 +51,13 @@ public final class TransactionCoordinator: Sendable {
         var startedMs: Int64 = 0
         var partitions: [TopicPartition: PartitionLog] = [:]
         var offsets: [DecidedOffset] = []
+        /// An append failed, so what there is of the transaction can only be aborted.
+        var mustAbort = false
         /// Of the last commit: markers and offsets that could not be written yet.
         var missingMarkers: [PartitionLog] = []
         var missingOffsets: [DecidedOffset] = []
+        /// The log's latest record of this id is a decision.
+        var hasDecision = false
         /// Partitions with markers or offsets of the last decision that may not be synced.
         var unsettled: [PartitionLog] = []
         /// How the last transaction of a client ended, to answer a repeated EndTxn.
@@ -80,6 +84,9 @@ public final class TransactionCoordinator: Sendable {
         services.transactionGuard.withLock { check in
             check = { [weak self] producerID, epoch, partition in self?.problem(producerID, epoch, partition) }
         }
+        groupOffsets.beforeDelete.withLock { hook in
+            hook = { [weak self] () throws(LogFailure) in try self?.forgetDecisions() }
+        }
     }
 
     func embeddedLog() throws(MartletError) -> EmbeddedLog {
@@ -93,6 +100,7 @@ public final class TransactionCoordinator: Sendable {
     func recover() throws(MartletError) {
         let owner = try embeddedLog()
         var touched: [PartitionLog] = []
+        var undone: [Transaction] = []
         var committed = 0, aborted = 0
         do throws(LogFailure) {
             for partition in owner.allPartitions {
@@ -108,12 +116,7 @@ public final class TransactionCoordinator: Sendable {
                     try partition.appendMarker(isDecided ? .commit : .abort, producerID: producerID, epoch: producer.epoch, coordinatorEpoch: 0)
                     if isDecided { committed += 1 } else { aborted += 1 }
                     touched.append(partition)
-                    // The client may still think that it has a transaction open: it must not go on with half of it.
-                    if !isDecided, let transaction {
-                        try transaction.state.withLock { (state) throws(LogFailure) in
-                            if state.record.isFromClient && state.record.epoch == producer.epoch { try raiseEpoch(&state) }
-                        }
-                    }
+                    if !isDecided, let transaction, let record, record.isFromClient, record.epoch == producer.epoch { undone.append(transaction) }
                 }
             }
             for transaction in allTransactions {
@@ -125,14 +128,25 @@ public final class TransactionCoordinator: Sendable {
         } catch {
             throw error.error
         }
+        for partition in touched + [groupOffsets.partitionLog] { try partition.flush() }
+        // Only now, with all markers on disk, may anything else be said about these ids.
         for transaction in allTransactions {
             transaction.state.withLock { state in
+                state.hasDecision = state.record.isDecided
                 state.record.isDecided = false
                 state.record.parts = []
                 state.record.offsets = []
             }
         }
-        for partition in touched + [groupOffsets.partitionLog, log] { try partition.flush() }
+        do throws(LogFailure) {
+            // These clients may still think that they have a transaction open: they must not go on with half of it.
+            for transaction in undone {
+                try transaction.state.withLock { (state) throws(LogFailure) in try raiseEpoch(&state) }
+            }
+            try forgetDecisions()
+        } catch {
+            throw error.error
+        }
         if committed + aborted > 0 {
             services.logger.info(
                 "transactions completed after a crash", metadata: ["committed": "\(committed)", "aborted": "\(aborted)", "unit": "partitions"])
@@ -196,6 +210,7 @@ public final class TransactionCoordinator: Sendable {
         record.timestamp = services.time.wallMs
         try write(record)
         state.record = record
+        state.hasDecision = false
     }
 
     private func write(_ record: TransactionRecord) throws(LogFailure) {
@@ -226,12 +241,33 @@ public final class TransactionCoordinator: Sendable {
         state.unsettled = []
     }
 
+    /// Writes, durably, that no decision is waiting any more. Else a start would bring back offsets that were deleted since.
+    func forgetDecisions() throws(LogFailure) {
+        for transaction in allTransactions {
+            try transaction.state.withLock { (state) throws(LogFailure) in
+                guard state.hasDecision, case .empty = state.phase else { return }
+                try settle(&state)
+                try append(state.record)
+                state.hasDecision = false
+            }
+        }
+        try sync(log)
+    }
+
     /// Opens the transaction if it is not.
     func open(_ state: inout State) throws(LogFailure) {
+        try checkCommittable(state)
         guard case .empty = state.phase else { return }
         try complete(&state)
         state.phase = .open
         state.startedMs = services.time.wallMs
+    }
+
+    private func checkCommittable(_ state: State) throws(LogFailure) {
+        if state.mustAbort {
+            throw LogFailure(
+                .invalidTxnState, .io, "the transaction of \(state.record.transactionalID) has failed and must be aborted")
+        }
     }
 
     /// Writes markers and offsets of the last commit that a full disk kept back.
@@ -247,6 +283,7 @@ public final class TransactionCoordinator: Sendable {
     }
 
     func commit(_ state: inout State) throws(LogFailure) {
+        try checkCommittable(state)
         guard !state.partitions.isEmpty || !state.offsets.isEmpty else {
             state.phase = .empty
             return
@@ -269,6 +306,7 @@ public final class TransactionCoordinator: Sendable {
         }
         // (3) From here on nothing may fail the commit: what cannot be written now is written later.
         state.phase = .empty
+        state.hasDecision = true
         state.lastEnd = .commit
         state.unsettled = Array(state.partitions.values)
         if !state.offsets.isEmpty { state.unsettled.append(groupOffsets.partitionLog) }
@@ -301,6 +339,8 @@ public final class TransactionCoordinator: Sendable {
     /// Aborts with the epoch in the record, which may be newer than that of the batches. On failure the transaction stays open.
     func abort(_ state: inout State) throws(LogFailure) {
         if case .unknown = state.phase { try settle(&state) }
+        // Until every marker is written the transaction cannot be gone on with.
+        state.mustAbort = true
         for (id, partition) in state.partitions {
             try mark(partition, .abort, state.record)
             services.requestSyncSoon(partition)
@@ -309,6 +349,7 @@ public final class TransactionCoordinator: Sendable {
         state.offsets = []
         if case .open = state.phase { state.lastEnd = .abort }
         state.phase = .empty
+        state.mustAbort = false
     }
 
     private func mark(_ partition: PartitionLog, _ type: ControlType, _ record: TransactionRecord) throws(LogFailure) {

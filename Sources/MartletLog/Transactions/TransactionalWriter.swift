@@ -19,6 +19,8 @@ public final class TransactionalWriter {
     private let transaction: TransactionCoordinator.Transaction
     private var sequences: [TopicPartition: Int32] = [:]
     private var staged: [DecidedOffset] = []
+    /// Nothing was done since `begin`.
+    private var isFresh = false
 
     init(_ coordinator: TransactionCoordinator, _ transaction: TransactionCoordinator.Transaction, producerID: Int64, epoch: Int16) {
         self.coordinator = coordinator
@@ -28,19 +30,28 @@ public final class TransactionalWriter {
         self.epoch = epoch
     }
 
-    /// Begins a transaction. Nothing is written; offsets staged and not committed are forgotten.
-    public func begin() { staged = [] }
+    /// Begins a transaction. What an earlier one left uncommitted is aborted before anything of this one is written.
+    public func begin() {
+        staged = []
+        isFresh = true
+    }
 
     /// Appends the builder's records to the transaction. They are written at once, and visible to read-committed readers after `commit`.
     /// The builder is empty afterwards, also on failure; after a failure `abort` and begin again.
     public func append(_ partition: PartitionLog, _ batch: inout RecordBatchBuilder) throws(MartletError) {
         guard !batch.isEmpty else { return }
+        try abortLeftovers()
         let sequence = sequences[partition.id] ?? 0
         let count = Int32(batch.count)
         try withState { (state) throws(LogFailure) in
             try coordinator.open(&state)
-            _ = try partition.append(
-                &batch, producerID: producerID, epoch: epoch, sequence: sequence, attributes: BatchHeader.transactionalBit, syncing: false)
+            do throws(LogFailure) {
+                _ = try partition.append(
+                    &batch, producerID: producerID, epoch: epoch, sequence: sequence, attributes: BatchHeader.transactionalBit, syncing: false)
+            } catch {
+                state.mustAbort = true
+                throw error
+            }
             state.partitions[partition.id] = partition
         }
         sequences[partition.id] = BatchHeader.sequence(sequence, plus: count)
@@ -63,6 +74,7 @@ public final class TransactionalWriter {
     /// restart has cleaned up. Cost: one sync per partition written to, and one of the transaction log.
     public func commit() throws(MartletError) {
         let staged = self.staged
+        try abortLeftovers()
         try withState { (state) throws(LogFailure) in
             state.offsets = staged
             try coordinator.commit(&state)
@@ -73,7 +85,16 @@ public final class TransactionalWriter {
     /// Rolls back what was appended since the last commit.
     public func abort() throws(MartletError) {
         staged = []
+        isFresh = false
         try withState { (state) throws(LogFailure) in try coordinator.abort(&state) }
+    }
+
+    private func abortLeftovers() throws(MartletError) {
+        guard isFresh else { return }
+        try withState { (state) throws(LogFailure) in
+            if state.mustAbort || !state.partitions.isEmpty { try coordinator.abort(&state) }
+        }
+        isFresh = false
     }
 
     private func withState(_ body: (inout TransactionCoordinator.State) throws(LogFailure) -> Void) throws(MartletError) {

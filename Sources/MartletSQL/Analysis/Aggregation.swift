@@ -4,7 +4,7 @@ import MartletCore
 /// GROUP BY, HAVING, WINDOW and aggregate functions: what ksqlDB refuses is refused in its words; the rest is not built yet and says so.
 struct Aggregation {
     var context: AnalysisContext
-    var catalog: Catalog
+    var isPersistent: Bool
 
     func check(_ query: Query, _ from: FromClause) throws(MartletError) {
         let qualifier = Qualifier(scope: from.scope, clause: .select, functions: context.functions)
@@ -26,6 +26,9 @@ struct Aggregation {
                     .badStatement,
                     "Non-aggregate SELECT expression(s) not part of GROUP BY: \(alone.map { text($0) }.joined(separator: ", "))\nEither add the column(s) to the GROUP BY or remove them from the SELECT.",
                     at: alone[0].span)
+            }
+            guard isPersistent else {
+                throw MartletError(.notSupported, "Aggregate functions are not supported yet.", at: call.span)
             }
             var called = try qualifier.qualify(call)
             if case .call(let name, _, true) = called.node {

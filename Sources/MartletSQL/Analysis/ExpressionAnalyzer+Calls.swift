@@ -53,6 +53,9 @@ extension ExpressionAnalyzer {
         } catch {
             var error = error
             error.span = whole.span
+            if error.code == .unknownFunction {
+                error.hint = Suggestion.nearest(name, among: functions.scalars.map(\.name) + catalog.models.keys.sorted())
+            }
             if clause == .whereClause, error.code == .typeMismatch { error.message = "Error in WHERE expression: \(error.message)" }
             throw error
         }

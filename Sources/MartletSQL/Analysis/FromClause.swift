@@ -61,7 +61,8 @@ struct FromAnalysis {
         if let source = catalog.sources[name.name] { return source }
         throw MartletError(
             .unknownSource, "Exception while preparing statement: \(name.name) does not exist.\(didYouMean(name.name))", at: name.span,
-            hint: catalog.sources.isEmpty ? "no streams or tables are defined" : nil)
+            hint: catalog.sources.isEmpty
+                ? "no streams or tables are defined" : Suggestion.hint(name.name, among: catalog.sources.keys.sorted(), "streams and tables"))
     }
 
     /// ksqlDB's hint for a name that exists in another case.

@@ -151,7 +151,9 @@ struct JoinAnalysis {
                 "Invalid join condition: types don't match. Got \(text(leftKey)){\(bound.typeText)} = \(text(rightKey)){\(keyType)}.",
                 at: join.on.span, hint: "CAST the stream's side")
         }
-        guard case .scan(let scan) = right.from.plan else { preconditionFailure("the right side of a join is a source") }
+        guard case .scan(let scan) = right.from.plan else {
+            throw MartletError(.notSupported, "The right side of a join must be a stream or table.", at: join.span)
+        }
         let isKeyed = left.from.keys.count == 1 && left.from.keys[0].viable.contains(leftKey)
         let key = isKeyed ? left.from.keys[0].expression : bound.expression
         let isSamePartitioning = isKeyed && left.from.keyFormat.canCopartition(with: table.keyFormat)

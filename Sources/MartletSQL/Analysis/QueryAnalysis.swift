@@ -46,7 +46,7 @@ struct QueryAnalysis {
         }
         let sourceScope = from.scope
         var aliases = AliasGenerator(sourceScope)
-        try Aggregation(context: context, catalog: catalog).check(query, from)
+        try Aggregation(context: context, isPersistent: sink != nil).check(query, from)
 
         var plan = from.plan
         if let condition = query.whereClause { plan = try filter(plan, condition, sourceScope) }
@@ -271,6 +271,12 @@ struct QueryAnalysis {
         }
         for (slot, items) in zip(from.keys, uses) where items.count > 1 {
             let names = items.map(\.name)
+            if from.keyDescription.one != "key column" {
+                throw MartletError(
+                    .badStatement,
+                    "The projection contains a key column more than once: \(Self.enumeration(names.map { SQLType.quoted($0) }, "and")).\nEach key column must only be in the projection once. If you intended to copy the key into the value, then consider using the AS_VALUE function to indicate which key reference should be copied.",
+                    at: items[1].span)
+            }
             let list = names.dropLast().joined(separator: ", ") + " and " + (names.last ?? "")
             throw MartletError(
                 .badStatement,

@@ -86,7 +86,7 @@ struct Qualifier {
         if let source {
             guard scope.sources.contains(source.name) else {
                 throw MartletError(
-                    .unknownSource, "'\(source.name)' is not a valid stream/table name or alias.", at: source.span,
+                    .unknownSource, "Failed to prepare statement: '\(source.name)' is not a valid stream/table name or alias.", at: source.span,
                     hint: "sources are \(scope.sources.joined(separator: ", "))")
             }
             guard scope.column(source.name, name.name) != nil else { throw unknown("\(source.name).\(name.name)", span) }
@@ -98,7 +98,7 @@ struct Qualifier {
             let names = matches.map { "\($0.source.map { $0 + "." } ?? "")\($0.name)" }
             throw MartletError(
                 .unknownColumn,
-                "\(span.messagePrefix)Column '\(name.name)' is ambiguous. Could be \(names.joined(separator: " or ")).", at: span)
+                "Exception while preparing statement: \(span.messagePrefix)Column '\(name.name)' is ambiguous. Could be \(names.joined(separator: " or ")).", at: span)
         }
         return Expression(.column(source: match.source.map { Identifier($0, span: span) }, name), span: span)
     }
@@ -109,8 +109,7 @@ struct Qualifier {
             message += " '\(name)' must be a column in the source schema since PARTITION BY is applied on the input."
         }
         let names = scope.columns.filter { $0.role != .pseudo }.map(\.name)
-        let shown = names.prefix(40).joined(separator: ", ") + (names.count > 40 ? ", …" : "")
-        return MartletError(.unknownColumn, message, at: span, hint: names.isEmpty ? nil : "columns are \(shown)")
+        return MartletError(.unknownColumn, message, at: span, hint: Suggestion.hint(name, among: names, "columns"))
     }
 }
 

@@ -25,7 +25,7 @@ struct SourceChanges {
                 .badStatement, "ALTER command is not supported for CREATE ... AS statements.", at: name.span, hint: "use CREATE OR REPLACE … AS")
         }
         let taken = Set(source.schema.all.map(\.name) + source.headers.map(\.name))
-        let added = try DeclaredColumns(additions, kind: kind, types: catalog.types)
+        let added = try DeclaredColumns(additions, types: catalog.types)
         if !added.schema.key.isEmpty || !added.headers.isEmpty {
             throw MartletError(.badStatement, "ALTER adds value columns only.", at: additions[0].span)
         }

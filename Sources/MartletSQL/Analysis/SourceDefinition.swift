@@ -74,7 +74,7 @@ struct SourceDefinition {
                 .invalidProperty, "Missing required property \"KAFKA_TOPIC\" which has no default value.", at: span,
                 hint: "add WITH (KAFKA_TOPIC='…')")
         }
-        let declared = try DeclaredColumns(columns, kind: create.kind, types: catalog.types)
+        let declared = try DeclaredColumns(columns, types: catalog.types)
         try checkSchemaIDs(declared, properties)
         let formats = try SourceFormats.declared(properties, context)
         var schema = declared.schema
@@ -185,7 +185,7 @@ func located<T>(_ span: SourceSpan, _ body: () throws(MartletError) -> T) throws
     }
 }
 
-/// The column list of a CREATE statement.
+/// The column list of a CREATE statement. That streams say KEY and tables PRIMARY KEY is the parser's to check.
 struct DeclaredColumns {
     var schema = Schema(value: [])
     var headers: [Source.HeaderColumn] = []
@@ -193,7 +193,7 @@ struct DeclaredColumns {
     var keySpan: SourceSpan?
     var valueSpan: SourceSpan?
 
-    init(_ columns: [ColumnDefinition], kind: Statement.SourceKind, types: [String: SQLType]) throws(MartletError) {
+    init(_ columns: [ColumnDefinition], types: [String: SQLType]) throws(MartletError) {
         var seen: Set<String> = []
         var position = 0
         for column in columns {
@@ -209,7 +209,6 @@ struct DeclaredColumns {
                 valueSpan = valueSpan ?? column.name.span
                 position += 1
             case .key, .primaryKey:
-                try Self.checkKeyWord(column, kind)
                 schema.key.append(Field(name, type))
                 keySpan = keySpan ?? column.name.span
             case .headers, .header:
@@ -221,21 +220,6 @@ struct DeclaredColumns {
 
     static func reserved(_ name: String, _ span: SourceSpan) -> MartletError {
         MartletError(.badStatement, "'\(name)' is a reserved column name. You cannot use it as a name for a column.", at: span)
-    }
-
-    private static func checkKeyWord(_ column: ColumnDefinition, _ kind: Statement.SourceKind) throws(MartletError) {
-        let span = column.name.span
-        let name = SQLType.quoted(column.name.name)
-        if kind == .table, column.constraint == .key {
-            throw MartletError(
-                .badStatement, "\(span.messagePrefix)Column \(name) is a 'KEY' column: please use 'PRIMARY KEY' for tables.\nTables have PRIMARY KEYs, which are unique and NON NULL.\nStreams have KEYs, which have no uniqueness or NON NULL constraints.",
-                at: span)
-        }
-        if kind == .stream, column.constraint == .primaryKey {
-            throw MartletError(
-                .badStatement, "\(span.messagePrefix)Column \(name) is a 'PRIMARY KEY' column: please use 'KEY' for streams.\nTables have PRIMARY KEYs, which are unique and NON NULL.\nStreams have KEYs, which have no uniqueness or NON NULL constraints.",
-                at: span)
-        }
     }
 
     private mutating func addHeader(_ column: ColumnDefinition, _ type: SQLType, _ position: Int) throws(MartletError) {

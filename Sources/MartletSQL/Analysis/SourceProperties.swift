@@ -56,7 +56,7 @@ struct SourceProperties {
                 let known = Self.table.filter { $0.places.contains(place) && $0.name != "KEY" && $0.name != "CLEANUP_POLICY" }.map(\.name)
                 throw MartletError(
                     .unknownProperty, "Invalid config variable(s) in the WITH clause: \(name)", at: property.span,
-                    hint: "properties here are \(known.joined(separator: ", "))")
+                    hint: Suggestion.hint(name, among: known, "properties here"))
             }
             if values[name] != nil { throw MartletError(.invalidProperty, "Duplicate property in the WITH clause: \(name)", at: property.span) }
             values[name] = try Self.checked(property, definition)

@@ -17,6 +17,7 @@ struct TransientQueryAnalysis {
         }
         if query.emit == nil { try checkPull(query) }
         let select = try QueryAnalysis(catalog: catalog, context: context, sink: nil).analyze(query)
+        if query.emit == nil { try checkPseudoColumns(query) }
         let kind: AnalyzedTransient.Kind
         switch (query.emit, select.from.kind) {
         case (.some, _): kind = .push
@@ -55,6 +56,25 @@ struct TransientQueryAnalysis {
             throw MartletError(
                 .badStatement, "Pull queries on streams are disabled. To create a push query on the stream, add EMIT CHANGES to the end. To enable pull queries on streams, set the ksql.query.pull.stream.enabled config to 'true'.",
                 at: query.span)
+        }
+    }
+
+    /// Rows that are looked up have no place in a topic.
+    private func checkPseudoColumns(_ query: Query) throws(MartletError) {
+        func names(_ expression: Expression) -> Set<String> {
+            if case .column(_, let name) = expression.node { return [name.name] }
+            return expression.children.reduce(into: []) { $0.formUnion(names($1)) }
+        }
+        var selected: Set<String> = []
+        for case .expression(let expression, _) in query.select { selected.formUnion(names(expression)) }
+        let filtered = query.whereClause.map(names) ?? []
+        for (clause, used) in [("SELECT", selected), ("WHERE", filtered)] {
+            let refused = used.intersection([PseudoColumns.rowPartition, PseudoColumns.rowOffset]).sorted()
+            if refused.isEmpty { continue }
+            throw MartletError(
+                .badStatement,
+                "Pull queries don't support the following columns in \(clause) clauses: \(refused.map { SQLType.quoted($0) }.joined(separator: ", "))",
+                at: query.span, hint: "add EMIT CHANGES for a push query, which has them")
         }
     }
 

@@ -14,6 +14,7 @@ public enum Explain {
         var lines: [String] = []
         for stage in plan.stages.reversed() {
             lines.append(output(stage.output))
+            if case .results = stage.output, let limit = plan.limit { lines[lines.count - 1] += " | Limit: \(limit)" }
             var names = inputNames(stage.input)
             var steps: [String] = []
             for step in stage.operators { steps.append(text(step, &names)) }

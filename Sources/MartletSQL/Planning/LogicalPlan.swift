@@ -4,7 +4,7 @@ import MartletCore
 /// What a query does, before it is cut into stages: a chain of operators over typed columns.
 ///
 /// Expressions of a node count the output columns of the node below it.
-indirect enum LogicalPlan {
+indirect enum LogicalPlan: Sendable {
     case scan(Scan)
     case filter(LogicalPlan, BoundExpression, text: String)
     /// Output: the input columns, then one per function.
@@ -15,8 +15,8 @@ indirect enum LogicalPlan {
     /// Output: the left columns, the table's columns, then the join key.
     case join(Join)
 
-    struct Scan {
-        struct Column: Hashable {
+    struct Scan: Sendable {
+        struct Column: Sendable, Hashable {
             var name: String
             var type: SQLType
             var source: PhysicalPlan.Input.ColumnSource
@@ -28,7 +28,7 @@ indirect enum LogicalPlan {
         var notNullValues: [Int] = []
     }
 
-    struct Join {
+    struct Join: Sendable {
         var left: LogicalPlan
         var right: Scan
         var isLeft: Bool
@@ -38,8 +38,10 @@ indirect enum LogicalPlan {
         var repartition: Repartition?
         /// Name of the key inside the repartition topic.
         var keyName: String
+        /// Left columns that something above uses; nil: all. The others need not go through the repartition topic.
+        var carried: Set<Int>?
 
-        struct Repartition {
+        struct Repartition: Sendable {
             var step: String
             var keyFormat: FormatSpec
             var valueFormat: FormatSpec

@@ -88,6 +88,11 @@ struct PhysicalPlanner {
         var place: [Int] = []
         var taken: Set<String> = [join.keyName]
         for (index, field) in fields.enumerated() {
+            // The key is there already; what nothing uses stays behind.
+            if join.key == .column(index, field.type) || !(join.carried?.contains(index) ?? true) {
+                place.append(0)
+                continue
+            }
             if isRowTime(join.left, index) {
                 columns.append(.rowTime)
             } else {
@@ -106,13 +111,16 @@ struct PhysicalPlanner {
         let key = join.key.remapped { before.place[$0] }
         var operators = before.operators
         operators.append(.selectKey([key] + kept, names: [keyField.name] + valueFields.map(\.name), keyCount: 1))
+        // Columns that the source's format cannot hold (headers as DELIMITED), or none at all, travel as JSON.
+        let fits = !valueFields.isEmpty && FormatRules.reason(repartition.valueFormat.kind, valueFields, .value) == nil
+        let valueFormat = fits ? repartition.valueFormat : FormatSpec(.json)
         let output = PhysicalPlan.Repartition(
             step: repartition.step, keyFields: [keyField], keyFormat: repartition.keyFormat, valueFields: valueFields,
-            valueFormat: repartition.valueFormat, partitionsOfTopic: join.right.source.topic)
+            valueFormat: valueFormat, partitionsOfTopic: join.right.source.topic)
         stages.append(PhysicalPlan.Stage(input: before.input, operators: operators, output: .repartition(output)))
         let input = PhysicalPlan.Input(
             topic: .repartition(step: repartition.step), kind: .stream, keyFields: [keyField], keyFormat: repartition.keyFormat,
-            valueFields: valueFields, valueFormat: repartition.valueFormat, columns: columns)
+            valueFields: valueFields, valueFormat: valueFormat, columns: columns)
         return Open(input: input, place: place, width: columns.count)
     }
 

@@ -39,7 +39,7 @@ enum ErrorResponse {
     static func ksqlBody(_ error: MartletError, entities: [JSONObject] = []) -> JSONObject {
         let isStatement = error.statement != nil && error.code.actor == .user
         var body: JSONObject = [
-            "@type": isStatement ? "statement_error" : "generic_error", "error_code": .int(error.code.restCode), "message": .string(message(error)),
+            "@type": isStatement ? "statement_error" : "generic_error", "error_code": .int(error.code.restCode), "message": .string(error.message),
         ]
         if isStatement, let statement = error.statement {
             body["statementText"] = .string(statement)
@@ -52,12 +52,6 @@ enum ErrorResponse {
         body["hint"] = error.hint.map { .string($0) }
         body["detail"] = error.detail.map { .string($0) }
         return body
-    }
-
-    /// The message with its place in front, `line 1:8: …`, as ksqlDB's syntax errors have it.
-    private static func message(_ error: MartletError) -> String {
-        guard let span = error.span, span != .none, !error.message.hasPrefix("line "), !error.message.hasPrefix("Line: ") else { return error.message }
-        return "line \(span.line):\(span.column): \(error.message)"
     }
 
     /// The error as an element of a response that has begun.

@@ -101,6 +101,38 @@ import Testing
         for record in try encode(rows, json, nestedFields) { #expect(throws: Never.self) { try JSONValue(parsing: record!) } }
     }
 
+    // Law: rows together read as rows alone. Alone they take the reader that knows everything, together mostly the one that expects the shape
+    // of the row before.
+    @Test(arguments: 0..<40) func theShapeOfTheRowBeforeChangesNothing(seed: UInt64) throws {
+        var random = SeededRandom(seed: seed)
+        func pick<T>(_ values: [T]) -> T { values[Int.random(in: 0..<values.count, using: &random)] }
+        let fields = [Field("A", .integer), Field("B", .double), Field("C", .string), Field("D", .boolean), Field("LONGERNAME", .bigint), Field("N", .array(.integer)), Field("P", .decimal(precision: 5, scale: 2))]
+        let shapes = [
+            ["A", "B", "C", "D", "LONGERNAME"], ["a", "b", "c", "d", "longerName"], ["B", "x", "A", "N", "P"], ["A", "a", "C", "C"], ["LongerNams", "LONGERNAME", "d"], [],
+        ]
+        let values: [String: [String]] = [
+            "A": ["1", "-20", "null", "\"3\"", "4.5", "01", "99999999999", "1e2", "x"], "B": ["0.5", "-1", "null", "1e5", "\"2\"", "1.", "12345678901234567890"], "C": ["\"x\"", "\"\"", "\"a\\nb\"", "null", "5", "{\"q\":1}", "\"é\""],
+            "D": ["true", "false", "null", "1", "tru"], "LONGERNAME": ["7", "-9223372036854775808", "null", " 8 "], "N": ["[1,2]", "[]", "null", "[\"x\"]", "[3"], "P": ["1.25", "null", "1.255"],
+        ]
+        var lines: [String?] = [], shape = shapes[0]
+        for _ in 0..<120 {
+            if Int.random(in: 0..<5, using: &random) == 0 { shape = pick(shapes) }
+            // Mostly the first values, so that many rows are as usual.
+            let members = shape.map { name in
+                let all = values[name.uppercased()] ?? ["{\"deep\":[1,{}]}"]
+                return "\"\(name)\"" + pick([":", ":", ": "]) + (Int.random(in: 0..<4, using: &random) > 0 ? all[0] : pick(all))
+            }
+            lines.append("{" + members.joined(separator: pick([",", ",", " , "])) + pick(["}", "}", "} ", ""]))
+        }
+        for wanted in [Array(fields.indices), [1], [2, 5], []] {
+            let together = try decode(block(lines), json, fields, wanted: wanted)
+            let alone = try lines.map { try decode(block([$0]), json, fields, wanted: wanted) }
+            #expect(together.rows == alone.flatMap(\.rows), "seed \(seed)")
+            #expect(together.reasons == alone.flatMap(\.reasons), "seed \(seed)")
+            #expect(together.rows.count > 20)
+        }
+    }
+
     @Test(arguments: 0..<6) func everyTruncationIsReported(seed: UInt64) throws {
         var random = SeededRandom(seed: seed)
         let row = nestedFields.map { SQLValue.random($0.type, &random) }

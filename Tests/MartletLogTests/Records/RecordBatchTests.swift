@@ -65,7 +65,7 @@ func decode(_ bytes: [UInt8]) throws -> (BatchHeader, [PlainRecord]) {
 
     @Test(arguments: CompressionCodec.allCases) func whatIsBuiltIsReadBack(codec: CompressionCodec) throws {
         var builder = RecordBatchBuilder(compression: codec)
-        try withSeeds(40) { seed, random in
+        withSeeds(40) { seed, random in
             let records = (0..<Int.random(in: 1...200, using: &random)).map { _ in PlainRecord.random(&random) }
             for record in records { builder.append(timestamp: record.timestamp, key: record.key, value: record.value, headers: record.headers) }
             #expect(builder.count == records.count)

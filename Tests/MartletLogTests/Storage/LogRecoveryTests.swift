@@ -144,7 +144,7 @@ import Testing
         let expected = (0..<100).map { "value-\($0)" }
         let names = try system.list(Self.partitionPath).filter { !$0.hasSuffix(".log") }
         #expect(names.count > 3 && names.contains("checkpoint"))
-        try withSeeds(60) { seed, random in
+        withSeeds(60) { seed, random in
             let disk = copy(system)
             for name in names {
                 let path = "\(Self.partitionPath)/\(name)"
@@ -173,7 +173,7 @@ import Testing
         try partition.flush()
         let disk = copy(system)
         // Damage before the clean point is not noticed by the start, but by the reader.
-        disk.damage(Self.logPath) { $0[100] ^= 1 }
+        disk.damage(Self.logPath) { $0[70] ^= 1 }
         let lines = LogLines()
         let again = try openLog(disk, lines: lines).found("t")
         #expect(lines.lines.withLock { $0 }.isEmpty)

@@ -24,7 +24,7 @@ import Testing
             #expect(try partition.rows(from: Int64(start), maxBytes: 1 + start * 7 % 300) == Array(expected[start...]))
         }
         // Out of order, so that hints of earlier reads mislead nobody.
-        try withSeeds(5) { _, random in
+        withSeeds(5) { _, random in
             for _ in 0..<50 {
                 let start = Int.random(in: 0..<expected.count, using: &random)
                 var none: RecordBlock?
@@ -59,6 +59,26 @@ import Testing
         for bad in [Int64(-1), 21, 1 << 40] {
             #expect { try partition.read(from: bad, maxBytes: 100, isolation: .readCommitted) } throws: { ($0 as? KafkaError)?.code == .offsetOutOfRange }
         }
+    }
+
+    @Test func headersAreKeptAsSent() throws {
+        let log = try openLog(SimulatedFileSystem(), durability: .os)
+        let partition = try log.made("t")
+        var builder = RecordBatchBuilder(compression: .lz4)
+        builder.append(timestamp: 1, key: nil, value: [1])
+        builder.append(timestamp: 2, key: nil, value: [2], headers: [2, 2, 104, 2, 118])
+        builder.append(timestamp: 3, key: nil, value: [3], headers: [])
+        _ = try partition.append(&builder)
+        var reused: RecordBlock?
+        let block = try partition.readBlock(from: 0, maxBytes: 100, isolation: .readCommitted, reusing: &reused)
+        let headers = try #require(block.headers)
+        #expect(headers.lengths == [0, 5, 0])
+        #expect(Array(block.buffer[Int(headers.starts[1])..<Int(headers.starts[1]) + 5]) == [2, 2, 104, 2, 118])
+        // A block that is used again forgets them.
+        reused = block
+        try partition.append(["x"])
+        #expect(try partition.readBlock(from: 3, maxBytes: 100, isolation: .readCommitted, reusing: &reused).headers?.lengths == nil)
+        #expect(reused?.count == nil)
     }
 
     /// (1) With fsync nothing is readable before it is on disk.
@@ -312,7 +332,7 @@ import Testing
     @Test func readersBesideAWriterSeeAPrefix() throws {
         let directory = TemporaryDirectory()
         let log = try EmbeddedLog.open(directory: directory.path)
-        let partition = try log.made("t", ["segment.bytes": "20000"])
+        let partition = try log.made("t", ["segment.bytes": "20000", "retention.ms": "-1"])
         let total = 3000
         let failures = Mutex<[String]>([])
         let readers = try (0..<2).map { reader in

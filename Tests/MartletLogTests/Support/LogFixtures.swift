@@ -150,15 +150,16 @@ extension RecordBlock {
     }
 }
 
-/// Runs `body` for many seeds; `SEED=92` replays one.
-func withSeeds(_ count: Int, _ body: (UInt64, inout SeededRandom) throws -> Void) rethrows {
-    if let text = getenv("SEED"), let seed = UInt64(String(cString: text)) {
+/// Runs `body` for many seeds; `SEED=92` replays one, `SEEDS=10` runs ten times as many.
+func withSeeds(_ count: Int, _ body: (UInt64, inout SeededRandom) throws -> Void) {
+    let factor = getenv("SEEDS").flatMap { UInt64(String(cString: $0)) } ?? 1
+    let only = getenv("SEED").flatMap { UInt64(String(cString: $0)) }
+    for seed in only.map({ $0...$0 }) ?? 1...UInt64(count) * factor {
         var random = SeededRandom(seed: seed)
-        try body(seed, &random)
-        return
-    }
-    for seed in 1...UInt64(count) {
-        var random = SeededRandom(seed: seed)
-        try body(seed, &random)
+        do {
+            try body(seed, &random)
+        } catch {
+            Issue.record("seed \(seed): \(error)")
+        }
     }
 }

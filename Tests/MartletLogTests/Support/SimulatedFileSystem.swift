@@ -30,6 +30,35 @@ final class SimulatedFileSystem: FileSystem {
         var failingSyncs = false
         var locked: Set<String> = []
         var syncCount = 0
+        /// Operations until the crash, which is taken as a copy while this disk goes on.
+        var operationsLeft: Int?
+        var crash = Crash.kill
+        var seed: UInt64 = 0
+        var afterCrash: SimulatedFileSystem?
+    }
+
+    /// Crashes after this many more operations; the disk as it is then comes up as `afterCrash`.
+    func crash(_ crash: Crash, afterOperations count: Int, seed: UInt64) {
+        state.withLock {
+            $0.operationsLeft = count
+            $0.crash = crash
+            $0.seed = seed
+        }
+    }
+
+    var afterCrash: SimulatedFileSystem? { state.withLock { $0.afterCrash } }
+
+    /// Called before each operation that changes something.
+    private func tick() {
+        let due: (Crash, UInt64)? = state.withLock { state in
+            guard let left = state.operationsLeft else { return nil }
+            state.operationsLeft = left == 0 ? nil : left - 1
+            return left == 0 ? (state.crash, state.seed) : nil
+        }
+        guard let due else { return }
+        var random = SeededRandom(seed: due.1)
+        let disk = crashed(due.0, &random)
+        state.withLock { $0.afterCrash = disk }
     }
 
     struct Change: Sendable {
@@ -73,9 +102,10 @@ final class SimulatedFileSystem: FileSystem {
         }
 
         func write(_ bytes: UnsafeRawBufferPointer, at position: Int) throws(MartletError) {
+            system.tick()
             var written = Array(bytes)
             let room = system.state.withLock { state in
-                let room = min(written.count, max(0, state.capacity - state.used))
+                let room = min(written.count, state.capacity == .max ? .max : max(0, state.capacity - state.used))
                 state.used += room
                 return room
             }
@@ -92,6 +122,7 @@ final class SimulatedFileSystem: FileSystem {
         }
 
         func truncate(to size: Int) throws(MartletError) {
+            system.tick()
             node.content.withLock { content in
                 let cut = max(0, content.bytes.count - size)
                 system.state.withLock { $0.used -= cut }
@@ -106,6 +137,7 @@ final class SimulatedFileSystem: FileSystem {
         }
 
         func sync() throws(MartletError) {
+            system.tick()
             let fails = system.state.withLock { state in
                 state.syncCount += 1
                 return state.failingSyncs
@@ -195,6 +227,7 @@ final class SimulatedFileSystem: FileSystem {
     // MARK: FileSystem
 
     private func change(_ path: String, _ body: (inout State) -> Void) {
+        tick()
         let directory = parent(of: path)
         state.withLock { state in
             let before = state.entries[path]
@@ -232,6 +265,7 @@ final class SimulatedFileSystem: FileSystem {
     }
 
     func rename(_ from: String, to: String) throws(MartletError) {
+        tick()
         let directory = parent(of: to)
         let found = state.withLock { state in
             guard state.entries[from] != nil else { return false }
@@ -260,6 +294,7 @@ final class SimulatedFileSystem: FileSystem {
     }
 
     func syncDirectory(_ path: String) throws(MartletError) {
+        tick()
         state.withLock { $0.unsynced.removeAll { $0.directory == path } }
     }
 

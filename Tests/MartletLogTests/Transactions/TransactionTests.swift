@@ -151,6 +151,29 @@ import Testing
         #expect(try log.found("a").values(.readCommitted).last == "a3")
     }
 
+    /// Offsets that a transaction committed and that were deleted afterwards stay deleted, though the decision names them.
+    @Test func deletedOffsetsDoNotComeBack() throws {
+        let system = SimulatedFileSystem()
+        var log = try openLog(system)
+        let writer = try log.transactions.writer(transactionalID: "w")
+        writer.begin()
+        writer.stageOffsets([TopicPartition("in", 0): 7], group: "g")
+        try writer.commit()
+        try log.groupOffsets.delete(group: "g")
+        log = try openLog(crash(system))
+        #expect(log.groupOffsets.groups.isEmpty)
+        // And offsets that a consumer committed after the transaction are not taken back by it.
+        let disk = crash(system)
+        log = try openLog(disk)
+        let next = try log.transactions.writer(transactionalID: "w")
+        next.begin()
+        next.stageOffsets([TopicPartition("in", 0): 8], group: "g")
+        try next.commit()
+        try log.groupOffsets.commit(group: "g", [TopicPartition("in", 0): CommittedOffset(offset: 3, timestamp: 2_000_000)])
+        log = try openLog(crash(disk))
+        #expect(log.groupOffsets.committed(group: "g", TopicPartition("in", 0))?.offset == 3)
+    }
+
     /// A disk that is full at any byte of a commit: either the commit throws and nothing is ever visible, or all is once there is room.
     @Test func aFullDiskDuringACommit() throws {
         for room in 0..<700 where room % 9 == 0 || room < 80 {
@@ -181,6 +204,41 @@ import Testing
                 #expect(log.groupOffsets.committed(group: "g", TopicPartition("in", 0))?.offset == (committed ? 7 : nil))
             }
         }
+    }
+
+    /// A transaction of which a part could not be written is never committed: `begin` rolls it back first.
+    @Test func aFailedAppendSpoilsTheTransaction() throws {
+        let system = SimulatedFileSystem()
+        let log = try openLog(system)
+        let partition = try log.made("t")
+        let writer = try log.transactions.writer(transactionalID: "w")
+        writer.begin()
+        var records = batch(["first half"])
+        try writer.append(partition, &records)
+        system.state.withLock { $0.capacity = $0.used }
+        records = batch(["second half"])
+        #expect { try writer.append(partition, &records) } throws: { ($0 as? MartletError)?.code == .diskFull }
+        #expect(records.isEmpty)
+        #expect(throws: MartletError.self) { try writer.commit() }
+        #expect(throws: MartletError.self) { try writer.abort() }  // its marker does not fit either
+        writer.begin()
+        records = batch(["new"])
+        #expect { try writer.append(partition, &records) } throws: { ($0 as? MartletError)?.code == .diskFull }
+        system.state.withLock { $0.capacity = .max }
+        writer.begin()
+        records = batch(["new"])
+        try writer.append(partition, &records)
+        try writer.commit()
+        #expect(try partition.values(.readCommitted) == ["new"])
+        // The same without an error: begin after begin forgets what was not committed.
+        writer.begin()
+        records = batch(["forgotten"])
+        try writer.append(partition, &records)
+        writer.begin()
+        records = batch(["newer"])
+        try writer.append(partition, &records)
+        try writer.commit()
+        #expect(try partition.values(.readCommitted) == ["new", "newer"])
     }
 
     @Test func aDeletedTopicDoesNotBlockACommit() throws {

@@ -45,6 +45,18 @@ struct AnalysisBench {
         return last
     }
 
+    /// The last statement, which is to be a persistent query.
+    mutating func query(_ sql: String) throws(MartletError) -> AnalyzedQuery {
+        guard case .persistentQuery(let query) = try run(sql) else { throw MartletError(.badRequest, "no persistent query: \(sql)") }
+        return query
+    }
+
+    /// The last statement, which is to be a SELECT.
+    mutating func select(_ sql: String) throws(MartletError) -> AnalyzedTransient {
+        guard case .transientQuery(let query) = try run(sql) else { throw MartletError(.badRequest, "no SELECT: \(sql)") }
+        return query
+    }
+
     mutating func apply(_ analyzed: AnalyzedStatement) {
         switch analyzed {
         case .createSource(let create):
@@ -68,14 +80,16 @@ struct AnalysisBench {
         }
     }
 
-    /// The plan text of the last statement.
-    mutating func plan(_ sql: String) throws(MartletError) -> String {
+    mutating func physicalPlan(_ sql: String) throws(MartletError) -> PhysicalPlan {
         switch try run(sql) {
-        case .persistentQuery(let query): return Explain.text(query.plan)
-        case .transientQuery(let query): return Explain.text(query.plan)
-        default: return "no plan"
+        case .persistentQuery(let query): return query.plan
+        case .transientQuery(let query): return query.plan
+        default: throw MartletError(.badRequest, "no plan: \(sql)")
         }
     }
+
+    /// The plan of the last statement as EXPLAIN prints it.
+    mutating func plan(_ sql: String) throws(MartletError) -> String { Explain.text(try physicalPlan(sql)) }
 
     /// The error of the last statement as a terminal shows it; "no error" if there is none.
     func error(_ sql: String) -> String {

@@ -35,6 +35,19 @@ extension ByteWriter {
     private static func put(_ value: UInt64, width: Int, _ p: UnsafeMutablePointer<UInt8>) {
         let pairs = pairs
         var rest = value, i = width
+        if width > 8, value >= 100_000_000 {
+            // Two halves whose divisions do not wait for each other.
+            let (high, low) = value.quotientAndRemainder(dividingBy: 100_000_000)
+            i &-= 8
+            rest = high
+            var four = p + i + 6, part = UInt32(truncatingIfNeeded: low)
+            for _ in 0..<4 {
+                let (q, r) = part.quotientAndRemainder(dividingBy: 100)
+                UnsafeMutableRawPointer(four).storeBytes(of: pairs[Int(r)].littleEndian, as: UInt16.self)
+                part = q
+                four -= 2
+            }
+        }
         while i >= 2 {
             i &-= 2
             let (q, r) = rest.quotientAndRemainder(dividingBy: 100)

@@ -30,6 +30,8 @@ struct JSONDecoder: Sendable {
                 targets.enumerated().map { i, target in
                     (request.fields[i].name, target.type == .string && outputs[i] == nil && !request.notNull.contains(i) ? nil : target)
                 })
+            let slots = targets.map(\.appender.slot)
+            var habit = JSONHabit(reader: reader)
             for row in 0..<count {
                 let length = Int(slices.lengths[row]), out = selection.count
                 var isNull = length < 0
@@ -40,31 +42,44 @@ struct JSONDecoder: Sendable {
                         continue
                     }
                     var scanner = JSONScanner(p: start + headerBytes, end: start + length)
-                    var problem: JSONReader.Problem?
-                    if unwrapped, let only = targets.first {
-                        problem = reader.read(only, &scanner, depth: 0)
-                    } else if scanner.peek() == UInt8(ascii: "n"), scanner.word("null") {
-                        isNull = true
-                    } else {
-                        problem = reader.object(names, row: out, &scanner, depth: 0)
-                    }
-                    if let problem {
-                        for target in targets { target.appender.truncate(to: out) }
-                        if let name = problem.column ?? (unwrapped ? request.fields.first?.name : nil) {
-                            errors.add(row: row, column: name, "column \(SQLType.quoted(name)): \(problem.reason)")
-                        } else {
-                            errors.add(row: row, column: "", "\(problem.reason)")
+                    if !habit.read(scanner, row: out) {
+                        for target in targets {
+                            target.appender.truncate(to: out)
+                            target.appender.count = out
                         }
-                        continue
+                        var problem: JSONReader.Problem?
+                        if unwrapped, let only = targets.first {
+                            problem = reader.read(only, &scanner, depth: 0)
+                        } else if scanner.peek() == UInt8(ascii: "n"), scanner.word("null") {
+                            isNull = true
+                        } else {
+                            problem = reader.object(names, row: out, &scanner, depth: 0)
+                            if problem == nil { habit.learn(names, slots) }
+                        }
+                        if let problem {
+                            if let name = problem.column ?? (unwrapped ? request.fields.first?.name : nil) {
+                                errors.add(row: row, column: name, "column \(SQLType.quoted(name)): \(problem.reason)")
+                            } else {
+                                errors.add(row: row, column: "", "\(problem.reason)")
+                            }
+                            continue
+                        }
+                        for target in targets where target.appender.count == out { target.appender.appendNull() }
+                    }
+                } else {
+                    for target in targets {
+                        target.appender.truncate(to: out)
+                        target.appender.count = out
+                        target.appender.appendNull()
                     }
                 }
-                for target in targets where target.appender.count == out { target.appender.appendNull() }
-                if request.notNull.contains(where: { !targets[$0].appender.valid[out] }) {
-                    for target in targets { target.appender.truncate(to: out) }
-                    continue
-                }
+                if request.notNull.contains(where: { !slots[$0].valid[out] }) { continue }
                 selection.keep(row, isNull: isNull)
             }
+        }
+        for target in targets {
+            target.appender.truncate(to: selection.count)
+            target.appender.count = selection.count
         }
         let joined = extra.joined(slices.buffer)
         return selection.decoded(request.output { targets[$0].appender.finish(joined) }, of: count)
@@ -96,7 +111,7 @@ final class JSONTarget {
 /// Finds the target of a field name. Objects of one topic mostly have the same names in the same order: the name that came at this place in the
 /// object before is tried first, by its bytes.
 final class JSONNames {
-    private struct Seen {
+    struct Seen {
         var start: UnsafePointer<UInt8>
         var count: Int
         var index: Int
@@ -105,7 +120,9 @@ final class JSONNames {
 
     private let exact: [[UInt8]]
     let targets: [JSONTarget?]
-    private var seen: [Seen] = []
+    /// By place in the object; the first `places` belong to the last one.
+    private(set) var seen: [Seen] = []
+    var places = 0
     /// By target: 0 not filled in this object, 1 by another case of its name, 2 by its name.
     var filled: [UInt8]
 
@@ -162,6 +179,7 @@ struct JSONReader {
         let malformed = Problem(reason: Self.malformed)
         if !scanner.take(UInt8(ascii: "{")) { return Problem(reason: scanner.p == scanner.end ? "the record is empty" : "expected an object") }
         names.reset()
+        names.places = 0
         if scanner.take(UInt8(ascii: "}")) { return nil }
         var place = 0
         repeat {
@@ -180,6 +198,7 @@ struct JSONReader {
                 return problem
             }
         } while scanner.take(UInt8(ascii: ","))
+        names.places = place
         return scanner.take(UInt8(ascii: "}")) ? nil : malformed
     }
 

@@ -1,5 +1,32 @@
 import MartletCore
 
+/// Texts in one piece of memory: an array of arrays costs a retain and a release a field here, 5 ns of 30.
+///
+/// Sendable unchecked: the memory is written in `init` and freed in `deinit`, nowhere else.
+private final class JSONLabels: @unchecked Sendable {
+    private let bytes: UnsafeMutablePointer<UInt8>
+    /// n + 1, rising.
+    private let ends: UnsafeMutablePointer<Int>
+
+    init(_ labels: [[UInt8]]) {
+        bytes = .allocate(capacity: max(labels.reduce(0) { $0 + $1.count }, 1))
+        ends = .allocate(capacity: labels.count + 1)
+        ends[0] = 0
+        for (i, label) in labels.enumerated() {
+            for (j, byte) in label.enumerated() { bytes[ends[i] + j] = byte }
+            ends[i + 1] = ends[i] + label.count
+        }
+    }
+
+    deinit {
+        bytes.deallocate()
+        ends.deallocate()
+    }
+
+    @inline(__always)
+    func append(_ index: Int, to out: inout ByteWriter) { out.append(bytes + ends[index], count: ends[index + 1] - ends[index]) }
+}
+
 /// Writes values of columns as JSON text.
 struct JSONWriter {
     enum Style {
@@ -11,7 +38,7 @@ struct JSONWriter {
 
     let style: Style
     /// `"NAME":` by view: of the columns and of struct fields, empty for others.
-    private let labels: [[UInt8]]
+    private let labels: JSONLabels
 
     init(_ fields: [Field], style: Style) {
         self.style = style
@@ -28,7 +55,7 @@ struct JSONWriter {
             }
         }
         for field in fields { add(field.type, name: field.name) }
-        self.labels = labels
+        self.labels = JSONLabels(labels)
     }
 
     /// One object of the columns.
@@ -38,7 +65,7 @@ struct JSONWriter {
         if roots.isEmpty { out.append(separator) }
         for root in roots {
             out.append(separator)
-            out.append(labels[root])
+            labels.append(root, to: &out)
             write(root, row, views, &out)
             separator = UInt8(ascii: ",")
         }
@@ -115,7 +142,7 @@ struct JSONWriter {
             if child == view.pointee.next { out.append(separator) }
             while child < view.pointee.next {
                 out.append(separator)
-                out.append(labels[child])
+                labels.append(child, to: &out)
                 write(child, row, views, &out)
                 separator = UInt8(ascii: ",")
                 child = views[child].next

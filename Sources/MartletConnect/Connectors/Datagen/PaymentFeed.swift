@@ -16,6 +16,14 @@ public final class PaymentFeed {
         /// Lines of the file that are no payments, with the last reason.
         public var rejected: Int64
         public var lastRejection: String?
+
+        public init(rows: Int64 = 0, frauds: Int64 = 0, bytes: Int64 = 0, rejected: Int64 = 0, lastRejection: String? = nil) {
+            self.rows = rows
+            self.frauds = frauds
+            self.bytes = bytes
+            self.rejected = rejected
+            self.lastRejection = lastRejection
+        }
     }
 
     private var generator: CreditCardGenerator
@@ -25,7 +33,7 @@ public final class PaymentFeed {
     private let topic: String
     private let partitions: Int32
     private let time: TimeSource
-    public private(set) var total = Progress(rows: 0, frauds: 0, bytes: 0, rejected: 0, lastRejection: nil)
+    public private(set) var total = Progress()
     private var next: Int32 = 0
 
     /// Creates the topic if it is not there.

@@ -85,7 +85,8 @@ extension RequestRouter {
             newMemberID: "\(name)-\(UInt64.random(in: .min ... .max, using: &random).hex)\(UInt64.random(in: .min ... .max, using: &random).hex)",
             instanceID: request.groupInstanceID, clientID: context.clientID, clientHost: context.clientHost,
             sessionTimeoutMs: Int64(request.sessionTimeoutMs),
-            rebalanceTimeoutMs: Int64(context.version >= 1 ? max(request.rebalanceTimeoutMs, 0) : request.sessionTimeoutMs),
+            // Version 0 has none.
+            rebalanceTimeoutMs: Int64(request.rebalanceTimeoutMs > 0 ? request.rebalanceTimeoutMs : request.sessionTimeoutMs),
             protocolType: request.protocolType,
             protocols: request.protocols.map { Group.GroupProtocol(name: $0.name, metadata: $0.metadata) },
             requiresKnownMemberID: context.version >= 4, supportsSkippingAssignment: context.version >= 9)

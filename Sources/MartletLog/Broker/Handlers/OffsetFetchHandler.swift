@@ -107,7 +107,12 @@ struct OffsetFetchResponse: WireMessage {
 extension RequestRouter {
     /// Partitions without a committed offset are answered with offset −1; that is not an error.
     func offsetFetch(_ request: OffsetFetchRequest, _ context: RequestContext) -> Answer<OffsetFetchResponse> {
-        .now(OffsetFetchResponse(groups: request.groups.map { offsets(of: $0, requiresStable: request.requiresStable) }))
+        // Looking for open transactions can wait for one that is being committed.
+        request.requiresStable ? offload(context) { self.offsetFetch(request) } : .now(offsetFetch(request))
+    }
+
+    private func offsetFetch(_ request: OffsetFetchRequest) -> OffsetFetchResponse {
+        OffsetFetchResponse(groups: request.groups.map { offsets(of: $0, requiresStable: request.requiresStable) })
     }
 
     private func offsets(of wanted: OffsetFetchRequest.Group, requiresStable: Bool) -> OffsetFetchResponse.Group {

@@ -14,7 +14,6 @@ enum ConstantFolding {
         case .negate(.literal(let value, let type), _):
             return negated(value).map { .literal($0, type) } ?? expression
         case .not(.literal(.boolean(let value), _)): return .literal(.boolean(!value), .boolean)
-        case .not(.not(let inner)): return inner
         case .and(.literal(.boolean(true), _), let other), .and(let other, .literal(.boolean(true), _)): return other
         case .and(.literal(.boolean(false), _), _), .and(_, .literal(.boolean(false), _)): return .literal(.boolean(false), .boolean)
         case .or(.literal(.boolean(false), _), let other), .or(let other, .literal(.boolean(false), _)): return other
@@ -25,11 +24,13 @@ enum ConstantFolding {
         }
     }
 
-    /// Widening of numbers; nil where a conversion may fail or has rules of its own.
+    /// Widening of numbers, whole numbers as text; nil where a conversion may fail or has rules of its own.
     private static func converted(_ value: SQLValue, _ from: SQLType, _ to: SQLType) -> SQLValue? {
         if from == to { return value }
         switch (value, to) {
         case (.null, _): return .null
+        case (.integer(let number), .string): return .string(String(number))
+        case (.bigint(let number), .string): return .string(String(number))
         case (.integer(let number), .bigint): return .bigint(Int64(number))
         case (.integer(let number), .double): return .double(Double(number))
         case (.bigint(let number), .double): return .double(Double(number))

@@ -44,6 +44,7 @@ enum ProjectionPushdown {
             let (below, place) = prune(join.left, keep: keep.filter { $0 < left }.union(join.key.columns))
             let keptRight = keep.filter { $0 >= left && $0 < left + right }.map { $0 - left }.sorted()
             join.left = below
+            join.carried = Set(keep.filter { $0 < left }.map { place[$0]! })
             join.key = join.key.remapped { place[$0]! }
             join.right.columns = keptRight.map { join.right.columns[$0] }
             var out = place

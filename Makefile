@@ -1,0 +1,66 @@
+# One target a need; `make help` lists them. `make run` and `make test` set the machine up by themselves.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+BINARY := .build/release/martlet
+PYTHON := .venv/bin/python
+M ?=
+T ?=
+B ?=
+CSV ?=
+ARGS ?=
+
+.PHONY: help bootstrap bootstrap-run release build run test unit conformance python notebooks compat bench crash format lint ci clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-14s %s\n", $$1, $$2}'
+
+bootstrap: ## Debian packages and .venv with everything for tests and notebooks (idempotent)
+	@Scripts/bootstrap.sh full
+
+bootstrap-run:
+	@Scripts/bootstrap.sh runtime
+
+release: bootstrap-run ## the program, optimised: .build/release/martlet
+	@Scripts/build.sh release
+
+build: ## debug build
+	@Scripts/build.sh debug
+
+run: release ## the fraud pipeline on a node of its own; CSV=creditcard.csv for your own payments
+	@exec $(BINARY) demo $(if $(CSV),--csv "$(CSV)") $(ARGS)
+
+test: bootstrap lint unit release conformance python compat crash notebooks ## set-up and every test
+	@echo "all tests passed"
+
+unit: ## unit tests; M=Log one module, T=name one test
+	@Scripts/unit.sh "$(M)" "$(T)"
+
+conformance: release ## the SQL conformance cases that concern this release (skips without them)
+	@Scripts/conformance.sh
+
+python: bootstrap release ## the Python package against a running node
+	@MARTLET_REQUIRE=server,training $(PYTHON) -m pytest -q python
+
+compat: bootstrap release ## other people's Kafka and Schema Registry clients against a running node
+	@Scripts/with_node.sh $(PYTHON) -m pytest -q Compatibility/kafka-clients
+
+crash: bootstrap release ## kill -9 in the middle of the pipeline, then count: every row once
+	@$(PYTHON) -m pytest -q Tests/Reliability
+
+notebooks: bootstrap release ## executes notebooks/ from empty
+	@Scripts/run_notebooks.sh
+
+bench: bootstrap ## release benchmarks against their references; B=score one of them
+	@Scripts/bench.sh $(B)
+
+format: ## formats the Swift sources
+	@swift format --in-place --recursive Sources Tests Benchmarks Package.swift
+
+lint: ## house rules that a machine can check
+	@Scripts/lint.sh
+
+ci: test ## what continuous integration runs
+
+clean: ## removes build products, keeps .venv
+	@rm -rf .build .build-*

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Unit tests: Scripts/unit.sh [module] [test]. A module name, e.g. Log, builds only that module and what it needs.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+module=${1:-} test=${2:-}
+arguments=()
+[ -n "$test" ] && arguments+=(--filter "$test")
+[ -n "$module" ] && export MARTLET_ONLY=$module
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+echo "==> unit tests${module:+ of $module}" >&2
+if ! swift build --build-tests >"$log" 2>&1; then
+    grep -E 'error:' "$log" | sort -u | head -40 >&2 || true
+    tail -20 "$log" >&2
+    exit 1
+fi
+swift test --skip-build "${arguments[@]}" >"$log" 2>&1 && status=0 || status=$?
+grep -E '✘|skipped|recorded an issue|Fatal error|Test run with|error:' "$log" | grep -v ' started\.$' | head -200 || true
+if [ "$status" -ne 0 ]; then tail -60 "$log" >&2; fi
+exit "$status"

@@ -1,0 +1,205 @@
+import MartletColumns
+import MartletCore
+import Testing
+
+@testable import MartletSQL
+
+/// Wrong statements and the whole error a person sees: words, place, hint.
+@Suite struct AnalysisErrorTests {
+    static let bench: AnalysisBench = {
+        var bench = AnalysisBench()
+        bench.topics = ["s": 2, "t": 2, "w": 1, "t3": 3]
+        bench.catalog.models["SCORE"] = ModelEntry(name: "SCORE", inputs: [Field("A", .double), Field("B", .double)], output: .double)
+        do {
+            try bench.run(
+                """
+                CREATE STREAM s (id varchar KEY, a int, b struct<x int, y string>, c array<int>) WITH (kafka_topic='s', value_format='JSON');
+                CREATE TABLE t (id varchar PRIMARY KEY, v int) WITH (kafka_topic='t', value_format='JSON');
+                CREATE TABLE t3 (id varchar PRIMARY KEY, v int) WITH (kafka_topic='t3', value_format='JSON');
+                CREATE SOURCE TABLE ro (id varchar PRIMARY KEY, v int) WITH (kafka_topic='t', value_format='JSON');
+                CREATE STREAM w (id varchar KEY, v int) WITH (kafka_topic='w', value_format='JSON', window_type='session');
+                CREATE STREAM s2 AS SELECT id, a FROM s;
+                """)
+        } catch {
+            Issue.record("\(error)")
+        }
+        return bench
+    }()
+
+    static let errors: [(sql: String, text: String)] = [
+        (
+            "SELECT COLOUR FROM s EMIT CHANGES;",
+            """
+            40001 line 1:8: Line: 1, Col: 8: SELECT column 'COLOUR' cannot be resolved.
+              SELECT COLOUR FROM s EMIT CHANGES;
+                     ^^^^^^  columns are ID, A, B, C
+            """
+        ),
+        (
+            "SELECT *\nFROM s WHERE a + 'x' = 1 EMIT CHANGES;",
+            """
+            40001 line 2:14: Error in WHERE expression: Error processing expression: (A + 'x'). Unsupported arithmetic types. INTEGER STRING
+            Statement: ((A + 'x') = 1)
+              FROM s WHERE a + 'x' = 1 EMIT CHANGES;
+                           ^^^^^^^
+            """
+        ),
+        (
+            "SELECT b->z FROM s EMIT CHANGES;",
+            """
+            40001 line 1:11: Could not find field 'Z' in 'B'.
+              SELECT b->z FROM s EMIT CHANGES;
+                        ^  fields are X, Y
+            """
+        ),
+        (
+            "SELECT SCORE(a) FROM s EMIT CHANGES;",
+            """
+            40001 line 1:8: Model 'SCORE' takes 2 arguments, but got 1.
+              SELECT SCORE(a) FROM s EMIT CHANGES;
+                     ^^^^^^^^
+              signature: SCORE(A DOUBLE, B DOUBLE)
+            """
+        ),
+        (
+            "SELECT SCORE(a, id) FROM s EMIT CHANGES;",
+            """
+            40001 line 1:17: Model 'SCORE' does not accept ID (STRING) for its input `B` (DOUBLE).
+              SELECT SCORE(a, id) FROM s EMIT CHANGES;
+                              ^^
+              signature: SCORE(A DOUBLE, B DOUBLE)
+            """
+        ),
+        (
+            "SELECT * FROM S3;",
+            """
+            40001 line 1:15: Exception while preparing statement: S3 does not exist.
+              SELECT * FROM S3;
+                            ^^  did you mean S?
+            """
+        ),
+        (
+            "SELECT UCSE(id) FROM s EMIT CHANGES;",
+            """
+            40001 line 1:8: Can't find any functions with the name 'UCSE'
+              SELECT UCSE(id) FROM s EMIT CHANGES;
+                     ^^^^^^^^  did you mean UCASE?
+            """
+        ),
+        (
+            "SELECT * FROM t;",
+            """
+            40001 line 1:15: The `T` table isn't queryable. To derive a queryable table, you can do 'CREATE TABLE QUERYABLE_T AS SELECT * FROM T'. See https://cnfl.io/queries for more info.
+            Add EMIT CHANGES if you intended to issue a push query.
+              SELECT * FROM t;
+                            ^
+            """
+        ),
+        (
+            "DROP STREAM s;",
+            """
+            40001 line 1:13: Cannot drop S.
+            The following queries read from this source: [CSAS_S2_0].
+            The following queries write into this source: [].
+            You need to terminate them before dropping S.
+              DROP STREAM s;
+                          ^
+            """
+        ),
+        (
+            "CREATE STREAM n (a int) WITH (kafka_topic='s', value_format='JSON', partitons=3);",
+            """
+            40000 line 1:69: Invalid config variable(s) in the WITH clause: PARTITONS
+              CREATE STREAM n (a int) WITH (kafka_topic='s', value_format='JSON', partitons=3);
+                                                                                  ^^^^^^^^^^^  did you mean PARTITIONS?
+            """
+        ),
+        (
+            "INSERT INTO s (id, a) VALUES ('k', 'x');",
+            """
+            40001 line 1:36: Failed to insert values into 'S'. Expected type INTEGER for field `A` but got STRING('x').
+              INSERT INTO s (id, a) VALUES ('k', 'x');
+                                                 ^^^
+              invalid input syntax for type INTEGER: "x".
+            """
+        ),
+        (
+            "CREATE STREAM n AS SELECT s.id, v FROM s JOIN t ON s.a = t.id;",
+            """
+            40001 line 1:52: Invalid join condition: types don't match. Got S.A{INTEGER} = T.ID{STRING}.
+              CREATE STREAM n AS SELECT s.id, v FROM s JOIN t ON s.a = t.id;
+                                                                 ^^^^^^^^^^  CAST the stream's side
+            """
+        ),
+        (
+            "SELECT a, COUNT(*) FROM s GROUP BY a EMIT CHANGES;",
+            """
+            40001 line 1:36: GROUP BY is not supported yet.
+              SELECT a, COUNT(*) FROM s GROUP BY a EMIT CHANGES;
+                                                 ^
+            """
+        ),
+    ]
+
+    @Test(arguments: errors.indices)
+    func errorAsShown(_ index: Int) {
+        let (sql, text) = Self.errors[index]
+        #expect(Self.bench.error(sql) == text)
+    }
+
+    /// The beginning of the message is enough here; each has a place in the statement.
+    static let messages: [(sql: String, message: String)] = [
+        ("CREATE STREAM s (a int) WITH (kafka_topic='s', value_format='JSON');", "Cannot add stream 'S': A stream with the same name already exists"),
+        ("CREATE STREAM n AS SELECT * FROM t;", "Invalid result type. Your SELECT query produces a TABLE. Please use CREATE TABLE AS SELECT statement instead."),
+        ("CREATE TABLE n AS SELECT * FROM s;", "Invalid result type. Your SELECT query produces a STREAM."),
+        ("CREATE STREAM n AS SELECT * FROM s LIMIT 1;", "CREATE STREAM AS SELECT statements don't support LIMIT clause."),
+        ("CREATE STREAM n AS SELECT a, a AS x, a AS x, id FROM s;", "Duplicate value columns found in schema: `X` INTEGER"),
+        ("CREATE STREAM n AS SELECT id, NULL AS x FROM s;", "The type of the column `X` is unknown"),
+        ("CREATE STREAM n AS SELECT id, a FROM s WHERE a;", "Type error in WHERE expression: Should evaluate to boolean but is A (INTEGER) instead."),
+        ("CREATE STREAM n AS SELECT id, a FROM s WHERE a = NULL;", "Error in WHERE expression: Comparison with NULL not supported: INTEGER = NULL"),
+        ("CREATE STREAM n AS SELECT id, a FROM s PARTITION BY a, NULL;", "Cannot PARTITION BY multiple columns including NULL"),
+        ("CREATE STREAM n AS SELECT id, v FROM w PARTITION BY v;", "Implicit repartitioning of windowed sources is not supported."),
+        ("INSERT INTO t SELECT * FROM s;", "INSERT INTO can only be used to insert into a stream. T is a table."),
+        ("INSERT INTO s2 SELECT id, b FROM s;", "Incompatible schema between results and sink.\nResult schema is `ID` STRING KEY, `B` STRUCT<`X` INTEGER, `Y` STRING>\nSink schema is `ID` STRING KEY, `A` INTEGER"),
+        ("INSERT INTO s2 WITH (query_id='CSAS_X') SELECT id, a FROM s;", "Query IDs must not start with a reserved query ID prefix"),
+        ("INSERT INTO ro VALUES ('a', 1);", "Cannot insert values into read-only table: RO"),
+        ("INSERT INTO w VALUES ('a', 1);", "Cannot insert values into windowed stream/table!"),
+        ("INSERT INTO t (v) VALUES (1);", "Value for primary key column(s) ID is required for tables"),
+        ("INSERT INTO s (id, nope) VALUES ('a', 1);", "Column name `NOPE` does not exist."),
+        ("INSERT INTO s (id, a) VALUES ('a', b);", "Failed to prepare statement: VALUES column 'B' cannot be resolved."),
+        ("ALTER STREAM s ADD COLUMN a int;", "Cannot add column `A` to schema. A column with the same name already exists."),
+        ("ALTER TABLE ro ADD COLUMN z int;", "Cannot alter table 'RO': ALTER operations are not supported on source tables."),
+        ("ALTER STREAM s2 ADD COLUMN z int;", "ALTER command is not supported for CREATE ... AS statements."),
+        ("DROP TABLE s;", "Incompatible data source type is STREAM, but statement was DROP TABLE"),
+        ("DROP TABLE nope;", "Table NOPE does not exist"),
+        ("DROP TYPE nope;", "Type NOPE does not exist."),
+        ("CREATE TYPE x AS nope;", "Cannot resolve unknown type: NOPE"),
+        ("SELECT * FROM s JOIN t ON s.id = t.v EMIT CHANGES;", "Invalid join condition: stream-table joins require to join on the table's primary key. Got S.ID = T.V."),
+        ("SELECT * FROM s JOIN t3 ON s.id = t3.id EMIT CHANGES;", "Can't join `S` with `T3` since the number of partitions don't match. `S` partitions = 2; `T3` partitions = 3."),
+        ("SELECT * FROM s JOIN s ON s.id = s.id EMIT CHANGES;", "Can not join 'S' to 'S': self joins are not yet supported."),
+        ("SELECT * FROM s JOIN t ON s.id = t.id;", "Pull queries don't support JOIN clauses."),
+        ("SELECT ROWOFFSET FROM s;", "Pull queries don't support the following columns in SELECT clauses: `ROWOFFSET`"),
+        ("SELECT nope.a FROM s EMIT CHANGES;", "Failed to prepare statement: 'NOPE' is not a valid stream/table name or alias."),
+        ("SELECT id FROM s JOIN t ON s.id = t.id EMIT CHANGES;", "Exception while preparing statement: Line: 1, Col: 8: Column 'ID' is ambiguous. Could be S.ID or T.ID."),
+        ("CREATE STREAM n AS SELECT a, a AS x, id FROM s PARTITION BY a;", "The projection contains a key column more than once: `A` and `X`."),
+        ("CREATE STREAM n AS SELECT id, id AS x, a FROM s;", "The projection contains a key column (`ID`) more than once, aliased as: ID and X."),
+        ("SELECT NOPE(a) FROM s EMIT CHANGES;", "Can't find any functions with the name 'NOPE'"),
+        ("SELECT CASE a WHEN 1 THEN 2 END FROM s EMIT CHANGES;", "CASE with an operand is not supported."),
+        ("SELECT EXPLODE(EXPLODE(c)) FROM s EMIT CHANGES;", "Table functions cannot be nested"),
+        ("SELECT id FROM s WHERE ROWTIME > 'yesterday' EMIT CHANGES;", "Error in WHERE expression: Failed to parse timestamp 'yesterday'"),
+    ]
+
+    @Test(arguments: messages.indices)
+    func message(_ index: Int) throws {
+        let (sql, message) = Self.messages[index]
+        var bench = Self.bench
+        do {
+            try bench.run(sql)
+            Issue.record("accepted: \(sql)")
+        } catch {
+            #expect(error.message.hasPrefix(message), "\(error.message)")
+            let span = try #require(error.span)
+            #expect(span.start < span.end && span.end <= sql.utf8.count)
+        }
+    }
+}
