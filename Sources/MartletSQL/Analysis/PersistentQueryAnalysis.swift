@@ -206,7 +206,7 @@ struct PersistentQueryAnalysis {
         let output = PhysicalPlan.Output.sink(
             PhysicalPlan.Sink(
                 name: sink.name, topic: sink.topic, keyFields: sink.schema.key, keyFormat: sink.keyFormat, valueFields: sink.schema.value,
-                valueFormat: sink.valueFormat, timestamp: timestamp))
+                valueFormat: sink.valueFormat, timestamp: timestamp, window: sink.window))
         return PhysicalPlan(select, logical, output, throwsOnInvalidTimestamp: throwing)
     }
 }
