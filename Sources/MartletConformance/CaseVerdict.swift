@@ -91,6 +91,8 @@ extension CaseVerdict {
             texts.append(next.message)
             cause = next.cause
         }
+        // ksqlDB's fuller text ends with the statement.
+        if let index = failure.statement { texts[0] += "\nStatement: \(one.statements[index])" }
         message = texts.joined(separator: "\n")
         guard let expected = one.expectedException else {
             outcome = .failed(["failed \(failure.phase == .running ? "while running" : "at \(failure.phase.rawValue)"): \(error.message)"])

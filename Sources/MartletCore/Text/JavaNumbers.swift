@@ -25,6 +25,7 @@ extension Double {
             scale -= 1
         }
         while digits.count > 1, digits[digits.count - 1] == 0x30 { digits.removeLast() }
+        if digits.count == 1, let nearest = nearestTwoDigits { (digits, scale) = nearest }
         let text = String(decoding: digits, as: UTF8.self)
         let sign = self < 0 ? "-" : ""
         if magnitude >= 1e-3 && magnitude < 1e7 {
@@ -34,5 +35,18 @@ extension Double {
         }
         let fraction = digits.count > 1 ? String(text.dropFirst()) : "0"
         return "\(sign)\(text.prefix(1)).\(fraction)E\(scale - 1)"
+    }
+
+    /// Java prints two digits where one would do, the two nearest to the value. That differs from the one only among the smallest doubles, where
+    /// neighbours are more than a percent apart. Value = 0.digits × 10^scale.
+    private var nearestTwoDigits: (digits: [UInt8], scale: Int)? {
+        guard magnitude.bitPattern < 100 else { return nil }
+        // In units of 10^−324.
+        let value = Double(magnitude.bitPattern) * 4.940656458412465
+        var exponent = value < 10 ? 0 : value < 100 ? 1 : 2
+        var two = Int((value * (exponent == 0 ? 10 : exponent == 1 ? 1 : 0.1)).rounded())
+        if two == 100 { (two, exponent) = (10, exponent + 1) }
+        let digits = [UInt8(0x30 + two / 10), UInt8(0x30 + two % 10)]
+        return (digits[1] == 0x30 ? [digits[0]] : digits, exponent + 1 - 324)
     }
 }

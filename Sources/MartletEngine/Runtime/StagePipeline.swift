@@ -198,7 +198,10 @@ struct TimestampExtractor {
                 kept.append(UInt32(row))
             } else {
                 let reason = "the timestamp is missing, negative or not in the declared format"
-                if throwOnInvalid { throw MartletError(.badRequest, "record at offset \(batch.offsets.isEmpty ? -1 : batch.offsets[row]): \(reason)") }
+                if throwOnInvalid {
+                    let offset = batch.offsets.isEmpty ? -1 : batch.offsets[row]
+                    throw MartletError(.badRequest, "Fatal user code error in TimestampExtractor callback for record at offset \(offset): \(reason)")
+                }
                 errors.add(row: row, column: "TIMESTAMP", reason)
             }
         }
