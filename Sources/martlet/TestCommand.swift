@@ -39,9 +39,9 @@ struct TestCommand: ParsableCommand {
             report = try ConformanceRun(filter: filter).run(paths)
             if let json { try Self.write(report.json.description + "\n", to: json) }
         } catch {
-            throw exit(with: error)
+            throw failure(error)
         }
-        for line in report.lines(verbose: verbose) { Terminal.line(line) }
+        for line in report.lines(verbose: verbose) { Output.line(line) }
         if report.total.failed > 0 { throw ExitCode(1) }
     }
 

