@@ -64,7 +64,12 @@ extension ActualValue {
             guard case .number(let text) = expected, let number = Double(text) else { return false }
             return number == value || abs(number - value) < 1e-6
         case .decimal(let value):
-            guard case .number(let text) = expected, let number = BigNumber(text) else { return false }
+            let text: String
+            switch expected {
+            case .number(let number), .string(let number): text = number
+            default: return false
+            }
+            guard let number = BigNumber(text) else { return false }
             if !number.isFraction { return value.scale <= 0 && number.isSameValue(as: value) }
             return number.scale == value.scale && number.isSameValue(as: value)
         case .string(let value):

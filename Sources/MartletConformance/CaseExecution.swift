@@ -45,26 +45,45 @@ struct CaseExecution {
         properties = ["auto.offset.reset": "earliest"]
         for property in one.properties { properties[property.name] = property.value }
         for topic in one.topics { partitions[topic.name] = topic.partitions }
-        for withID in [true, false] {
+        try registerSchemas()
+    }
+
+    /// Schemas with ids come first, then those that stand for the columns of a CREATE statement, then the others: ids are counted in that order.
+    private func registerSchemas() throws(MartletError) {
+        for round in 0..<3 {
             for topic in one.topics {
-                try register(topic.keySchema, "\(topic.name)-key", topic.keyFormat, withID: withID)
-                try register(topic.valueSchema, "\(topic.name)-value", topic.valueFormat, withID: withID)
+                for side in [Side.key, .value] {
+                    let schema = side == .key ? topic.keySchema : topic.valueSchema
+                    let statement = side == .key ? topic.keySchemaStatement : topic.valueSchemaStatement
+                    guard round == (schema?.id != nil ? 0 : statement != nil ? 1 : 2) else { continue }
+                    let subject = "\(topic.name)-\(side.rawValue)"
+                    if let schema {
+                        let format = side == .key ? topic.keyFormat : topic.valueFormat
+                        _ = try registry.register(subject: subject, schema: Self.registered(schema, format: format), id: schema.id)
+                    } else if let statement {
+                        registerColumns(ofStatement: statement, side)
+                    }
+                }
             }
         }
     }
 
-    private func register(
-        _ schema: ConformanceCase.RegisteredText?, _ subject: String, _ format: String?, withID: Bool
-    ) throws(MartletError) {
-        guard let schema, (schema.id != nil) == withID else { return }
-        let type: String
-        if schema.isText, !schema.text.hasPrefix("\"") {
-            type = (try? AvroSchema(json: .string(schema.text))) != nil ? "AVRO" : "PROTOBUF"
-        } else {
-            type = format?.uppercased() == "JSON_SR" ? "JSON" : "AVRO"
-        }
-        let text = type == "AVRO" && schema.isText ? JSONValue.string(schema.text).description : schema.text
-        _ = try registry.register(subject: subject, schema: RegisteredSchema(type: type, text: text), id: schema.id)
+    private static func registered(_ schema: ConformanceCase.RegisteredText, format: String?) -> RegisteredSchema {
+        if schema.isText, schema.text.contains("message ") { return RegisteredSchema(type: "PROTOBUF", text: schema.text) }
+        let text = schema.isText ? JSONValue.string(schema.text).description : schema.text
+        let isAvro = (try? AvroSchema(parsing: text)) != nil
+        return RegisteredSchema(type: isAvro ? "AVRO" : "JSON", text: text)
+    }
+
+    /// What a client registers that writes the columns of a CREATE statement. A statement that is wrong registers nothing: it fails again later.
+    private func registerColumns(ofStatement index: Int, _ side: Side) {
+        guard one.statements.indices.contains(index), let statement = try? Parser.parse(one.statements[index]).first,
+            case .createSource(let create)? = try? Analyzer(catalog: Catalog(), context: context).analyze(statement)
+        else { return }
+        let source = create.source
+        _ = try? registry.writerSchema(
+            of: side == .key ? source.schema.key : source.schema.value, spec: side == .key ? source.keyFormat : source.valueFormat, side: side,
+            topic: source.topic)
     }
 
     // MARK: statements
@@ -118,7 +137,8 @@ struct CaseExecution {
             try registerMissingSchemas(of: source)
         case .persistentQuery(let query):
             if !query.isInsert {
-                if partitions[query.sink.topic] == nil { partitions[query.sink.topic] = Self.defaultPartitions }
+                // Sinks have them whatever the statement says.
+                partitions[query.sink.topic] = Self.defaultPartitions
                 try registry.registerSchemas(of: query.sink)
                 sourceOfTopic[query.sink.topic] = query.sink
             }

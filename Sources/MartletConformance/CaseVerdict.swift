@@ -62,7 +62,7 @@ extension CaseVerdict {
         }
         var problems = OutputComparison(one: one, execution: execution).differences()
         if execution.queries.isEmpty, !one.statements.contains(where: { $0.uppercased().contains("DROP") }) { problems.append("no persistent query was started") }
-        let catalog = CatalogComparison(execution: execution)
+        let catalog = CatalogComparison(one: one, execution: execution)
         problems += catalog.differences(
             sources: one.post["sources"]?.arrayValue ?? [], topics: one.post["topics"]?["topics"]?.arrayValue ?? [])
         if let pattern = one.post["topics"]?["blacklist"]?.stringValue {
@@ -91,6 +91,8 @@ extension CaseVerdict {
             texts.append(next.message)
             cause = next.cause
         }
+        // ksqlDB's fuller text ends with the statement.
+        if let index = failure.statement { texts[0] += "\nStatement: \(one.statements[index])" }
         message = texts.joined(separator: "\n")
         guard let expected = one.expectedException else {
             outcome = .failed(["failed \(failure.phase == .running ? "while running" : "at \(failure.phase.rawValue)"): \(error.message)"])
@@ -106,10 +108,10 @@ extension CaseVerdict {
     }
 
     /// ksqlDB's classes: parsing failures are statement failures, those are its own failures, and all of them are failures of a run.
+    /// Whether the parser or the analysis refuses a statement is an engine's own affair.
     private static func isKind(_ type: String?, _ phase: CaseExecution.Phase) -> Bool {
         switch type {
-        case "ParseFailedException": phase == .parsing
-        case "KsqlStatementException": phase != .running
+        case "ParseFailedException", "KsqlStatementException": phase != .running
         default: true
         }
     }

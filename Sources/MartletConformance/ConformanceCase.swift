@@ -23,6 +23,9 @@ struct ConformanceCase: Sendable {
         var valueFormat: String?
         var keySchema: RegisteredText?
         var valueSchema: RegisteredText?
+        /// Index of the CREATE statement whose columns tell the schema; with it, `…Schema` is what they came to, if that is known.
+        var keySchemaStatement: Int?
+        var valueSchemaStatement: Int?
     }
 
     struct RegisteredText: Sendable {
@@ -98,6 +101,8 @@ extension ConformanceCase.Topic {
         }
         keySchema = schema("key")
         valueSchema = schema("value")
+        keySchemaStatement = json["keySchemaFromStatement"]?.intValue
+        valueSchemaStatement = json["valueSchemaFromStatement"]?.intValue
     }
 }
 

@@ -78,8 +78,9 @@ enum HeaderSection {
             return Int(Int64(bitPattern: value >> 1) ^ -Int64(bitPattern: value & 1))
         }
         for _ in 0..<max(0, varint()) {
-            let name = String(decoding: rest.prefix(varint()), as: UTF8.self)
-            rest = rest.dropFirst(name.utf8.count)
+            let nameLength = varint()
+            let name = String(decoding: rest.prefix(nameLength), as: UTF8.self)
+            rest = rest.dropFirst(nameLength)
             let length = varint()
             out.append(ConformanceCase.Header(name: name, value: length < 0 ? nil : Base64Text.encode(Array(rest.prefix(length)))))
             rest = rest.dropFirst(max(0, length))

@@ -27,13 +27,13 @@ struct RegisteredAvro {
             guard case .bool(let flag) = value else { throw misfit(value, type) }
             out.append(flag ? 1 : 0)
         case .int, .long:
-            guard case .number(let text) = value, let number = BigNumber(text)?.truncated else { throw misfit(value, type) }
+            guard let number = value.numberText.flatMap({ BigNumber($0) })?.truncated else { throw misfit(value, type) }
             Self.writeLong(number, to: &out)
         case .float:
-            guard case .number(let text) = value, let number = Float(text) else { throw misfit(value, type) }
+            guard let number = value.numberText.flatMap({ Float($0) }) else { throw misfit(value, type) }
             withUnsafeBytes(of: number.bitPattern.littleEndian) { out.append(contentsOf: $0) }
         case .double:
-            guard case .number(let text) = value, let number = Double(text) else { throw misfit(value, type) }
+            guard let number = value.numberText.flatMap({ Double($0) }) else { throw misfit(value, type) }
             withUnsafeBytes(of: number.bitPattern.littleEndian) { out.append(contentsOf: $0) }
         case .bytes(let logical):
             guard let bytes = Self.bytes(value, logical) else { throw misfit(value, type) }
@@ -89,7 +89,9 @@ struct RegisteredAvro {
                 try write(given ?? field.defaultValue ?? .null, field.type, to: &out)
             }
         case .union(let branches):
+            // A text may be meant as a number, but only where no branch takes text.
             for (index, branch) in branches.enumerated() {
+                if value.stringValue != nil, branch != .string, branches.contains(.string) { continue }
                 var bytes: [UInt8] = []
                 do throws(MartletError) {
                     try write(value, branch, to: &bytes)
@@ -107,13 +109,7 @@ struct RegisteredAvro {
 
     private static func bytes(_ value: JSONValue, _ logical: AvroLogicalType?) -> [UInt8]? {
         if case .decimal(_, let scale)? = logical {
-            let text: String
-            switch value {
-            case .number(let number): text = number
-            case .string(let string): text = string
-            default: return nil
-            }
-            guard let unscaled = Decimal128(parsing: text)?.rescaled(to: scale)?.unscaled else { return nil }
+            guard let unscaled = value.numberText.flatMap({ Decimal128(parsing: $0) })?.rescaled(to: scale)?.unscaled else { return nil }
             var bytes = withUnsafeBytes(of: unscaled.bigEndian) { Array($0) }
             while bytes.count > 1, bytes[0] == (unscaled < 0 ? 0xff : 0), (bytes[1] & 0x80 != 0) == (unscaled < 0) { bytes.removeFirst() }
             return bytes
@@ -222,5 +218,15 @@ struct RegisteredAvro {
         guard case .decimal(_, let scale)? = logical, bytes.count <= 16 else { return .bytes(bytes) }
         let sign: Int128 = bytes.first.map { $0 & 0x80 != 0 } == true ? -1 : 0
         return .decimal(BigNumber(Decimal128(unscaled: bytes.reduce(sign) { $0 << 8 | Int128($1) }, scale: scale)))
+    }
+}
+
+extension JSONValue {
+    /// Case files write numbers as text now and then.
+    fileprivate var numberText: String? {
+        switch self {
+        case .number(let text), .string(let text): text
+        default: nil
+        }
     }
 }

@@ -14,17 +14,21 @@ struct SinkEncoder {
         var valueFormat: FormatSpec
         var valueSchema: SchemaRegistry.WriterSchema?
         var timestamp: PhysicalPlan.Input.Timestamp?
+        /// Keys carry the bounds of their windows.
+        var window: Source.SourceWindow?
     }
 
     private let keyColumns: Int
     private var keyEncoder: RecordEncoder?
     private var valueEncoder: RecordEncoder
     private let timestamp: TimestampExtractor?
+    private let window: Source.SourceWindow?
     private(set) var keys = EncodedColumn()
     private(set) var values = EncodedColumn()
 
     init(_ sink: Description) throws(MartletError) {
         keyColumns = sink.keyFields.count
+        window = sink.window
         keyEncoder =
             sink.keyFields.isEmpty
             ? nil : try RecordEncoder(spec: sink.keyFormat, fields: sink.keyFields, schemaID: sink.keySchema?.id, schemaText: sink.keySchema?.text)
@@ -58,21 +62,15 @@ struct SinkEncoder {
         } else {
             keys.removeAll()
             let columns = Array(batch.columns[..<keyColumns])
-            let isNull: [Bool]? = columns.count == 1 ? columns[0].validity.flags.map { $0.map { !$0 } } : Self.allNull(columns, count: batch.count)
+            // A single key column that is null is no key; a key of several columns is there even if they are all null.
+            let isNull = columns.count == 1 ? columns[0].validity.flags.map { $0.map { !$0 } } : batch.nullKeys
             keyEncoder!.encode(columns, count: batch.count, isNull: isNull, into: &keys, errors: &failures)
+            if let window, let bounds = batch.windows { keys = WindowedKeys.join(keys, bounds, window) }
         }
         valueEncoder.encode(Array(batch.columns[keyColumns...]), count: batch.count, isNull: batch.nullValues, into: &values, errors: &failures)
         if failures.count == 0 { return (batch, []) }
         report.add(failures, of: batch)
         // `failures` names only the first few.
         return (batch, Set(((hasKeys ? keys.failed : []) + values.failed).map { Int($0) }))
-    }
-
-    /// A key of several columns is absent only if all of them are.
-    private static func allNull(_ columns: [Column], count: Int) -> [Bool]? {
-        let flags = columns.map(\.validity)
-        if flags.contains(where: { $0.flags == nil }) { return nil }
-        let out = (0..<count).map { row in flags.allSatisfy { !$0.isValid(row) } }
-        return out.contains(true) ? out : nil
     }
 }

@@ -64,6 +64,6 @@ extension SinkEncoder.Description {
             keySchema: try registry.writerSchema(of: sink.keyFields, spec: sink.keyFormat, side: .key, topic: sink.topic),
             valueFields: sink.valueFields, valueFormat: sink.valueFormat,
             valueSchema: try registry.writerSchema(of: sink.valueFields, spec: sink.valueFormat, side: .value, topic: sink.topic),
-            timestamp: sink.timestamp)
+            timestamp: sink.timestamp, window: sink.window)
     }
 }
