@@ -28,7 +28,7 @@ struct Suite {
             if isWanted("score") { try Score.run() }
             if isWanted("log") { try LogThroughput.run() }
         } catch {
-            print("martlet-bench: \(error)")
+            line("failed: \(error)", 0, "", nil, nil)
             exit(1)
         }
     }
@@ -41,8 +41,8 @@ struct Suite {
         var text = "\(name)\t\(number(value)) \(unit)"
         if let reference { text += "\t\(reference.0) \(number(reference.1)) \(unit)" }
         if let ratio { text += "\tratio \((ratio * 100).rounded() / 100)" }
-        print(text)
-        fflush(stdout)
+        let bytes = Array((text + "\n").utf8)
+        _ = bytes.withUnsafeBytes { write(STDOUT_FILENO, $0.baseAddress!, bytes.count) }
     }
 
     static func temporaryDirectory() -> String {
@@ -54,7 +54,7 @@ struct Suite {
 
     static func remove(_ directory: String) {
         var pid = pid_t()
-        var arguments: [UnsafeMutablePointer<CChar>?] = ["rm", "-rf", directory].map { strdup($0) } + [nil]
+        var arguments: [UnsafeMutablePointer<CChar>?] = [strdup("rm"), strdup("-rf"), strdup(directory), nil]
         if posix_spawnp(&pid, "rm", nil, nil, &arguments, environ) == 0 {
             var status: Int32 = 0
             waitpid(pid, &status, 0)
@@ -65,7 +65,7 @@ struct Suite {
 
     static func peakRSSMegabytes() -> Double {
         var usage = rusage()
-        getrusage(RUSAGE_SELF, &usage)
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
         return Double(usage.ru_maxrss) / 1024
     }
 }

@@ -92,7 +92,7 @@ def test_a_message_beyond_the_topics_limit_is_refused(bootstrap, make_topic):
 
 
 def test_timestamps_headers_and_log_append_time(bootstrap, make_topic):
-    topic = make_topic()
+    topic = make_topic(settings={"retention.ms": "-1"})  # records of the past are else too old
     producer = Producer({"bootstrap.servers": bootstrap})
     producer.produce(topic, b"v", headers=[("a", b"1"), ("a", b"2"), ("n", None)], timestamp=1_600_000_000_123)
     producer.flush(30)
@@ -112,7 +112,7 @@ def test_timestamps_headers_and_log_append_time(bootstrap, make_topic):
 
 
 def test_seek_by_timestamp(bootstrap, make_topic):
-    topic = make_topic()
+    topic = make_topic(settings={"retention.ms": "-1"})  # records of the past are else too old
     producer = Producer({"bootstrap.servers": bootstrap})
     for i in range(1000):
         producer.produce(topic, b"%d" % i, timestamp=1_000_000 + i * 10)
@@ -338,7 +338,7 @@ def test_cluster_broker_settings_offsets_and_deleted_records(admin, bootstrap, m
     broker = ConfigResource(ResourceType.BROKER, "1")
     assert admin.describe_configs([broker])[broker].result(30)["node.id"].value == "1"
 
-    topic = make_topic()
+    topic = make_topic(settings={"retention.ms": "-1"})  # records of the past are else too old
     producer = Producer({"bootstrap.servers": bootstrap})
     for i in range(100):
         producer.produce(topic, b"v", timestamp=1_000 + (i * 7) % 100)

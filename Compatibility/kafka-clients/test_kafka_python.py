@@ -50,7 +50,7 @@ def test_group_commits_and_resumes(bootstrap, make_topic, group_id):
 
 
 def test_seek_by_timestamp(bootstrap, make_topic):
-    topic = make_topic()
+    topic = make_topic(settings={"retention.ms": "-1"})  # records of the past are else too old
     producer = KafkaProducer(bootstrap_servers=bootstrap)
     for i in range(100):
         producer.send(topic, b"%d" % i, timestamp_ms=5_000 + i)

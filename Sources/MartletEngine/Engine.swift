@@ -210,19 +210,7 @@ public actor Engine {
             properties: session.properties, nextQueryNumber: nextQueryNumber, partitions: { log.topic($0)?.partitions },
             registeredFields: { (subject, schemaID, spec, side) throws(MartletError) in
                 try inferred.fields(subject: subject, schemaID: schemaID, side: side) { () throws(MartletError) in
-                    let schema: RegisteredSchema
-                    if let schemaID {
-                        guard let found = registry.schema(id: Int32(schemaID)) else {
-                            throw MartletError(.badStatement, "Schema for \(side == .key ? "message keys" : "message values") on topic '\(subject.dropLast(side == .key ? 4 : 6))' does not exist in the Schema Registry.\nSubject: \(subject), schema ID: \(schemaID)")
-                        }
-                        schema = found
-                    } else {
-                        guard let found = registry.latest(subject: subject) else {
-                            throw MartletError(.badStatement, "Schema for \(side == .key ? "message keys" : "message values") on topic '\(subject.dropLast(side == .key ? 4 : 6))' does not exist in the Schema Registry.\nSubject: \(subject)")
-                        }
-                        schema = found.schema
-                    }
-                    return try SchemaTranslation.fields(fromSchemaText: schema.text, spec: spec, side: side)
+                    try registry.fields(subject: subject, schemaID: schemaID, spec: spec, side: side)
                 }
             })
     }

@@ -14,8 +14,25 @@ public struct Batch: Sendable {
     public var offsets: [Int64]
     /// Rows whose record value is null: the value columns of such a row are null. Nil: none.
     public var nullValues: [Bool]?
+    /// Rows whose record key is null as a whole, which a key of several columns that are all null is not. Nil: none, or the key is new.
+    public var nullKeys: [Bool]?
+    /// Windows of windowed keys; nil: keys are not windowed.
+    public var windows: Windows?
     /// Raw header sections as on the wire; nil: no row has headers.
     public var headers: BytesColumn?
+
+    /// Bounds in milliseconds, one a row: a time window's end is exclusive, a session's is its last event.
+    public struct Windows: Sendable {
+        public var starts: [Int64]
+        public var ends: [Int64]
+        public init(starts: [Int64], ends: [Int64]) {
+            precondition(starts.count == ends.count, "each window has both bounds")
+            self.starts = starts
+            self.ends = ends
+        }
+
+        func gathered(_ rows: [UInt32]) -> Windows { Windows(starts: rows.map { starts[Int($0)] }, ends: rows.map { ends[Int($0)] }) }
+    }
 
     public init(count: Int, columns: [Column], timestamps: [Int64], partition: Int32 = 0, offsets: [Int64] = []) {
         precondition(columns.allSatisfy { $0.count == count } && timestamps.count == count, "columns of a batch have equal counts")
@@ -33,6 +50,8 @@ public struct Batch: Sendable {
             count: rows.count, columns: columns.map { $0.gathered(rows) }, timestamps: rows.map { timestamps[Int($0)] },
             partition: partition, offsets: offsets.isEmpty ? [] : rows.map { offsets[Int($0)] })
         out.nullValues = nullValues.map { flags in rows.map { flags[Int($0)] } }
+        out.nullKeys = nullKeys.map { flags in rows.map { flags[Int($0)] } }
+        out.windows = windows?.gathered(rows)
         out.headers = headers?.gathered(rows)
         return out
     }

@@ -59,7 +59,7 @@ struct Evaluator {
         case .model(let model):
             var errors = RowErrors()
             column = model.score(inputs.map { $0.expanded(frame.count).column }, count: frame.count, errors: &errors)
-            for entry in errors.entries { frame.report(row: entry.row, entry.reason) }
+            for entry in errors.entries { failures.add(entry.row, entry.reason, isFatal: false) }
             return Value(column, failures: failures)
         case .index: column = NestedKernels.index(inputs[0], inputs[1], count: count, type: node.type)
         case .field(let name): column = NestedKernels.field(inputs[0].column, name, type: node.type)

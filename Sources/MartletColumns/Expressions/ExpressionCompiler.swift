@@ -150,11 +150,11 @@ struct ExpressionCompiler {
         guard registry.function(named: name) != nil else {
             throw MartletError(.unknownFunction, "Can't find any functions with the name '\(name)'")
         }
-        let signature = try signature(name, arguments)
+        let (signature, converted) = try signature(name, arguments)
         guard let kernel = signature.kernel else {
             throw MartletError(.notSupported, "function \(name) cannot be used as a scalar function")
         }
-        let children = try all(arguments)
+        let children = try all(converted)
         var made = node(.call(kernel), children, type)
         if !signature.isDeterministic {
             made.isConstant = false
@@ -163,13 +163,12 @@ struct ExpressionCompiler {
         return made
     }
 
-    /// The overload for arguments that the analyzer has already converted: literals of units and nulls fit wherever they may.
-    private func signature(_ name: String, _ arguments: [BoundExpression]) throws(MartletError) -> FunctionSignature {
+    /// The overload for arguments that the analyzer has already converted; were they not, they are now.
+    private func signature(_ name: String, _ arguments: [BoundExpression]) throws(MartletError) -> (FunctionSignature, [BoundExpression]) {
         let signatures = registry.scalar(named: name)
         let types = arguments.map { argument -> ArgumentType in
             switch argument {
             case .lambda(let parameters, _): .lambda(parameterCount: parameters.count)
-            case .literal(.null, let type): .type(type)
             default: .type(argument.type)
             }
         }
@@ -178,8 +177,9 @@ struct ExpressionCompiler {
             for i in types.indices where signature.parameter(i, of: types.count)?.type == .unit {
                 if case .literal(.string, _) = arguments[i] { fitted[i] = .unit }
             }
-            if SignatureMatch(signature, fitted, implicit: false) != nil { return signature }
+            if SignatureMatch(signature, fitted, implicit: false) != nil { return (signature, arguments) }
         }
-        return try registry.resolve(name, arguments: types).signature
+        let resolved = try registry.resolve(name, arguments: types)
+        return (resolved.signature, zip(arguments, resolved.parameterTypes).map { argument, type in type.map { .cast(argument, $0) } ?? argument })
     }
 }

@@ -64,7 +64,6 @@ public struct ExpressionProgram: Sendable {
             }
             out.append(column)
         }
-        for (row, reason) in frame.modelErrors { errors.add(row: row, column: labels.first ?? "", reason) }
         return out
     }
 
@@ -76,7 +75,6 @@ public struct ExpressionProgram: Sendable {
         if let failures = selection.failures {
             for i in failures.rows.indices { errors.add(row: Int(failures.rows[i]), column: label, failures.reasons[i]) }
         }
-        for (row, reason) in frame.modelErrors { errors.add(row: row, column: label, reason) }
         return selection.rows
     }
 }

@@ -12,7 +12,6 @@ final class Frame {
     private var gathered: [Int: Column] = [:]
     private let variables: [Int: Value]
     private var values: [Value?]
-    private(set) var modelErrors: [(row: Int, reason: String)] = []
 
     init(columns: [Column], count: Int, nodes: Int) {
         self.columns = columns
@@ -56,12 +55,4 @@ final class Frame {
     }
 
     func remember(_ node: Int, _ value: Value) { values[node] = value }
-
-    func report(row: Int, _ reason: String) {
-        guard let parent else {
-            modelErrors.append((row, reason))
-            return
-        }
-        parent.report(row: Int(rows[row]), reason)
-    }
 }

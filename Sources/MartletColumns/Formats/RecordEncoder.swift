@@ -11,10 +11,12 @@ public struct RecordEncoder: Sendable {
     }
 
     private let implementation: Implementation
+    /// Fields of a chosen JSON schema that no column fills: they are written as null.
+    private var missing: [Field] = []
 
     /// - `fields`: the columns that `encode` will get, in order.
     /// - `schemaID`: Avro and JSON_SR: the id under which the schema is registered, written before each record.
-    /// - `schemaText`: Avro: the registered schema if it is not `SchemaTranslation.schemaText(for: fields, …)`, e.g. one chosen by
+    /// - `schemaText`: Avro and JSON_SR: the registered schema if it is not `SchemaTranslation.schemaText(for: fields, …)`, e.g. one chosen by
     ///   `VALUE_SCHEMA_ID`; columns are matched to its fields by name, others take their defaults.
     /// - Throws: `.notSupported` for a type the format cannot hold, or a format that is not there; `.badStatement` for a registry format
     ///   without an id; `.schemaIncompatible` if the schema cannot hold the columns.
@@ -28,7 +30,12 @@ public struct RecordEncoder: Sendable {
         case .kafka: implementation = .kafka(KafkaEncoder())
         case .delimited: implementation = .delimited(DelimitedEncoder(delimiter: try FormatSupport.delimiter(of: spec)))
         case .json: implementation = .json(JSONEncoder(fields: fields, unwrapped: spec.unwrapSingle, schemaID: nil))
-        case .jsonSR: implementation = .json(JSONEncoder(fields: fields, unwrapped: spec.unwrapSingle, schemaID: schemaID))
+        case .jsonSR:
+            if let schemaText, !spec.unwrapSingle {
+                let chosen = try SchemaTranslation.fields(fromSchemaText: schemaText, spec: spec, side: .value, keepsCase: true)
+                missing = chosen.filter { field in !fields.contains { $0.name == field.name } }
+            }
+            implementation = .json(JSONEncoder(fields: fields + missing, unwrapped: spec.unwrapSingle, schemaID: schemaID))
         case .avro:
             implementation = .avro(try AvroEncoder(spec: spec, fields: fields, schemaID: schemaID ?? 0, schemaText: schemaText))
         case .protobuf, .protobufNoSR: throw FormatSupport.absent(spec.kind)
@@ -44,7 +51,7 @@ public struct RecordEncoder: Sendable {
     ) {
         precondition(columns.allSatisfy { $0.count == count }, "columns of a batch have equal counts")
         out.failed.removeAll(keepingCapacity: true)
-        let rows = EncodeRows(columns: columns, count: count, isNull: isNull)
+        let rows = EncodeRows(columns: columns + missing.map { .nulls($0.type, count: count) }, count: count, isNull: isNull)
         switch implementation {
         case .none:
             for _ in 0..<count {

@@ -46,7 +46,8 @@ enum TextEncoding {
         }
     }
 
-    /// Hex may be written `0x…` or `X'…'`; an odd digit count is read with a leading zero. Beyond ASCII, `ascii` makes a question mark.
+    /// Hex may be written `0x…`, where an odd count of digits is read with a leading zero, or `X'…'`. Beyond ASCII, `ascii` makes a
+    /// question mark.
     func bytes(_ text: String) throws(KernelFailure) -> [UInt8] {
         switch self {
         case .utf8: return Array(text.utf8)
@@ -58,10 +59,11 @@ enum TextEncoding {
             var digits = Array(text.utf8)
             if digits.starts(with: "0x".utf8) || digits.starts(with: "0X".utf8) {
                 digits.removeFirst(2)
+                if digits.count % 2 == 1 { digits.insert(0x30, at: 0) }
             } else if digits.count >= 3, digits[0] | 0x20 == UInt8(ascii: "x"), digits[1] == 0x27, digits.last == 0x27 {
                 digits = Array(digits[2..<digits.count - 1])
             }
-            if digits.count % 2 == 1 { digits.insert(0x30, at: 0) }
+            if digits.count % 2 == 1 { throw KernelFailure("hexadecimal text has an even number of digits") }
             var out: [UInt8] = []
             for i in stride(from: 0, to: digits.count, by: 2) {
                 guard let byte = FunctionTable.hexByte(digits[i], digits[i + 1]) else { throw KernelFailure("not hexadecimal") }

@@ -50,7 +50,7 @@ extension FunctionTable {
         t.real("POWER", "The first number raised to the power of the second.", "base", "exponent") { pow($0, $1) }
         // ksqlDB's LOG of one argument is the natural logarithm, whatever its documentation says of base 10 (conformance cases, math).
         t.real("LOG", "The natural logarithm of a number, or the logarithm to a given base.") { log($0) }
-        t.realOverloads("base", "value") { log($1) / log($0) }
+        t.realOverloads("base", "value") { base, value in base <= 0 || base == 1 ? .nan : log(value) / log(base) }
     }
 
     // MARK: shapes

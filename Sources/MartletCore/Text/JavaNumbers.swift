@@ -4,6 +4,8 @@ extension Double {
         if isNaN { return "NaN" }
         if isInfinite { return self < 0 ? "-Infinity" : "Infinity" }
         if self == 0 { return sign == .minus ? "-0.0" : "0.0" }
+        // Java prints two digits at least, and takes those nearest to the value, where one would tell the two least doubles apart.
+        if magnitude.bitPattern <= 2 { return (self < 0 ? "-" : "") + (magnitude.bitPattern == 1 ? "4.9E-324" : "9.9E-324") }
         // Swift prints the same shortest digits, in another layout: take digits and exponent apart.
         var digits: [UInt8] = [], point: Int? = nil, exponent = 0
         let bytes = Array(magnitude.description.utf8)

@@ -7,6 +7,7 @@ struct OperatorChain {
     private enum Step {
         case filter(ExpressionProgram, text: String)
         case project(ExpressionProgram, names: [String])
+        case selectKey(ExpressionProgram, names: [String])
         case join(StreamTableJoin)
         case flatMap(TableFunctions)
     }
@@ -17,8 +18,10 @@ struct OperatorChain {
         for description in operators {
             switch description {
             case .filter(let condition, let text): steps.append(.filter(try ExpressionProgram([condition], models: models), text: text))
-            case .project(let expressions, let names), .selectKey(let expressions, let names, _):
+            case .project(let expressions, let names):
                 steps.append(.project(try ExpressionProgram(expressions, models: models), names: names))
+            case .selectKey(let expressions, let names, _):
+                steps.append(.selectKey(try ExpressionProgram(expressions, models: models), names: names))
             case .streamTableJoin(let join): steps.append(.join(try StreamTableJoin(join, schemas: schemas)))
             case .flatMap(let calls): steps.append(.flatMap(try TableFunctions(calls, models: models)))
             }
@@ -46,6 +49,10 @@ struct OperatorChain {
                 batch = batch.gathered(rows)
             case .project(let program, let names):
                 batch.columns = program.evaluate(batch, labels: names, errors: &errors)
+            case .selectKey(let program, let names):
+                batch.columns = program.evaluate(batch, labels: names, errors: &errors)
+                batch.nullKeys = nil
+                batch.windows = nil
             case .join(let join): batch = join.process(batch)
             case .flatMap(let functions): batch = functions.process(batch, errors: &errors)
             }

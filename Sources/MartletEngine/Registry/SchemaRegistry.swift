@@ -39,7 +39,8 @@ public final class SchemaRegistry: Sendable, SchemaSource {
     private let state = Mutex(State())
     /// Held by a writer from its check to its durable record.
     private let writing = Mutex(())
-    private let partition: PartitionLog
+    /// Nil: nothing is kept beyond this object.
+    private let partition: PartitionLog?
     private let time: TimeSource
 
     public static let topic = "_schemas"
@@ -53,7 +54,13 @@ public final class SchemaRegistry: Sendable, SchemaSource {
         }
         self.partition = partition
         self.time = time
-        try replay()
+        try replay(partition)
+    }
+
+    /// A registry that forgets everything with its end: for runs that leave nothing behind.
+    public init(inMemory time: TimeSource) {
+        partition = nil
+        self.time = time
     }
 
     // MARK: - Looking up
@@ -230,6 +237,7 @@ public final class SchemaRegistry: Sendable, SchemaSource {
     }
 
     private func append(key: JSONValue, value: JSONValue?) throws(MartletError) {
+        guard let partition else { return }
         var keyBytes: [UInt8] = [], valueBytes: [UInt8] = []
         key.write(to: &keyBytes)
         value?.write(to: &valueBytes)
@@ -262,7 +270,7 @@ public final class SchemaRegistry: Sendable, SchemaSource {
         state.withLock { $0.subjects[version.subject]?.removeAll { $0.version == version.version } }
     }
 
-    private func replay() throws(MartletError) {
+    private func replay(_ partition: PartitionLog) throws(MartletError) {
         var position = partition.startOffset
         var reused: RecordBlock?
         while position < partition.highWatermark {

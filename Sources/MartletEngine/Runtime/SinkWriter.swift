@@ -8,41 +8,15 @@ import MartletSQL
 /// A record goes to the partition of its key's hash, as Kafka's clients do it; without a key it stays in the partition number of its
 /// source, so that a replay after a crash writes the same records to the same places.
 struct SinkWriter {
-    private let fieldsOfKey: Int
-    private var keyEncoder: RecordEncoder?
-    private var valueEncoder: RecordEncoder
-    private let timestamp: TimestampExtractor?
+    private var encoder: SinkEncoder
     private let partitions: [PartitionLog]
     private var builders: [RecordBatchBuilder]
-    private var keys = EncodedColumn()
-    private var values = EncodedColumn()
     /// A batch is closed when it holds this many bytes; well under the default max.message.bytes.
     private static let batchBytes = 512 * 1024
 
-    struct WriterSchema {
-        var id: Int32
-        /// Nil: the one that the fields translate to.
-        var text: String?
-    }
-
-    struct Description {
-        var keyFields: [Field]
-        var keyFormat: FormatSpec
-        var keySchema: WriterSchema?
-        var valueFields: [Field]
-        var valueFormat: FormatSpec
-        var valueSchema: WriterSchema?
-        var timestamp: PhysicalPlan.Input.Timestamp?
-    }
-
-    init(_ sink: Description, partitions: [PartitionLog]) throws(MartletError) {
+    init(_ sink: SinkEncoder.Description, partitions: [PartitionLog]) throws(MartletError) {
         precondition(!partitions.isEmpty, "a topic has a partition")
-        fieldsOfKey = sink.keyFields.count
-        keyEncoder = sink.keyFields.isEmpty ? nil : try RecordEncoder(spec: sink.keyFormat, fields: sink.keyFields, schemaID: sink.keySchema?.id, schemaText: sink.keySchema?.text)
-        valueEncoder = try RecordEncoder(spec: sink.valueFormat, fields: sink.valueFields, schemaID: sink.valueSchema?.id, schemaText: sink.valueSchema?.text)
-        timestamp = try sink.timestamp.map { extraction throws(MartletError) in
-            try TimestampExtractor(extraction, type: (sink.keyFields + sink.valueFields)[extraction.column].type)
-        }
+        encoder = try SinkEncoder(sink)
         self.partitions = partitions
         builders = partitions.map { _ in RecordBatchBuilder() }
     }
@@ -50,36 +24,9 @@ struct SinkWriter {
     /// Writes the rows of `batch`: its first columns are the key's, then the value's.
     /// - Returns: rows written. Rows that cannot be encoded are reported and left out.
     mutating func write(_ batch: Batch, in transaction: TransactionalWriter, failed report: inout FailedRows) throws(MartletError) -> Int {
-        var batch = batch
-        if let timestamp {
-            var errors = RowErrors()
-            let input = batch
-            batch = try timestamp.apply(to: input, errors: &errors)
-            report.add(errors, of: input)
-        }
+        let (batch, failed) = try encoder.encode(batch, failed: &report)
         if batch.count == 0 { return 0 }
-        values.removeAll()
-        var failures = RowErrors()
-        if keyEncoder == nil {
-            let missing = batch.count - keys.lengths.count
-            if missing > 0 {
-                keys.starts.append(contentsOf: repeatElement(0, count: missing))
-                keys.lengths.append(contentsOf: repeatElement(-1, count: missing))
-            }
-        } else {
-            keys.removeAll()
-            let columns = Array(batch.columns[..<fieldsOfKey])
-            let isNull: [Bool]? = columns.count == 1 ? columns[0].validity.flags.map { $0.map { !$0 } } : Self.allNull(columns, count: batch.count)
-            keyEncoder!.encode(columns, count: batch.count, isNull: isNull, into: &keys, errors: &failures)
-        }
-        valueEncoder.encode(
-            Array(batch.columns[fieldsOfKey...]), count: batch.count, isNull: batch.nullValues, into: &values, errors: &failures)
-        var failed: Set<Int> = []
-        if failures.count > 0 {
-            for entry in failures.entries { failed.insert(entry.row) }
-            report.add(failures, of: batch)
-        }
-        let hasKeys = keyEncoder != nil
+        let hasKeys = encoder.hasKeys
         if let headers = batch.headers {
             for row in 0..<batch.count where !failed.contains(row) {
                 let p = partition(ofRow: row, hasKeys: hasKeys, source: batch.partition)
@@ -121,22 +68,14 @@ struct SinkWriter {
     /// Forgets what has not been appended: after an abort.
     mutating func discard() { builders = partitions.map { _ in RecordBatchBuilder() } }
 
-    /// A key of several columns is absent only if all of them are.
-    private static func allNull(_ columns: [Column], count: Int) -> [Bool]? {
-        let flags = columns.map(\.validity)
-        if flags.contains(where: { $0.flags == nil }) { return nil }
-        let out = (0..<count).map { row in flags.allSatisfy { !$0.isValid(row) } }
-        return out.contains(true) ? out : nil
-    }
-
     private func partition(ofRow row: Int, hasKeys: Bool, source: Int32) -> Int {
         guard partitions.count > 1 else { return 0 }
-        guard hasKeys, keys.lengths[row] >= 0 else { return Int(source) % partitions.count }
-        let start = Int(keys.starts[row])
-        return keys.buffer.withUnsafeBytes { bytes in
+        guard hasKeys, encoder.keys.lengths[row] >= 0 else { return Int(source) % partitions.count }
+        let start = Int(encoder.keys.starts[row])
+        return encoder.keys.buffer.withUnsafeBytes { bytes in
             Int(
                 Murmur2.partition(
-                    ofKey: UnsafeRawBufferPointer(rebasing: bytes[start..<start + Int(keys.lengths[row])]), partitions: partitions.count))
+                    ofKey: UnsafeRawBufferPointer(rebasing: bytes[start..<start + Int(encoder.keys.lengths[row])]), partitions: partitions.count))
         }
     }
 
@@ -152,12 +91,12 @@ struct SinkWriter {
         while from < rows.upperBound {
             var to = from, bytes = builders[p].sizeBytes
             while to < rows.upperBound && bytes < Self.batchBytes {
-                bytes += Int(max(values.lengths[to], 0)) + (hasKeys ? Int(max(keys.lengths[to], 0)) : 0) + 16
+                bytes += Int(max(encoder.values.lengths[to], 0)) + (hasKeys ? Int(max(encoder.keys.lengths[to], 0)) : 0) + 16
                 to += 1
             }
             builders[p].append(
-                timestamps: batch.timestamps, keyBuffer: keys.buffer, keyStarts: keys.starts, keyLengths: keys.lengths,
-                valueBuffer: values.buffer, valueStarts: values.starts, valueLengths: values.lengths, rows: from..<to)
+                timestamps: batch.timestamps, keyBuffer: encoder.keys.buffer, keyStarts: encoder.keys.starts, keyLengths: encoder.keys.lengths,
+                valueBuffer: encoder.values.buffer, valueStarts: encoder.values.starts, valueLengths: encoder.values.lengths, rows: from..<to)
             from = to
             try closeIfFull(p, in: transaction)
         }
@@ -168,8 +107,8 @@ struct SinkWriter {
             let length = Int(column.lengths[row])
             return length < 0 ? nil : Array(column.buffer[Int(column.starts[row])..<Int(column.starts[row]) + length])
         }
-        let key = hasKeys ? slice(keys) : nil
-        let value = slice(values)
+        let key = hasKeys ? slice(encoder.keys) : nil
+        let value = slice(encoder.values)
         let section = Array(headers.slice(row))
         func with<R>(_ bytes: [UInt8]?, _ body: (UnsafeRawBufferPointer?) -> R) -> R {
             if let bytes { bytes.withUnsafeBytes { body($0) } } else { body(nil) }

@@ -57,10 +57,19 @@ struct StageInput {
 
     /// Decodes `block`; rows in offset order. Errors carry the row in the block.
     mutating func decode(_ block: RecordBlock, errors: inout RowErrors) throws(MartletError) -> Batch {
+        var block = block
+        var windows: Batch.Windows?
+        var short: [Int] = []
+        if let window = input.window { (windows, short) = WindowedKeys.split(&block, window) }
         let values = valueDecoder.decode(block, side: .value, errors: &errors)
         let keys = keyDecoder?.decode(block, side: .key, errors: &errors)
         var rows = values.rows
         if let keyRows = keys?.rows { rows = rows.map { Self.intersection($0, keyRows) } ?? keyRows }
+        if !short.isEmpty {
+            for row in short { errors.add(row: row, column: input.keyFields.first?.name ?? "", "the key is too short for a window") }
+            let keep = (0..<UInt32(block.count)).filter { !short.contains(Int($0)) }
+            rows = rows.map { Self.intersection($0, keep) } ?? keep
+        }
         if input.kind == .table, let keyIsNull = keys?.isNull {
             // A record without a key is no row of a table (Kafka Streams: KTable source).
             let keep = keys?.rows.map { kept in zip(kept, keyIsNull).filter { !$0.1 }.map(\.0) }
@@ -77,6 +86,10 @@ struct StageInput {
             headers = RecordHeaders(buffer: block.buffer, section: section, rows: rows)
         }
 
+        func picked(_ bounds: [Int64]?) -> [Int64] {
+            guard let bounds else { return [Int64](repeating: 0, count: count) }
+            return rows.map { rows in rows.map { bounds[Int($0)] } } ?? bounds
+        }
         var columns: [Column] = []
         columns.reserveCapacity(sources.count)
         for source in sources {
@@ -86,8 +99,8 @@ struct StageInput {
             case .rowTime: columns.append(.bigint(FixedColumn(timestamps)))
             case .rowPartition: columns.append(.integer(FixedColumn([Int32](repeating: block.partition, count: count))))
             case .rowOffset: columns.append(.bigint(FixedColumn(offsets)))
-            case .windowStart, .windowEnd:
-                throw MartletError(.notSupported, "windowed source \(input.valueFormat.kind.rawValue) is not supported yet: WINDOWSTART and WINDOWEND")
+            case .windowStart: columns.append(.bigint(FixedColumn(picked(windows?.starts))))
+            case .windowEnd: columns.append(.bigint(FixedColumn(picked(windows?.ends))))
             case .headers: columns.append(RecordHeaders.all(headers, count: count))
             case .header(let name): columns.append(RecordHeaders.last(named: name, of: headers, count: count))
             }
@@ -97,6 +110,11 @@ struct StageInput {
             let flags = Self.aligned(isNull, from: values.rows, to: rows)
             if flags.contains(true) { batch.nullValues = flags }
         }
+        if let keys, let isNull = keys.isNull {
+            let flags = Self.aligned(isNull, from: keys.rows, to: rows)
+            if flags.contains(true) { batch.nullKeys = flags }
+        }
+        if let windows { batch.windows = Batch.Windows(starts: picked(windows.starts), ends: picked(windows.ends)) }
         batch.headers = headers?.raw
         guard let timestamp else { return batch }
         return try timestamp.apply(to: batch, errors: &errors)
@@ -180,7 +198,10 @@ struct TimestampExtractor {
                 kept.append(UInt32(row))
             } else {
                 let reason = "the timestamp is missing, negative or not in the declared format"
-                if throwOnInvalid { throw MartletError(.badRequest, "record at offset \(batch.offsets.isEmpty ? -1 : batch.offsets[row]): \(reason)") }
+                if throwOnInvalid {
+                    let offset = batch.offsets.isEmpty ? -1 : batch.offsets[row]
+                    throw MartletError(.badRequest, "Fatal user code error in TimestampExtractor callback for record at offset \(offset): \(reason)")
+                }
                 errors.add(row: row, column: "TIMESTAMP", reason)
             }
         }

@@ -64,7 +64,7 @@ extension Engine {
         case .createSource(let source):
             try createTopicIfMissing(
                 source.source.topic, partitions: source.partitions, retentionMs: source.retentionMs, isTable: source.source.kind == .table)
-            if source.source.createdBy == nil, source.partitions != nil { try registerSchemas(of: source.source) }
+            if source.source.createdBy == nil, source.partitions != nil { try registry.registerSchemas(of: source.source) }
         case .persistentQuery(let query):
             if !query.isInsert {
                 let partitions: Int32
@@ -75,7 +75,7 @@ extension Engine {
                 }
                 try createTopicIfMissing(
                     query.sink.topic, partitions: partitions, retentionMs: query.retentionMs, isTable: query.sink.kind == .table)
-                try registerSchemas(of: query.sink)
+                try registry.registerSchemas(of: query.sink)
             }
         default: break
         }
@@ -93,27 +93,6 @@ extension Engine {
         if isTable { settings["cleanup.policy"] = "compact" }
         if let retentionMs { settings["retention.ms"] = String(retentionMs) }
         try log.createTopic(topic, partitions: partitions, settings: settings)
-    }
-
-    /// Registers the schemas of a source's key and value under `<topic>-key` and `<topic>-value`, where its formats have any.
-    func registerSchemas(of source: Source) throws(MartletError) {
-        if source.keyFormat.kind.usesSchemaRegistry, !source.schema.key.isEmpty {
-            _ = try writerSchema(of: source.schema.key, spec: source.keyFormat, side: .key, topic: source.topic)
-        }
-        if source.valueFormat.kind.usesSchemaRegistry, !source.schema.value.isEmpty {
-            _ = try writerSchema(of: source.schema.value, spec: source.valueFormat, side: .value, topic: source.topic)
-        }
-    }
-
-    /// The schema that a writer uses, by id; registers it if need be. Nil for formats without schemas.
-    func writerSchema(of fields: [Field], spec: FormatSpec, side: Side, topic: String) throws(MartletError) -> SinkWriter.WriterSchema? {
-        guard spec.kind.usesSchemaRegistry, !fields.isEmpty else { return nil }
-        if let id = spec.properties["schemaId"].flatMap({ Int32($0) }) {
-            return SinkWriter.WriterSchema(id: id, text: try registry.writerSchema(id: id).text)
-        }
-        let text = try SchemaTranslation.schemaText(for: fields, spec: spec, side: side)
-        let id = try registry.register(subject: "\(topic)-\(side.rawValue)", schema: RegisteredSchema(kind: spec.kind, text: text))
-        return SinkWriter.WriterSchema(id: id, text: nil)
     }
 
     /// Makes the change visible and starts or stops what it concerns.
@@ -248,17 +227,12 @@ extension Engine {
 
     private func sinkDescription(
         _ output: PhysicalPlan.Output, _ query: RunningQuery
-    ) throws(MartletError) -> (topic: String, description: SinkWriter.Description) {
+    ) throws(MartletError) -> (topic: String, description: SinkEncoder.Description) {
         switch output {
         case .sink(let sink):
             return (
                 sink.topic,
-                SinkWriter.Description(
-                    keyFields: sink.keyFields, keyFormat: sink.keyFormat,
-                    keySchema: try writerSchema(of: sink.keyFields, spec: sink.keyFormat, side: .key, topic: sink.topic),
-                    valueFields: sink.valueFields, valueFormat: sink.valueFormat,
-                    valueSchema: try writerSchema(of: sink.valueFields, spec: sink.valueFormat, side: .value, topic: sink.topic),
-                    timestamp: sink.timestamp)
+                try SinkEncoder.Description(sink, registry: registry)
             )
         case .repartition(let repartition):
             let topic = query.repartitionTopic(step: repartition.step)
@@ -270,11 +244,11 @@ extension Engine {
             }
             return (
                 topic,
-                SinkWriter.Description(
+                SinkEncoder.Description(
                     keyFields: repartition.keyFields, keyFormat: repartition.keyFormat,
-                    keySchema: try writerSchema(of: repartition.keyFields, spec: repartition.keyFormat, side: .key, topic: topic),
+                    keySchema: try registry.writerSchema(of: repartition.keyFields, spec: repartition.keyFormat, side: .key, topic: topic),
                     valueFields: repartition.valueFields, valueFormat: repartition.valueFormat,
-                    valueSchema: try writerSchema(of: repartition.valueFields, spec: repartition.valueFormat, side: .value, topic: topic))
+                    valueSchema: try registry.writerSchema(of: repartition.valueFields, spec: repartition.valueFormat, side: .value, topic: topic))
             )
         case .results:
             throw MartletError(.internalError, "a persistent query ends in a topic")

@@ -5,19 +5,21 @@ import NIOPosix
 import Synchronization
 
 /// Bounds and defaults of the broker.
-struct BrokerConfig: Sendable {
+public struct BrokerConfig: Sendable {
     /// A larger frame closes the connection.
-    var frameBytesMax = 100 << 20
+    public var frameBytesMax = 100 << 20
     /// Most records in one Fetch response, whatever the client asks for; one batch may exceed it.
-    var fetchBytesMax = 55 << 20
+    public var fetchBytesMax = 55 << 20
     /// Longest wait of a Fetch.
-    var fetchWaitMsMax: Int32 = 300_000
-    var createTopicsOnUse = true
-    var partitionsDefault: Int32 = 1
+    public var fetchWaitMsMax: Int32 = 300_000
+    public var createTopicsOnUse = true
+    public var partitionsDefault: Int32 = 1
     /// Produce requests of one connection that may wait for the disk at once.
-    var producesInFlightMax = 64
+    public var producesInFlightMax = 64
     /// Request bytes that may wait for the disk, and response bytes that may wait for the socket, on one connection.
-    var pendingBytesMax = 32 << 20
+    public var pendingBytesMax = 32 << 20
+
+    public init() {}
 }
 
 /// Serves an `EmbeddedLog` to Kafka clients: node 1 of a cluster of one.
@@ -43,11 +45,11 @@ public final class KafkaBroker: Sendable {
     /// - `advertisedHost`, `advertisedPort`: what clients are told to connect to; by default the address by which each of them came.
     public convenience init(
         log: EmbeddedLog, host: String = "127.0.0.1", port: Int = 9092, advertisedHost: String? = nil, advertisedPort: Int? = nil,
-        group: MultiThreadedEventLoopGroup, logger: Logger, time: TimeSource = .system
+        group: MultiThreadedEventLoopGroup, logger: Logger, time: TimeSource = .system, config: BrokerConfig = BrokerConfig()
     ) {
         self.init(
             log: log, host: host, port: port, advertisedHost: advertisedHost, advertisedPort: advertisedPort, group: group,
-            logger: logger, time: time, config: BrokerConfig(), groupConfig: GroupConfig())
+            logger: logger, time: time, config: config, groupConfig: GroupConfig())
     }
 
     init(

@@ -76,6 +76,7 @@ struct PersistentQueryAnalysis {
         }
         var value = try format(.value, properties, left.valueFormat)
         key.unwrapSingle = FormatRules.unwrapsKey(key.kind, columns: schema.key.count)
+        FormatRules.nameKeySchema(&key, source: create.name.name)
         let wrapping = try FormatRules.wrapSingleValue(
             value.kind, columns: schema.value.count, explicit: properties.boolean("WRAP_SINGLE_VALUE"), fallback: context.wrapSingleValues,
             at: properties.span("WRAP_SINGLE_VALUE"))
@@ -206,7 +207,7 @@ struct PersistentQueryAnalysis {
         let output = PhysicalPlan.Output.sink(
             PhysicalPlan.Sink(
                 name: sink.name, topic: sink.topic, keyFields: sink.schema.key, keyFormat: sink.keyFormat, valueFields: sink.schema.value,
-                valueFormat: sink.valueFormat, timestamp: timestamp))
+                valueFormat: sink.valueFormat, timestamp: timestamp, window: sink.window))
         return PhysicalPlan(select, logical, output, throwsOnInvalidTimestamp: throwing)
     }
 }

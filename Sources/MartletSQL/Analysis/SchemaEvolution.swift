@@ -7,7 +7,11 @@ enum SchemaEvolution {
         func refuse(_ reason: String) -> MartletError {
             MartletError(.badStatement, "Cannot upgrade data source: DataSource '\(SQLType.quoted(old.name))' \(reason)", at: span)
         }
-        if old.isSource { throw refuse("is a read-only source, which cannot be replaced") }
+        if old.isSource {
+            let kind = old.kind.rawValue.lowercased()
+            throw MartletError(
+                .badStatement, "Cannot add \(kind) '\(old.name)': CREATE OR REPLACE is not supported on source \(kind)s.", at: span)
+        }
         if old.kind != new.kind { throw refuse("has type = \(old.kind.rawValue) which is not upgradeable to \(new.kind.rawValue)") }
         if old.topic != new.topic { throw refuse("has topic = \(old.topic) which is not upgradeable to \(new.topic)") }
         if old.keyFormat.kind != new.keyFormat.kind {

@@ -120,9 +120,11 @@ public struct PhysicalPlan: Sendable, Hashable, Codable {
         public var valueFormat: FormatSpec
         /// Index among all columns of the one that gives the record's timestamp.
         public var timestamp: Input.Timestamp?
+        /// Keys are windowed: they keep the windows of the source's keys.
+        public var window: Source.SourceWindow?
         public init(
             name: String, topic: String, keyFields: [Field], keyFormat: FormatSpec, valueFields: [Field], valueFormat: FormatSpec,
-            timestamp: Input.Timestamp? = nil
+            timestamp: Input.Timestamp? = nil, window: Source.SourceWindow? = nil
         ) {
             self.name = name
             self.topic = topic
@@ -131,6 +133,7 @@ public struct PhysicalPlan: Sendable, Hashable, Codable {
             self.valueFields = valueFields
             self.valueFormat = valueFormat
             self.timestamp = timestamp
+            self.window = window
         }
     }
 

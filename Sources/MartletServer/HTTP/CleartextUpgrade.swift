@@ -29,16 +29,17 @@ struct CleartextUpgrade {
         let response = HTTPResponseHead(
             version: .http1_1, status: .switchingProtocols, headers: ["connection": "Upgrade", "upgrade": "h2c"])
         context.writeAndFlush(NIOAny(HTTPServerResponsePart.head(response)), promise: nil)
-        let pipeline = context.pipeline.syncOperations
+        let pipeline = context.pipeline.syncOperations, channel = context.channel
+        // First: the HTTP/2 handler writes its own preface the moment it is added.
+        for handler in handlers { pipeline.removeHandler(handler, promise: nil) }
+        pipeline.removeHandler(context: context, promise: nil)
         do {
             try pipeline.addHandler(StreamOneInsertion(frame: frame))
             try configureHTTP2(pipeline, body)
         } catch {
-            context.close(promise: nil)
+            channel.close(promise: nil)
             return true
         }
-        for handler in handlers { pipeline.removeHandler(handler, promise: nil) }
-        pipeline.removeHandler(context: context, promise: nil)
         // Last: it hands on the bytes that it has not read.
         pipeline.removeHandler(decoder, promise: nil)
         return true

@@ -13,7 +13,7 @@ struct PortContext: Sendable {
 /// The server's end of one HTTP/1.1 connection or of one HTTP/2 stream: collects requests, starts their routes and lets them write.
 ///
 /// One request is worked on at a time (the pipeline handler before it sees to that for HTTP/1.1).
-final class HTTPExchange: ChannelDuplexHandler {
+final class HTTPExchange: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias InboundOut = Never
     typealias OutboundIn = HTTPServerResponsePart

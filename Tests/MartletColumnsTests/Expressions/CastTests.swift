@@ -16,7 +16,7 @@ struct CastTests {
             (.bigint(2_147_483_648), .integer, .integer(.min)), (.bigint(5), d, .decimal("5.00")), (.bigint(5), .string, "5"),
             (.decimal("10.99"), .integer, 10), (.decimal("-10.99"), .bigint, .bigint(-10)), (.decimal("10.995"), d, .decimal("11.00")),
             (.decimal("-0.005"), d, .decimal("-0.01")), (.decimal("10.01"), .double, 10.01), (.decimal("10.10"), .string, "10.10"), (2.9, .integer, 2), (-2.9, .bigint, .bigint(-2)),
-            (1e300, .integer, .integer(.max)), (.double(.nan), .integer, 0), (0.99, .decimal(precision: 2, scale: 1), .decimal("1.0")), (1e10, .string, "1.0E10"), (100.0, .string, "100.0"),
+            (1e300, .integer, .integer(.max)), (.double(.nan), .integer, 0), (0.99, .decimal(precision: 2, scale: 1), .decimal("1.0")), (1e10, .string, "1.0E10"), (100.0, .string, "100.0"), (4.9e-324, .string, "4.9E-324"), (-1e-323, .string, "-9.9E-324"),
             (.double(.infinity), d, nil),
             ("ye", .boolean, true), ("TRUE", .boolean, true), ("no", .boolean, false), ("", .boolean, false), (" 7 ", .integer, 7), ("7.5", .integer, nil),
             ("2147483648", .integer, nil), ("-9", .bigint, .bigint(-9)), ("1e1", .double, 10.0), ("NaN", .double, nil), ("Infinity", .double, nil), ("0x10", .double, nil),

@@ -188,6 +188,11 @@ struct ExpressionProgramTests {
         #expect(try ExpressionProgram([.isNotNull(a)]).select(batch([ints([])]), label: "", errors: &errors) == [])
     }
 
+    @Test func argumentsWithoutCastsAreConverted() throws {
+        let call = BoundExpression.call("GEO_DISTANCE", [a, a, .literal(0.0, .double), .literal(0.0, .double)], .double)
+        #expect(try evaluate(call, [ints([0, nil])]).values == [0.0, nil])
+    }
+
     @Test func badExpressions() {
         #expect(throws: MartletError.self) { try ExpressionProgram([.call("NOPE", [], .integer)]) }
         #expect(throws: MartletError.self) { try ExpressionProgram([.cast(self.a, .boolean)]) }

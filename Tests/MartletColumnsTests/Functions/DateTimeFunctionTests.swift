@@ -58,6 +58,8 @@ struct DateTimeFunctionTests {
             try expect("PARSE_DATE", [.string(text), .string(pattern)], .date(days))
             try expect("STRINGTODATE", [.string(text), .string(pattern)], .integer(days))
         }
+        try expect("PARSE_DATE", ["2003-12-24-01-01", "yyyy-MM-dd"], .date(12410))
+        try expect("STRINGTODATE", ["2003-12-24-01-01", "yyyy-MM-dd"], nil)
         try expect("PARSE_TIME", ["01:00:00 Pm", "hh:mm:ss a"], .time(46_800_000))
         try expect("PARSE_TIME", ["12:00 AM", "hh:mm a"], .time(0))
     }

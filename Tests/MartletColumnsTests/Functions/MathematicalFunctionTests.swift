@@ -53,6 +53,10 @@ struct MathematicalFunctionTests {
         try expect("ATAN2", [1.0, nil], nil)
         guard case .double(let nan) = try call("ACOS", [2]), case .double(let infinite) = try call("LN", [0]) else { throw KernelFailure("no double") }
         #expect(nan.isNaN && infinite == -.infinity)
+        for base in [-15, 0, 1] as [Int32] {
+            guard case .double(let value) = try call("LOG", [.integer(base), 13]) else { throw KernelFailure("no double") }
+            #expect(value.isNaN)
+        }
         guard case .double(let log) = try call("LOG", [15, 13]) else { throw KernelFailure("no double") }
         #expect(abs(log - 0.9471572411831843) < 1e-15)
     }

@@ -118,6 +118,9 @@ struct StringFunctionTests {
         for text in ["4578616d706C6521", "0x4578616d706C6521", "X'4578616d706C6521'"] {
             try expect("ENCODE", [.string(text), "hex", "utf8"], "Example!")
         }
+        try expect("ENCODE", ["0x578616d706C6521", "hex", "base64"], "BXhhbXBsZSE=")
+        for text in ["0x", "X''", ""] { try expect("ENCODE", [.string(text), "hex", "utf8"], "") }
+        for text in ["0x0x", "X'", "x'4578616d706C6521", "x'578'", "578", "zz"] { try expect("ENCODE", [.string(text), "hex", "utf8"], nil) }
         try expect("ENCODE", ["c39c6265726d656e736368", "hex", "ascii"], .string("\u{fffd}\u{fffd}bermensch"))
         try expect("ENCODE", ["Ελλάδα", "ascii", "hex"], "3f3f3f3f3f3f")
         try expect("ENCODE", ["Example!", "utf8", "base64"], "RXhhbXBsZSE=")

@@ -26,7 +26,9 @@ final class TestBroker {
         defer { remove(directory) }
         var logger = Logger(label: "test")
         logger.logLevel = .error
-        let log = try EmbeddedLog.open(directory: directory, config: LogConfig(), time: .system, logger: logger)
+        var config = LogConfig()
+        config.topics.retentionMs = -1  // the tests' timestamps are small
+        let log = try EmbeddedLog.open(directory: directory, config: config, time: .system, logger: logger)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
         let broker = KafkaBroker(log: log, port: 0, group: group, logger: logger)
         let port = try broker.start()
@@ -90,6 +92,8 @@ final class TestClient {
     }
 
     deinit { close(descriptor) }
+
+    func hangUp() { shutdown(descriptor, Int32(SHUT_RDWR)) }
 
     func write(_ frame: ByteBuffer) throws {
         var bytes = Array(frame.readableBytesView)[...]

@@ -399,7 +399,7 @@ struct JSONReader {
         case .number(let text): plain(text)
         case .string(let text): text
         case .array(let values): "[" + values.map(text).joined(separator: ", ") + "]"
-        case .object: sorted(value).description
+        case .object: value.withUniqueNames.description
         }
     }
 
@@ -413,15 +413,18 @@ struct JSONReader {
         let rest = all.dropFirst()
         return "\(sign)\(all.prefix(1))\(rest.isEmpty ? "" : "." + rest)E\(adjusted < 0 ? "" : "+")\(adjusted)"
     }
+}
 
-    private static func sorted(_ value: JSONValue) -> JSONValue {
-        switch value {
+extension JSONValue {
+    /// Of members with one name only the last, in the first one's place.
+    fileprivate var withUniqueNames: JSONValue {
+        switch self {
         case .object(let object):
-            var last: [String: JSONValue] = [:]
-            for member in object.members { last[member.name] = sorted(member.value) }
-            return .object(JSONObject(last.sorted { $0.key < $1.key }.map { JSONObject.Member($0.key, $0.value) }))
-        case .array(let values): return .array(values.map(sorted))
-        default: return value
+            var out = JSONObject()
+            for member in object.members { out[member.name] = member.value.withUniqueNames }
+            return .object(out)
+        case .array(let values): return .array(values.map(\.withUniqueNames))
+        default: return self
         }
     }
 }

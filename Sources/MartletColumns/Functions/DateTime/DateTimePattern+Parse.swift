@@ -12,15 +12,15 @@ extension DateTimePattern {
         return (parsed.zone ?? zone).instant(local: local)
     }
 
-    /// Days since the epoch.
-    func date(_ text: String) throws(KernelFailure) -> Int32 { Int32(clamping: try parse(text).days()) }
+    /// Days since the epoch. With `prefix`, text may follow the date.
+    func date(_ text: String, prefix: Bool = false) throws(KernelFailure) -> Int32 { Int32(clamping: try parse(text, prefix: prefix).days()) }
 
     /// Milliseconds of the day.
     func time(_ text: String) throws(KernelFailure) -> Int32 { Int32(try parse(text).timeOfDay().ms) }
 
-    private func parse(_ text: String) throws(KernelFailure) -> Parsed {
+    private func parse(_ text: String, prefix: Bool = false) throws(KernelFailure) -> Parsed {
         var state = ParseState(bytes: Array(text.utf8))
-        guard state.run(elements[...]), state.at == state.bytes.count else {
+        guard state.run(elements[...]), prefix || state.at == state.bytes.count else {
             throw KernelFailure("Text '\(text)' could not be parsed at index \(state.furthest)")
         }
         return state.parsed

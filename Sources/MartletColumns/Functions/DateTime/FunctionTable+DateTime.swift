@@ -79,8 +79,9 @@ extension FunctionTable {
     }
 
     private static func parsing(_ t: inout FunctionTable) {
-        t.function("PARSE_DATE", .dateTime, "A date from text, by a pattern of Java's DateTimeFormatter.")
-        t.patterned("(VARCHAR text, VARCHAR format) -> DATE") { (v: String, p, _) -> SQLDate in SQLDate(raw: try p.date(v)) }
+        // Unlike STRINGTODATE it lets text follow the date (conformance cases, null, "coalesce - with parse_date").
+        t.function("PARSE_DATE", .dateTime, "A date from the beginning of a text, by a pattern of Java's DateTimeFormatter.")
+        t.patterned("(VARCHAR text, VARCHAR format) -> DATE") { (v: String, p, _) -> SQLDate in SQLDate(raw: try p.date(v, prefix: true)) }
         t.function("PARSE_TIME", .dateTime, "A time from text, by a pattern of Java's DateTimeFormatter.")
         t.patterned("(VARCHAR text, VARCHAR format) -> TIME") { (v: String, p, _) -> SQLTime in SQLTime(raw: try p.time(v)) }
         t.function("PARSE_TIMESTAMP", .dateTime, "A timestamp from text, by a pattern of Java's DateTimeFormatter; a text without a zone is in UTC or a given time zone.")

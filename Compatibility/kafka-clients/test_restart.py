@@ -1,0 +1,125 @@
+"""Clients that live through kills of the server.
+
+MARTLET_SERVER is a command with {port} and {data} in it, e.g. "martlet dev --data {data} --kafka-port {port}"; the test starts and kills it
+itself. Without it the test is skipped.
+"""
+
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from test_confluent import assigned, consume, eventually
+
+SERVER = os.environ.get("MARTLET_SERVER", "")
+pytestmark = pytest.mark.skipif(not SERVER, reason="MARTLET_SERVER (a command with {port} and {data}) is not set")
+
+
+@pytest.fixture
+def server(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    class Server:
+        bootstrap = f"127.0.0.1:{port}"
+
+        def start(self):
+            self.process = subprocess.Popen(
+                shlex.split(SERVER.format(port=port, data=tmp_path / "data")), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            eventually(self.is_listening, "the server listens")
+
+        def is_listening(self):
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                return True
+            except OSError:
+                return False
+
+        def kill(self):
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+
+    made = Server()
+    made.start()
+    yield made
+    made.kill()
+
+
+def test_an_idempotent_producer_and_a_group_live_through_kills(server):
+    count, topic = 100_000, "restarted"
+    admin = AdminClient({"bootstrap.servers": server.bootstrap})
+    admin.create_topics([NewTopic(topic, 2, 1)])[topic].result(30)
+    failures, seen, stopping = [], set(), threading.Event()
+    quiet = {"log_level": 0, "reconnect.backoff.max.ms": 200, "bootstrap.servers": server.bootstrap}
+
+    def produce():
+        producer = Producer({**quiet, "enable.idempotence": True, "linger.ms": 2})
+        for i in range(count):
+            while True:
+                try:
+                    producer.produce(topic, b"%d" % i, partition=i % 2, on_delivery=lambda e, _: failures.append(e) if e else None)
+                    break
+                except BufferError:
+                    producer.poll(0.1)
+            if i % 100 == 0:
+                producer.poll(0.004)
+        assert producer.flush(60) == 0
+
+    def read():
+        consumer = Consumer({**quiet, "group.id": "g", "auto.offset.reset": "earliest", "session.timeout.ms": 6000,
+                             "heartbeat.interval.ms": 300, "auto.commit.interval.ms": 100})
+        consumer.subscribe([topic])
+        while not stopping.is_set():
+            seen.update(int(m.value()) for m in consumer.consume(1000, 0.2) if not m.error())
+        consumer.close()
+
+    producing, reading = threading.Thread(target=produce), threading.Thread(target=read)
+    producing.start()
+    reading.start()
+    for _ in range(3):
+        time.sleep(1)  # the kill comes at some moment of the work, whichever
+        server.kill()
+        server.start()
+    producing.join(120)
+    assert not producing.is_alive() and failures == []
+    eventually(lambda: len(seen) == count, "the group reads everything")
+    stopping.set()
+    reading.join(30)
+    consumer = assigned(server.bootstrap, topic, 2)
+    values = {0: [], 1: []}
+    for message in consume(consumer, count):
+        values[message.partition()].append(int(message.value()))
+    consumer.close()
+    assert values == {0: list(range(0, count, 2)), 1: list(range(1, count, 2))}, "nothing lost, nothing twice, in order"
+
+
+def test_what_was_committed_is_there_after_a_kill(server):
+    topic = "committed"
+    admin = AdminClient({"bootstrap.servers": server.bootstrap})
+    admin.create_topics([NewTopic(topic, 1, 1, config={"retention.ms": "123456"})])[topic].result(30)
+    producer = Producer({"bootstrap.servers": server.bootstrap, "transactional.id": "t", "log_level": 0})
+    producer.init_transactions(30)
+    for value in (b"a", b"b"):
+        producer.begin_transaction()
+        producer.produce(topic, value)
+        producer.commit_transaction(30)
+    producer.begin_transaction()
+    producer.produce(topic, b"open")
+    producer.flush(30)
+    server.kill()
+    server.start()
+    again = Producer({"bootstrap.servers": server.bootstrap, "transactional.id": "t", "log_level": 0})
+    again.init_transactions(30)
+    with pytest.raises(KafkaException):
+        producer.commit_transaction(30)
+    consumer = assigned(server.bootstrap, topic, 1, **{"isolation.level": "read_committed"})
+    assert [m.value() for m in consume(consumer, 2)] == [b"a", b"b"]
+    consumer.close()

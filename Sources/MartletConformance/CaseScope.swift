@@ -1,0 +1,50 @@
+import MartletCore
+import MartletSQL
+
+/// Which cases this release can be asked to pass.
+enum CaseScope {
+    /// Functions that only ksqlDB's own test tree has.
+    static let testFunctions: Set<String> = [
+        "TEST_UDAF", "MID_VAR_ARG", "VAR_ARG", "GENERIC_VAR_ARG", "OBJ_COL_ARG", "MULTI_ARG", "FOUR_ARG", "FIVE_ARG", "TEST_UDF", "TOSTRUCT",
+        "TOSTRING", "TOMAP", "TOLIST", "MULTIPLY", "BAD_UDF", "TEST_UDTF", "THROWING_UDTF", "WHENCONDITION", "WHENRESULT",
+    ]
+
+    /// Why a case does not apply, by what its statements use; nil if it does.
+    static func reasonNotApplicable(_ one: ConformanceCase) -> String? {
+        let statements = one.statements.flatMap { text -> [Statement] in
+            // What does not parse uses nothing: such a case is about the parser.
+            (try? Parser.parse(text)) ?? []
+        }
+        for statement in statements {
+            switch statement.node {
+            case .createAs(let create):
+                if let reason = reason(create.query) { return reason }
+                if create.kind == .table { return "tables as results come later" }
+            case .insertInto(_, _, let query):
+                if let reason = reason(query) { return reason }
+            default: break
+            }
+        }
+        var formats = one.topics.flatMap { [$0.keyFormat, $0.valueFormat] }.compactMap { $0 }
+        formats += one.properties.filter { $0.name.hasPrefix("ksql.persistence.default.format.") }.map(\.value)
+        for statement in statements { formats += declaredFormats(statement) }
+        if formats.contains(where: { $0.uppercased().hasPrefix("PROTOBUF") }) { return "PROTOBUF comes later" }
+        return nil
+    }
+
+    private static func reason(_ query: Query) -> String? {
+        if case .join = query.from { return "joins come later" }
+        if !query.groupBy.isEmpty || query.window != nil || query.having != nil { return "aggregates come later" }
+        return nil
+    }
+
+    private static func declaredFormats(_ statement: Statement) -> [String] {
+        let properties: [WithProperty]
+        switch statement.node {
+        case .createSource(let create): properties = create.properties
+        case .createAs(let create): properties = create.properties
+        default: properties = []
+        }
+        return properties.filter { ["FORMAT", "KEY_FORMAT", "VALUE_FORMAT"].contains($0.name) }.map(\.value.text)
+    }
+}

@@ -1,0 +1,78 @@
+import MartletCore
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// Runs case files and gathers what came of them.
+public struct ConformanceRun: Sendable {
+    /// Only cases whose name contains this, in any case; nil: all.
+    public var filter: String?
+
+    public init(filter: String? = nil) { self.filter = filter }
+
+    /// - `paths`: case files, or folders with case files anywhere below.
+    /// - Throws: `.io`, or `.badRequest` for what is no case file, naming it.
+    public func run(_ paths: [String]) throws(MartletError) -> ConformanceReport {
+        var report = ConformanceReport()
+        for path in paths {
+            for file in try Self.files(below: path) { report.files.append(try run(file: file)) }
+        }
+        report.files.removeAll { $0.verdicts.isEmpty }
+        return report
+    }
+
+    private func run(file: String) throws(MartletError) -> ConformanceReport.File {
+        let json: JSONValue
+        do {
+            json = try JSONValue(parsing: try Self.contents(of: file))
+        } catch {
+            throw MartletError(error.code == .io ? .io : .badRequest, "\(file): \(error.message)")
+        }
+        guard let cases = json["cases"]?.arrayValue else { throw MartletError(.badRequest, "\(file) is no case file: it has no cases") }
+        var verdicts: [CaseVerdict] = []
+        for one in cases where one["kind"]?.stringValue == "qtt" {
+            let parsed = try ConformanceCase(one)
+            if let filter, !parsed.name.lowercased().contains(filter.lowercased()) { continue }
+            verdicts.append(CaseVerdict.of(parsed))
+        }
+        return ConformanceReport.File(name: String(file.split(separator: "/").last ?? ""), verdicts: verdicts)
+    }
+
+    /// Case files below a path, by name.
+    private static func files(below path: String) throws(MartletError) -> [String] {
+        var info = stat()
+        guard stat(path, &info) == 0 else { throw MartletError(.io, "cannot read \(path): \(String(cString: strerror(errno)))") }
+        guard info.st_mode & S_IFMT == S_IFDIR else { return [path] }
+        guard let directory = opendir(path) else { throw MartletError(.io, "cannot read \(path): \(String(cString: strerror(errno)))") }
+        defer { closedir(directory) }
+        var names: [String] = []
+        while let entry = readdir(directory) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if !name.hasPrefix(".") { names.append("\(path)/\(name)") }
+        }
+        var out: [String] = []
+        for name in names.sorted() {
+            guard stat(name, &info) == 0 else { continue }
+            if info.st_mode & S_IFMT == S_IFDIR { out += try files(below: name) } else if name.hasSuffix(".json") { out.append(name) }
+        }
+        return out
+    }
+
+    private static func contents(of path: String) throws(MartletError) -> [UInt8] {
+        guard let file = fopen(path, "rb") else { throw MartletError(.io, String(cString: strerror(errno))) }
+        defer { fclose(file) }
+        var out: [UInt8] = [], buffer = [UInt8](repeating: 0, count: 1 << 16)
+        while true {
+            let count = fread(&buffer, 1, buffer.count, file)
+            if count == 0 { break }
+            out += buffer[..<count]
+        }
+        if ferror(file) != 0 { throw MartletError(.io, "cannot be read") }
+        return out
+    }
+}

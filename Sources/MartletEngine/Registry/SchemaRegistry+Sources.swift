@@ -1,0 +1,43 @@
+import MartletColumns
+import MartletCore
+import MartletSQL
+
+/// What statements and queries want of the registry: columns of a source that declares none, schemas for a sink's writers.
+extension SchemaRegistry {
+    /// The schema that a writer uses, by id.
+    public struct WriterSchema: Sendable {
+        public var id: Int32
+        /// Nil: the one that the fields translate to.
+        public var text: String?
+    }
+
+    /// Columns of the newest schema of `subject`, or of the schema with an id; such a one keeps the case of its names.
+    ///
+    /// - Throws: `.badStatement` in ksqlDB's words if there is none.
+    public func fields(subject: String, schemaID: Int?, spec: FormatSpec, side: Side) throws(MartletError) -> [Field] {
+        let found = schemaID.map { schema(id: Int32(truncatingIfNeeded: $0)) } ?? latest(subject: subject)?.schema
+        guard let found else {
+            let topic = subject.dropLast(side.rawValue.utf8.count + 1)
+            let id = schemaID.map { ", schema ID: \($0)" } ?? ""
+            throw MartletError(
+                .badStatement,
+                "Schema for message \(side.rawValue)s on topic '\(topic)' does not exist in the Schema Registry.\nSubject: \(subject)\(id)")
+        }
+        return try SchemaTranslation.fields(fromSchemaText: found.text, spec: spec, side: side, keepsCase: schemaID != nil)
+    }
+
+    /// Registers the schemas of a source's key and value under `<topic>-key` and `<topic>-value`, where its formats have any.
+    public func registerSchemas(of source: Source) throws(MartletError) {
+        _ = try writerSchema(of: source.schema.key, spec: source.keyFormat, side: .key, topic: source.topic)
+        _ = try writerSchema(of: source.schema.value, spec: source.valueFormat, side: .value, topic: source.topic)
+    }
+
+    /// The schema that a writer of these columns uses; registers it if need be. Nil for formats without schemas.
+    public func writerSchema(of fields: [Field], spec: FormatSpec, side: Side, topic: String) throws(MartletError) -> WriterSchema? {
+        guard spec.kind.usesSchemaRegistry, !fields.isEmpty else { return nil }
+        if let id = spec.properties["schemaId"].flatMap({ Int32($0) }) { return WriterSchema(id: id, text: try writerSchema(id: id).text) }
+        let text = try SchemaTranslation.schemaText(for: fields, spec: spec, side: side)
+        let id = try register(subject: "\(topic)-\(side.rawValue)", schema: RegisteredSchema(kind: spec.kind, text: text))
+        return WriterSchema(id: id, text: nil)
+    }
+}

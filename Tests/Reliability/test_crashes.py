@@ -1,0 +1,150 @@
+"""kill -9 in the middle of the pipeline: every input row's result is there once, none is missing."""
+
+import collections
+import json
+import os
+import random
+import threading
+import time
+
+import pytest
+
+confluent_kafka = pytest.importorskip("confluent_kafka", reason="confluent-kafka is not installed: make bootstrap")
+
+SEED = int(os.environ.get("SEED", random.randrange(1 << 30)))
+KILLS = int(os.environ.get("KILLS", 10))
+ROWS = int(os.environ.get("ROWS", 120_000))
+
+
+def read_all(node, topic, isolation):
+    consumer = confluent_kafka.Consumer(
+        {
+            "bootstrap.servers": node.kafka,
+            "group.id": "checker",
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "isolation.level": isolation,
+        }
+    )
+    partitions = consumer.list_topics(topic, 30).topics[topic].partitions
+    consumer.assign([confluent_kafka.TopicPartition(topic, p, confluent_kafka.OFFSET_BEGINNING) for p in partitions])
+    values, ended = [], set()
+    while len(ended) < len(partitions):
+        message = consumer.poll(30)
+        assert message is not None, f"{topic} stopped answering"
+        if message.error():
+            assert message.error().code() == confluent_kafka.KafkaError._PARTITION_EOF, message.error()
+            ended.add(message.partition())
+        else:
+            values.append(message.value())
+    consumer.close()
+    return values
+
+
+def test_every_result_is_there_once_after_ten_kills(node):
+    print(f"SEED={SEED}")
+    chance = random.Random(SEED)
+    server = node("--threads", "2", "--commit-interval", "50")
+    server.ksql(
+        "CREATE STREAM payments (id BIGINT, amount DOUBLE, class VARCHAR) WITH (kafka_topic='payments', partitions=3, value_format='DELIMITED');"
+        "CREATE STREAM known WITH (value_format='AVRO') AS SELECT id, amount, class FROM payments WHERE class IS NOT NULL;"
+        "CREATE STREAM doubled WITH (value_format='JSON') AS SELECT id, amount * 2 AS twice FROM known;",
+        **{"auto.offset.reset": "earliest"},
+    )
+    done = threading.Event()
+    failures = []
+
+    def produce():
+        producer = confluent_kafka.Producer(
+            {
+                "bootstrap.servers": server.kafka,
+                "enable.idempotence": True,
+                "linger.ms": 5,
+                "message.timeout.ms": 300_000,
+                "reconnect.backoff.max.ms": 200,
+            }
+        )
+
+        def delivered(error, _):
+            if error:
+                failures.append(str(error))
+
+        for row in range(ROWS):
+            line = f"{row},{row}.5,{'' if row % 20 == 0 else '0'}"
+            while True:
+                try:
+                    producer.produce("payments", line.encode(), partition=row % 3, on_delivery=delivered)
+                    break
+                except BufferError:
+                    producer.poll(0.05)
+            if row % 500 == 0:
+                producer.poll(0)
+                # About 25,000 rows a second, so that the kills fall into the middle.
+                time.sleep(0.02)
+        producer.flush(300)
+        done.set()
+
+    thread = threading.Thread(target=produce)
+    thread.start()
+    for _ in range(KILLS):
+        time.sleep(chance.uniform(0.05, 0.5))
+        server.kill()
+        server.start()
+    thread.join(400)
+    assert done.is_set() and not failures, failures[:3]
+
+    expected = [row for row in range(ROWS) if row % 20]
+    deadline = time.monotonic() + 120
+    while True:
+        results = [json.loads(value) for value in read_all(server, "DOUBLED", "read_committed")]
+        if len(results) >= len(expected) or time.monotonic() > deadline:
+            break
+        time.sleep(0.2)
+    counts = collections.Counter(result["ID"] for result in results)
+    assert not [row for row in expected if counts[row] == 0][:10], "rows are missing"
+    assert not [row for row, count in counts.items() if count > 1][:10], "rows are there twice"
+    assert set(counts) == set(expected)
+    assert all(result["TWICE"] == 2 * (result["ID"] + 0.5) for result in results)
+    server.stop()
+
+
+def test_a_malformed_line_is_reported_with_its_place_and_the_query_goes_on(node):
+    server = node()
+    server.ksql(
+        "CREATE STREAM t (a INT, b INT) WITH (kafka_topic='t', partitions=1, value_format='DELIMITED');"
+        "CREATE STREAM o WITH (value_format='JSON') AS SELECT a, b FROM t;",
+        **{"auto.offset.reset": "earliest"},
+    )
+    producer = confluent_kafka.Producer({"bootstrap.servers": server.kafka})
+    for line in ("1,1", "not a number,2", "3,3"):
+        producer.produce("t", line.encode())
+    producer.flush(30)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        reports = [json.loads(value) for value in read_all(server, "default_ksql_processing_log", "read_committed")]
+        results = [json.loads(value) for value in read_all(server, "O", "read_committed")]
+        if reports and len(results) == 2:
+            break
+    error = reports[0]["message"]["deserializationError"]
+    assert (error["topic"], error["partition"], error["offset"]) == ("t", 0, 1)
+    assert error["errorMessage"]
+    assert [result["A"] for result in results] == [1, 3]
+    server.stop()
+
+
+def test_a_directory_in_use_and_a_taken_port_are_one_clear_line(node, tmp_path):
+    import subprocess
+
+    from conftest import BINARY
+
+    server = node()
+    second = subprocess.run(
+        [BINARY, "dev", "--data", str(server.data), "--port-offset", str(server.offset + 1)], capture_output=True, text=True, timeout=60
+    )
+    assert second.returncode == 1 and str(server.data) in second.stderr and len(second.stderr.strip().splitlines()) <= 3
+    third = subprocess.run(
+        [BINARY, "dev", "--data", str(tmp_path / "other"), "--port-offset", str(server.offset)], capture_output=True, text=True, timeout=60
+    )
+    assert third.returncode == 1 and str(9092 + server.offset) in third.stderr and len(third.stderr.strip().splitlines()) <= 3
+    server.stop()
