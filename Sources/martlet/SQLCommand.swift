@@ -45,7 +45,7 @@ struct SQLCommand: ParsableCommand {
         do throws(MartletError) {
             address = try ServerAddress(url)
         } catch {
-            throw exit(with: error)
+            throw failure(error)
         }
         let isScript = !execute.isEmpty || !file.isEmpty
         let terminal = Terminal()
@@ -74,7 +74,7 @@ struct SQLCommand: ParsableCommand {
             do throws(MartletError) {
                 status = shell.run(script: try ScriptFile.read(path), name: path)
             } catch {
-                throw exit(with: error)
+                throw failure(error)
             }
         }
         return status
