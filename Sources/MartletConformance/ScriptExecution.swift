@@ -14,7 +14,7 @@ struct ScriptExecution {
     static func problems(_ one: ScriptCase, batchRows: Int) -> (problems: [String], message: String?) {
         var execution = ScriptExecution(batchRows: batchRows)
         do throws(MartletError) {
-            for statement in try Parser.parse(one.sql) {
+            for statement in try Parser.parse(one.sql, dialect: .testTool) {
                 do throws(MartletError) {
                     if let problem = try execution.execute(statement) { return (["line \(statement.span.line): \(problem)"], nil) }
                 } catch {
