@@ -27,7 +27,7 @@ public final class MartletHTTPServer: Sendable {
     private let info: ServerInfo
     private let logger: Logger
     private let time: TimeSource
-    private let activity: ServerActivity
+    let activity: ServerActivity
     /// For work that waits for the disk outside the engine's own thread.
     private let blocking = NIOThreadPool(numberOfThreads: 2)
     private let state = Mutex(State())

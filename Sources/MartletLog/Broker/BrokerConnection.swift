@@ -15,6 +15,7 @@ final class BrokerConnection: ChannelDuplexHandler {
     private let advertisedHost: String?
     private let advertisedPort: Int?
     private let logger: Logger
+    private let life = ConnectionLife()
 
     private var received = ByteBuffer()
     private var pending = CircularBuffer<PendingRequest>()
@@ -55,6 +56,7 @@ final class BrokerConnection: ChannelDuplexHandler {
     func channelInactive(context: ChannelHandlerContext) {
         isClosed = true
         received = ByteBuffer()
+        life.close()
         context.fireChannelInactive()
     }
 
@@ -137,7 +139,7 @@ final class BrokerConnection: ChannelDuplexHandler {
             let request = RequestContext(
                 version: header.version, clientID: header.clientID ?? "", clientHost: clientHost,
                 advertisedHost: advertisedHost ?? localHost, advertisedPort: Int32(truncatingIfNeeded: advertisedPort ?? localPort),
-                loop: context.eventLoop)
+                loop: context.eventLoop, life: life)
             let id = nextID
             nextID += 1
             pending.append(PendingRequest(id: id, api: api, bytes: size))

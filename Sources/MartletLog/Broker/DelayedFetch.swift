@@ -43,6 +43,7 @@ final class DelayedFetch: Sendable {
     private let plan: FetchPlan
     private let waitMs: Int64
     private let loop: any EventLoop
+    private let life: ConnectionLife
     private let blocking: NIOThreadPool
     private let waiting: DelayedFetches
     private let promise: EventLoopPromise<FetchResponse>
@@ -57,10 +58,11 @@ final class DelayedFetch: Sendable {
     /// With `bytesMin` above one byte every append would make us read all over again: look at most this often.
     private static let recheckIntervalMs: Int64 = 1
 
-    init(_ plan: FetchPlan, waitMs: Int64, loop: any EventLoop, blocking: NIOThreadPool, waiting: DelayedFetches) {
+    init(_ plan: FetchPlan, waitMs: Int64, loop: any EventLoop, life: ConnectionLife, blocking: NIOThreadPool, waiting: DelayedFetches) {
         self.plan = plan
         self.waitMs = waitMs
         self.loop = loop
+        self.life = life
         self.blocking = blocking
         self.waiting = waiting
         promise = loop.makePromise()
@@ -70,6 +72,7 @@ final class DelayedFetch: Sendable {
         let timeout = loop.scheduleTask(in: .milliseconds(waitMs)) { self.finish() }
         state.withLock { $0.timeout = timeout }
         waiting.add(self, for: plan.ids)
+        life.onClose { self.fail(ChannelError.ioOnClosedChannel) }
         // What came between the first look and `add` woke nobody.
         if plan.isAnswerable { wake() }
         return promise.futureResult
@@ -136,6 +139,7 @@ final class DelayedFetch: Sendable {
         }
         guard isFirst else { return false }
         timeout?.cancel()
+        life.onClose(nil)
         waiting.remove(self, for: plan.ids)
         return true
     }

@@ -14,6 +14,7 @@ struct RequestContext: Sendable {
     var advertisedPort: Int32
     /// The connection's.
     var loop: any EventLoop
+    var life: ConnectionLife
 }
 
 /// What a handler gives back: an answer, one that comes later, or none at all (Produce with acks=0).

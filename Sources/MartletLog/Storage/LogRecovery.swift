@@ -211,13 +211,14 @@ struct LogRecovery {
     /// Whether a 512-byte sector in the range is all zero. The first may begin before the range; then its part counts if it is zero and
     /// what it should hold, the beginning of the batch with the expected offset, is not there.
     private func hasZeroSector(_ file: any LogFile, from start: Int, to end: Int, expectedOffset: Int64) throws(MartletError) -> Bool {
-        var bytes = [UInt8](repeating: 0, count: end - start)
+        // The last sector may reach into the batch behind the range, if that batch's first bytes are zero anyway.
+        var bytes = [UInt8](repeating: 0, count: (end + 511) / 512 * 512 - start)
         let count = try bytes.withMutableBytes { (buffer) throws(MartletError) in try file.read(into: buffer, at: start) }
         let header = bytes.withUnsafeBytes { BatchHeader($0) }
         var at = 0
-        while at < count {
-            let sectorEnd = ((start + at) / 512 + 1) * 512 - start
-            guard sectorEnd <= count else { return false }
+        while at < end - start {
+            let sectorEnd = min(count, ((start + at) / 512 + 1) * 512 - start)
+            guard sectorEnd > at else { return false }
             let isWhole = sectorEnd - at == 512
             if (isWhole || header?.baseOffset != expectedOffset) && bytes[at..<sectorEnd].allSatisfy({ $0 == 0 }) { return true }
             at = sectorEnd

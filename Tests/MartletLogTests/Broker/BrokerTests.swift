@@ -80,6 +80,20 @@ import Darwin
         }
     }
 
+    @Test func aLongPollOfAClientThatIsGoneIsForgotten() throws {
+        try TestBroker.run { broker in
+            try broker.log.createTopic("t", partitions: 1, settings: [:])
+            do {
+                let client = try broker.connect()
+                _ = try client.post(
+                    FetchRequest(waitMsMax: 60_000, topics: [.init(name: "t", partitions: [.init(index: 0, bytesMax: 1)])]), 12)
+                while broker.waitingFetches == 0 { sched_yield() }
+                client.hangUp()
+            }
+            while broker.waitingFetches > 0 { sched_yield() }
+        }
+    }
+
     @Test func fetchKeepsToItsByteLimitsButSendsOneBatch() throws {
         try TestBroker.run { broker in
             try broker.log.createTopic("t", partitions: 2, settings: [:])

@@ -93,6 +93,8 @@ final class TestClient {
 
     deinit { close(descriptor) }
 
+    func hangUp() { shutdown(descriptor, Int32(SHUT_RDWR)) }
+
     func write(_ frame: ByteBuffer) throws {
         var bytes = Array(frame.readableBytesView)[...]
         while !bytes.isEmpty {

@@ -152,7 +152,7 @@ extension RequestRouter {
             let response = plan.read()
             if waitMs == 0 || plan.satisfies(response) { return .now(response) }
         }
-        let delayed = DelayedFetch(plan, waitMs: Int64(waitMs), loop: context.loop, blocking: blocking, waiting: delayedFetches)
+        let delayed = DelayedFetch(plan, waitMs: Int64(waitMs), loop: context.loop, life: context.life, blocking: blocking, waiting: delayedFetches)
         return .later(delayed.start())
     }
 }
