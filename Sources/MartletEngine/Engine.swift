@@ -110,6 +110,8 @@ public actor Engine {
             }
         }
         isReplaying = false
+        // Where they start was committed when they were created.
+        for query in runningQueries { begin(query, fromLatest: false) }
         if catalog.sources[ProcessingLog.streamName] == nil {
             var session = Session(properties: config.properties, variables: [:])
             let statement = try Parser.parse(ProcessingLog.statement(serviceID: config.serviceID))[0]

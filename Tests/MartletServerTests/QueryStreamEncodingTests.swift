@@ -17,7 +17,7 @@ import Testing
         var encoding = QueryStreamEncoding(shape, fields: fields)
         var out = QueryStreamEncoding.header(shape, id: "q1", isPush: isPush, fields: fields, keyFlags: [true, false])
         out += encoding.rows(batch)
-        out += error.map { QueryStreamEncoding.failure(shape, $0) } ?? QueryStreamEncoding.end(shape, isPush: isPush, limitReached: true)
+        out += error.map { QueryStreamEncoding.failure(shape, $0) } ?? QueryStreamEncoding.end(shape, limitReached: isPush)
         return String(decoding: out, as: UTF8.self)
     }
 

@@ -146,6 +146,12 @@ extension Engine {
         let query = RunningQuery(
             id: analyzed.queryID, statement: statement.text, sink: analyzed.sink, plan: analyzed.plan, serviceID: config.serviceID)
         queries[query.id] = query
+        // At start a later command may pause or end it.
+        if !isReplaying { begin(query, fromLatest: fromLatest) }
+    }
+
+    /// Puts a query's tasks on threads; one that cannot start is there in state ERROR with its reason.
+    func begin(_ query: RunningQuery, fromLatest: Bool) {
         do {
             try launch(query, fromLatest: fromLatest)
         } catch {
