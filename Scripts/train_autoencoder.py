@@ -73,7 +73,9 @@ def payments_from_stream(stream, server):
     import martlet
 
     columns = ", ".join([*FEATURES, "Class"])
-    return payments_from_frame(martlet.connect(server).df(f"SELECT {columns} FROM {stream}"))
+    frame = martlet.connect(server).df(f"SELECT {columns} FROM {stream}")
+    # Partitions are read in no particular order; sorted, the same payments make the same model.
+    return payments_from_frame(frame.sort_values(list(frame.columns), ignore_index=True))
 
 
 # Standard deviations of V1 ... V28 over the 284,807 payments of the ULB / Worldline data set, and mean and deviation among its 492 frauds.

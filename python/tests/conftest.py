@@ -11,6 +11,7 @@ import tempfile
 import time
 
 import pytest
+
 from fake_server import FakeServer
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
