@@ -248,14 +248,7 @@ extension Engine {
                 }
                 try log.createTopic(topic, partitions: partitions, settings: ["cleanup.policy": "delete"])
             }
-            return (
-                topic,
-                SinkEncoder.Description(
-                    keyFields: repartition.keyFields, keyFormat: repartition.keyFormat,
-                    keySchema: try registry.writerSchema(of: repartition.keyFields, spec: repartition.keyFormat, side: .key, topic: topic),
-                    valueFields: repartition.valueFields, valueFormat: repartition.valueFormat,
-                    valueSchema: try registry.writerSchema(of: repartition.valueFields, spec: repartition.valueFormat, side: .value, topic: topic))
-            )
+            return (topic, try SinkEncoder.Description(repartition, topic: topic, registry: registry))
         case .results:
             throw MartletError(.internalError, "a persistent query ends in a topic")
         }
