@@ -92,7 +92,7 @@ if only == nil {
             dependencies: modules.map { .target(name: $0.name) } + [
                 logging, .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
-            exclude: ["Shell"],
+            exclude: ["Shell", "README.md"],
             swiftSettings: swiftSettings))
     if withBenchmarks {
         targets.append(

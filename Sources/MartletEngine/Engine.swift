@@ -227,10 +227,10 @@ public actor Engine {
             guard Settings.isKnown(name) else {
                 throw MartletError(.invalidProperty, "Not recognizable as ksql, streams, consumer, or producer property: '\(name)'", at: statement.span)
             }
-            session.properties[name] = value
+            session.properties[Settings.canonical(name)] = value
             return nil
         case .unset(let name):
-            session.properties[name] = config.properties[name]
+            session.properties[Settings.canonical(name)] = config.properties[Settings.canonical(name)]
             return nil
         case .define(let name, let value):
             session.variables[name] = value

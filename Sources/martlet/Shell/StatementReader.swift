@@ -1,3 +1,4 @@
+import MartletCore
 import MartletSQL
 
 /// Gathers lines to whole statements: up to a `;` outside quotes and comments, over as many lines as that takes.
@@ -14,30 +15,54 @@ public final class StatementReader {
         case end
     }
 
-    private let editor: LineEditor
-    private let prompt: String
+    private let readLine: (_ isFirst: Bool) -> LineEditor.Line
+    private let remember: (String) -> Void
     private let isCommand: (String) -> Bool
-    private var ready: ArraySlice<Input> = []
+    private var ready: ArraySlice<(input: Input, line: Int)> = []
+    private var linesRead = 0
+    /// Where the input that came last begins, from 1.
+    public private(set) var line = 0
 
     public init(editor: LineEditor, prompt: String, isCommand: @escaping (String) -> Bool = { _ in false }) {
-        self.editor = editor
-        self.prompt = prompt
+        readLine = { editor.readLine(prompt: $0 ? prompt : Self.continuation(prompt)) }
+        remember = { editor.remember($0) }
         self.isCommand = isCommand
     }
 
+    /// Reads a text that is there as a whole.
+    public init(text: String, isCommand: @escaping (String) -> Bool = { _ in false }) {
+        var lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)[...]
+        readLine = { _ in lines.popFirst().map { .text(String($0)) } ?? .end }
+        remember = { _ in }
+        self.isCommand = isCommand
+    }
+
+    private func take() -> Input? {
+        guard let (input, line) = ready.popFirst() else { return nil }
+        self.line = line
+        return input
+    }
+
     public func next() -> Input {
-        if let input = ready.popFirst() { return input }
+        if let input = take() { return input }
         var text = ""
         var isFirst = true
+        var firstLine = 0
+        func statements(_ pieces: [StatementText]) {
+            ready = pieces.map { (.statement($0.text), firstLine + $0.span.line - 1) }[...]
+        }
         while true {
-            switch editor.readLine(prompt: isFirst ? prompt : Self.continuation(prompt)) {
+            switch readLine(isFirst) {
             case .cancelled: return .cancelled
             case .end:
-                ready = Parser.split(text).map { .statement($0.text) }[...]
-                return ready.popFirst() ?? .end
+                statements(Parser.split(text))
+                return take() ?? .end
             case .text(var line):
+                linesRead += 1
+                if isFirst { firstLine = linesRead }
                 if isFirst, isCommand(line) {
-                    editor.remember(line)
+                    remember(line)
+                    self.line = linesRead
                     return .command(line)
                 }
                 let isContinued = line.hasSuffix("\\")
@@ -55,9 +80,9 @@ public final class StatementReader {
                     continue
                 }
                 if pieces.allSatisfy(\.isComplete) {
-                    editor.remember(text)
-                    ready = pieces.map { .statement($0.text) }[...]
-                    return ready.popFirst() ?? .end
+                    remember(text)
+                    statements(pieces)
+                    return take() ?? .end
                 }
                 text += "\n"
                 isFirst = false
