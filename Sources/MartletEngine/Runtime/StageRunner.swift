@@ -30,10 +30,10 @@ public struct StageRunner {
     /// - `repartitionTopic`: names the topic between two stages by its step.
     /// - Throws: what starting the query would; `.notSupported` for a stage that ends in results for a client.
     public init(
-        _ stage: PhysicalPlan.Stage, registry: SchemaRegistry, repartitionTopic: (_ step: String) -> String
+        _ stage: PhysicalPlan.Stage, registry: SchemaRegistry, functions: FunctionRegistry = .builtin, repartitionTopic: (_ step: String) -> String
     ) throws(MartletError) {
         input = try StageInput(stage.input, schemas: registry)
-        chain = try OperatorChain(stage.operators, models: [:], schemas: registry)
+        chain = try OperatorChain(stage.operators, models: [:], schemas: registry, functions: functions)
         func name(_ topic: PhysicalPlan.Input.Topic) -> String {
             switch topic {
             case .source(_, let topic): topic
