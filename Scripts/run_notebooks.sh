@@ -11,6 +11,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 python=${PYTHON:-$root/.venv/bin/python}
 binary=${MARTLET_BIN:-$root/.build/release/martlet}
+export MARTLET_BIN=$binary PYTHONPATH=$root/python/src${PYTHONPATH:+:$PYTHONPATH}
 work=$(mktemp -d)
 server=
 

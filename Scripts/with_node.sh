@@ -23,6 +23,7 @@ log=$(mktemp)
 "$binary" dev --ephemeral --port-offset "$offset" >"$log" 2>&1 &
 node=$!
 trap 'kill "$node" 2>/dev/null; wait "$node" 2>/dev/null || true; rm -f "$log"' EXIT
+export MARTLET_COMMAND="$binary dev --data {data} --port-offset {offset}"
 export MARTLET_BOOTSTRAP=127.0.0.1:$((9092 + offset)) MARTLET_SERVER=http://127.0.0.1:$((8088 + offset)) MARTLET_REGISTRY=http://127.0.0.1:$((8081 + offset))
 # Ready when it answers; gone if it ended first.
 until curl -sf -o /dev/null "$MARTLET_SERVER/info"; do

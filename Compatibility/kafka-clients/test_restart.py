@@ -1,6 +1,6 @@
 """Clients that live through kills of the server.
 
-MARTLET_SERVER is a command with {port} and {data} in it, e.g. "martlet dev --data {data} --kafka-port {port}"; the test starts and kills it
+MARTLET_COMMAND is a command with {data} and {offset} in it, "martlet dev --data {data} --port-offset {offset}"; the test starts and kills it
 itself. Without it the test is skipped.
 """
 
@@ -18,8 +18,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from test_confluent import assigned, consume, eventually
 
-SERVER = os.environ.get("MARTLET_SERVER", "")
-pytestmark = pytest.mark.skipif(not SERVER, reason="MARTLET_SERVER (a command with {port} and {data}) is not set")
+SERVER = os.environ.get("MARTLET_COMMAND", "")
+pytestmark = pytest.mark.skipif(not SERVER, reason="MARTLET_COMMAND (a command with {data} and {offset}) is not set")
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def server(tmp_path):
 
         def start(self):
             self.process = subprocess.Popen(
-                shlex.split(SERVER.format(port=port, data=tmp_path / "data")), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                shlex.split(SERVER.format(offset=port - 9092, data=tmp_path / "data")), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             eventually(self.is_listening, "the server listens")
 
         def is_listening(self):

@@ -31,8 +31,8 @@ public struct CaseVerdict: Sendable {
 }
 
 extension CaseVerdict {
-    /// Runs a case and judges it.
-    static func of(_ one: ConformanceCase) -> CaseVerdict {
+    /// Runs a case and judges it; queries get `batchRows` records at once.
+    static func of(_ one: ConformanceCase, batchRows: Int) -> CaseVerdict {
         var verdict = CaseVerdict(name: one.name, outcome: .passed)
         if let reason = CaseScope.reasonNotApplicable(one) {
             verdict.outcome = .notApplicable(reason)
@@ -43,8 +43,8 @@ extension CaseVerdict {
             var execution = try CaseExecution(one)
             do throws(CaseExecution.Failure) {
                 try execution.executeStatements()
-                try execution.feed()
-                verdict.rowFailures = execution.rowFailures
+                try execution.feed(batchRows: batchRows)
+                verdict.rowFailures = execution.sandbox.rowFailures
                 try verdict.judge(one, execution)
             } catch {
                 verdict.judge(one, error)
@@ -61,8 +61,8 @@ extension CaseVerdict {
             return
         }
         var problems = OutputComparison(one: one, execution: execution).differences()
-        if execution.queries.isEmpty, !one.statements.contains(where: { $0.uppercased().contains("DROP") }) { problems.append("no persistent query was started") }
-        let catalog = CatalogComparison(one: one, execution: execution)
+        if execution.sandbox.queries.isEmpty, !one.statements.contains(where: { $0.uppercased().contains("DROP") }) { problems.append("no persistent query was started") }
+        let catalog = CatalogComparison(one: one, sandbox: execution.sandbox)
         problems += catalog.differences(
             sources: one.post["sources"]?.arrayValue ?? [], topics: one.post["topics"]?["topics"]?.arrayValue ?? [])
         if let pattern = one.post["topics"]?["blacklist"]?.stringValue {

@@ -6,7 +6,7 @@ import MartletSQL
 /// Compares the sources and topics that are there after a case with a description of them: `post` conditions, or what was recorded.
 struct CatalogComparison {
     let one: ConformanceCase
-    let execution: CaseExecution
+    let sandbox: Sandbox
 
     /// Every listed item must be there as described; null members are not checked.
     func differences(sources: [JSONValue], topics: [JSONValue]) -> [String] {
@@ -21,14 +21,14 @@ struct CatalogComparison {
         } catch {
             throw MartletError(.badRequest, "the case's pattern '\(pattern)' is no regular expression")
         }
-        return execution.partitions.keys.sorted().filter { $0.firstMatch(of: expression) != nil }
+        return sandbox.partitions.keys.sorted().filter { $0.firstMatch(of: expression) != nil }
     }
 
     // MARK: sources
 
     private func difference(source expected: JSONValue) -> [String] {
         guard let name = expected["name"]?.stringValue else { return [] }
-        guard let source = execution.catalog.sources[name] else { return ["source \(name) is missing"] }
+        guard let source = sandbox.catalog.sources[name] else { return ["source \(name) is missing"] }
         var problems: [String] = []
         func check(_ what: String, _ have: String, _ want: String?) {
             if let want, want != have { problems.append("source \(name): \(what) \(have), expected \(want)") }
@@ -36,7 +36,7 @@ struct CatalogComparison {
         check("type", source.kind.rawValue, expected["type"]?.stringValue)
         if let text = expected["schema"]?.stringValue {
             let have = Self.columns(of: source)
-            let want = Self.columns(text, types: execution.catalog.types)
+            let want = Self.columns(text, types: sandbox.catalog.types)
             if want == nil || want! != have { problems.append("source \(name): schema \(have.joined(separator: ", ")), expected \(text)") }
         }
         if let format = expected["keyFormat"], !format.isNull {
@@ -91,12 +91,12 @@ struct CatalogComparison {
     /// Topics that an engine keeps for itself are not compared: their names and number are its own affair.
     private func difference(topic expected: JSONValue) -> [String] {
         guard let name = expected["name"]?.stringValue, !name.hasPrefix("_confluent-ksql-") else { return [] }
-        guard let partitions = execution.partitions[name] else { return ["topic \(name) is missing"] }
+        guard let partitions = sandbox.partitions[name] else { return ["topic \(name) is missing"] }
         var problems: [String] = []
         if let wanted = expected["partitions"]?.intValue, wanted != Int(partitions) {
             problems.append("topic \(name): \(partitions) partitions, expected \(wanted)")
         }
-        guard let source = execution.sourceOfTopic[name] else { return problems }
+        guard let source = sandbox.sourceOfTopic[name] else { return problems }
         for side in [Side.key, .value] {
             let spec = side == .key ? source.keyFormat : source.valueFormat
             let features = side == .key ? Self.keyFeatures(source) : Self.valueFeatures(source)
@@ -109,7 +109,7 @@ struct CatalogComparison {
                 if let problem = difference(schema: schema, side, name) { problems.append("topic \(name): \(side.rawValue) \(problem)") }
             }
             if let id = expected["\(side.rawValue)SchemaId"]?.intValue {
-                let own = execution.registry.latest(subject: "\(name)-\(side.rawValue)")?.id
+                let own = sandbox.registry.latest(subject: "\(name)-\(side.rawValue)")?.id
                 if own != Int32(id) { problems.append("topic \(name): \(side.rawValue) schema id \(own.map { "\($0)" } ?? "none"), expected \(id)") }
             }
         }
@@ -131,7 +131,7 @@ struct CatalogComparison {
     }
 
     private func difference(schema expected: JSONValue, _ side: Side, _ topic: String) -> String? {
-        guard let own = execution.registry.latest(subject: "\(topic)-\(side.rawValue)")?.schema else { return "schema is missing, expected \(expected)" }
+        guard let own = sandbox.registry.latest(subject: "\(topic)-\(side.rawValue)")?.schema else { return "schema is missing, expected \(expected)" }
         if own.type == "AVRO" {
             let isSame = (try? AvroSchema(json: expected)).flatMap { want in (try? AvroSchema(parsing: own.text)).map { $0 == want } } ?? false
             return isSame ? nil : "schema \(own.text), expected \(expected)"

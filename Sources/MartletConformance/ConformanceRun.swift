@@ -11,9 +11,15 @@ public struct ConformanceRun: Sendable {
     /// Only cases whose name contains this, in any case; nil: all.
     public var filter: String?
 
-    public init(filter: String? = nil) { self.filter = filter }
+    /// Records that a query gets at once; results may not depend on it.
+    public var batchRows: Int
 
-    /// - `paths`: case files, or folders with case files anywhere below.
+    public init(filter: String? = nil, batchRows: Int = 1000) {
+        self.filter = filter
+        self.batchRows = max(1, batchRows)
+    }
+
+    /// - `paths`: case files (`.json`) and SQL tests (`.sqltest`, `.sql`), or folders with such files anywhere below.
     /// - Throws: `.io`, or `.badRequest` for what is no case file, naming it.
     public func run(_ paths: [String]) throws(MartletError) -> ConformanceReport {
         var report = ConformanceReport()
@@ -25,6 +31,24 @@ public struct ConformanceRun: Sendable {
     }
 
     private func run(file: String) throws(MartletError) -> ConformanceReport.File {
+        let name = String(file.split(separator: "/").last ?? "")
+        if file.hasSuffix(".json") { return ConformanceReport.File(name: name, verdicts: try runCases(of: file)) }
+        let text = try Self.contents(of: file)
+        var verdicts: [CaseVerdict] = []
+        for one in ScriptCase.cases(of: String(decoding: text, as: UTF8.self)) {
+            let full = "\(name) - \(one.name)"
+            if let filter, !full.lowercased().contains(filter.lowercased()) { continue }
+            let (problems, message) = ScriptExecution.problems(one, batchRows: batchRows)
+            verdicts.append(
+                CaseVerdict(
+                    name: full, outcome: problems.isEmpty ? .passed : .failed(problems),
+                    expectedMessage: one.expectedError.flatMap { $0.isEmpty ? nil : $0 }, message: message))
+        }
+        if verdicts.isEmpty, filter == nil { throw MartletError(.badRequest, "\(file) has no tests: a test begins with a line --@test: name") }
+        return ConformanceReport.File(name: name, verdicts: verdicts)
+    }
+
+    private func runCases(of file: String) throws(MartletError) -> [CaseVerdict] {
         let json: JSONValue
         do {
             json = try JSONValue(parsing: try Self.contents(of: file))
@@ -36,9 +60,9 @@ public struct ConformanceRun: Sendable {
         for one in cases where one["kind"]?.stringValue == "qtt" {
             let parsed = try ConformanceCase(one)
             if let filter, !parsed.name.lowercased().contains(filter.lowercased()) { continue }
-            verdicts.append(CaseVerdict.of(parsed))
+            verdicts.append(CaseVerdict.of(parsed, batchRows: batchRows))
         }
-        return ConformanceReport.File(name: String(file.split(separator: "/").last ?? ""), verdicts: verdicts)
+        return verdicts
     }
 
     /// Case files below a path, by name.
@@ -58,7 +82,7 @@ public struct ConformanceRun: Sendable {
         var out: [String] = []
         for name in names.sorted() {
             guard stat(name, &info) == 0 else { continue }
-            if info.st_mode & S_IFMT == S_IFDIR { out += try files(below: name) } else if name.hasSuffix(".json") { out.append(name) }
+            if info.st_mode & S_IFMT == S_IFDIR { out += try files(below: name) } else if [".json", ".sql", ".sqltest"].contains(where: { name.hasSuffix($0) }) { out.append(name) }
         }
         return out
     }

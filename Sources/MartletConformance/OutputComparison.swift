@@ -14,14 +14,14 @@ struct OutputComparison {
         for record in one.outputs where !topics.contains(record.topic) { topics.append(record.topic) }
         if one.outputs.isEmpty {
             // Nothing is expected anywhere: then nothing may come out.
-            for query in execution.queries {
-                let count = (execution.topics[query.sinkTopic] ?? []).count - one.inputs.count { $0.topic == query.sinkTopic }
+            for query in execution.sandbox.queries {
+                let count = (execution.sandbox.topics[query.sinkTopic] ?? []).count - one.inputs.count { $0.topic == query.sinkTopic }
                 if count > 0 { problems.append("topic \(query.sinkTopic): \(count) records, expected none") }
             }
         }
         for topic in topics {
             let expected = one.outputs.filter { $0.topic == topic }
-            let actual = execution.topics[topic] ?? []
+            let actual = execution.sandbox.topics[topic] ?? []
             for (index, pair) in zip(expected, actual).enumerated() {
                 if let problem = difference(pair.0, pair.1) { problems.append("topic \(topic) record \(index): \(problem)") }
             }
@@ -43,7 +43,7 @@ struct OutputComparison {
             if own != headers { return "headers \(own), expected \(headers)" }
         }
         var key = actual.key, window: ConformanceCase.Window?
-        if let kind = execution.sourceOfTopic[expected.topic]?.window {
+        if let kind = execution.sandbox.sourceOfTopic[expected.topic]?.window {
             (key, window) = WindowedKey.decode(key, isSession: kind.kind == .session, sizeMs: kind.sizeMs)
         }
         if window != expected.window { return "window \(String(describing: window)), expected \(String(describing: expected.window))" }

@@ -110,6 +110,8 @@ public actor Engine {
             }
         }
         isReplaying = false
+        // Where they start was committed when they were created.
+        for query in runningQueries { begin(query, fromLatest: false) }
         if catalog.sources[ProcessingLog.streamName] == nil {
             var session = Session(properties: config.properties, variables: [:])
             let statement = try Parser.parse(ProcessingLog.statement(serviceID: config.serviceID))[0]
@@ -227,10 +229,10 @@ public actor Engine {
             guard Settings.isKnown(name) else {
                 throw MartletError(.invalidProperty, "Not recognizable as ksql, streams, consumer, or producer property: '\(name)'", at: statement.span)
             }
-            session.properties[name] = value
+            session.properties[Settings.canonical(name)] = value
             return nil
         case .unset(let name):
-            session.properties[name] = config.properties[name]
+            session.properties[Settings.canonical(name)] = config.properties[Settings.canonical(name)]
             return nil
         case .define(let name, let value):
             session.variables[name] = value

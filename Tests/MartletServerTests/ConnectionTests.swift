@@ -86,6 +86,36 @@ import Testing
         }
     }
 
+    /// Bytes that only sometimes look like HTTP, cut off anywhere: whatever comes back, the server goes on. `seed` replays a failure.
+    @Test(arguments: [UInt64(1), 2, 3, 4])
+    func anyBytesLeaveTheServerAlive(seed: UInt64) async throws {
+        try await ServerFixture.with { fixture in
+            let ports = [fixture.ksqlPort, fixture.registryPort]
+            try await fixture.client {
+                var random = SeededRandom(seed: seed)
+                let seeds = [
+                    Array("POST /inserts-stream HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n14\r\n{\"target\": \"nosuch\"}\r\n0\r\n\r\n".utf8),
+                    Array("POST /subjects/a/versions HTTP/1.1\r\nhost: x\r\ncontent-length: 24\r\n\r\n{\"schema\": \"\\\"string\\\"\"}".utf8),
+                    Array("GET /info HTTP/1.1\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n\r\n".utf8)
+                        + HTTP2Tests.preface + HTTP2Tests.frame(HTTP2Tests.settings),
+                    HTTP2Tests.preface + HTTP2Tests.frame(HTTP2Tests.settings) + HTTP2Tests.post("/ksql", "{\"ksql\": \"SHOW STREAMS;\"}", stream: 1),
+                ]
+                for _ in 0..<60 {
+                    var bytes = seeds[Int(random.next() % UInt64(seeds.count))]
+                    for _ in 0..<random.next() % 6 { bytes[Int(random.next() % UInt64(bytes.count))] = UInt8(random.next() & 255) }
+                    bytes = Array(bytes.prefix(Int(random.next() % UInt64(bytes.count + 1))))
+                    let connection = try RawConnection(port: ports[Int(random.next() % 2)])
+                    // The server may have closed already.
+                    try? connection.send(bytes)
+                    connection.close()
+                }
+            }
+            #expect(try await fixture.ask("GET", "/info").status == 200)
+            #expect(try await fixture.ask("GET", "/subjects", registry: true).status == 200)
+            try await fixture.eventually("every request has ended") { fixture.server.activity.openRequests == 0 }
+        }
+    }
+
     @Test func expectationsAreMet() async throws {
         try await ServerFixture.with { fixture in
             let port = fixture.ksqlPort

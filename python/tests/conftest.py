@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import pathlib
@@ -11,6 +12,7 @@ import tempfile
 import time
 
 import pytest
+
 from fake_server import FakeServer
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -60,28 +62,31 @@ def free_offset():
     raise RuntimeError("no free ports")
 
 
-@pytest.fixture(scope="session")
-def server_url():
-    """The address of a running Martlet; starts one if need be, skips when there is none to start."""
-    import martlet
+class Node:
+    """A node of its own: ``url`` (SQL), ``kafka`` (host:port) and ``registry``, from the program ``binary``."""
 
-    given = os.environ.get("MARTLET_SERVER")
-    if given:
-        martlet.connect(given, retries=10)
-        yield given
-        return
+    def __init__(self, binary, offset):
+        self.binary = str(binary)
+        self.url = f"http://127.0.0.1:{8088 + offset}"
+        self.kafka = f"127.0.0.1:{9092 + offset}"
+        self.registry = f"http://127.0.0.1:{8081 + offset}"
+
+
+@contextlib.contextmanager
+def running_node():
+    """Starts the built program on free ports with nothing in it, and stops it; skips when there is none to start."""
     binary = pathlib.Path(os.environ.get("MARTLET_BIN", ROOT / ".build" / "release" / "martlet"))
     if not binary.exists():
-        skip("server", f"no server: set MARTLET_SERVER, or build {binary}")
+        skip("server", f"no server: build {binary}, or set MARTLET_BIN")
     offset = free_offset()
-    url = f"http://127.0.0.1:{8088 + offset}"
+    node = Node(binary, offset)
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            [str(binary), "dev", "--ephemeral", "--port-offset", str(offset)], stdout=log, stderr=subprocess.STDOUT, cwd=ROOT
+            [node.binary, "dev", "--ephemeral", "--port-offset", str(offset)], stdout=log, stderr=subprocess.STDOUT, cwd=ROOT
         )
         try:
-            wait_until_up(process, url, log)
-            yield url
+            wait_until_up(process, node.url, log)
+            yield node
         finally:
             process.terminate()
             try:
@@ -89,6 +94,20 @@ def server_url():
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+@pytest.fixture(scope="session")
+def server_url():
+    """The address of a running Martlet: the one at MARTLET_SERVER, or one started for the tests."""
+    import martlet
+
+    given = os.environ.get("MARTLET_SERVER")
+    if given:
+        martlet.connect(given, retries=10)
+        yield given
+        return
+    with running_node() as node:
+        yield node.url
 
 
 def wait_until_up(process, url, log):

@@ -6,9 +6,9 @@ import json
 import time
 
 import pytest
-from fake_server import Pause, cut
 
 import martlet
+from fake_server import Pause, cut
 
 
 def header(**columns):

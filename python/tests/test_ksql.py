@@ -5,9 +5,9 @@ import json
 import socket
 
 import pytest
-from fake_server import Pause, cut
 
 import ksql.utils
+from fake_server import Pause, cut
 from ksql import KSQLAPI, SQLBuilder
 from ksql.errors import (
     CreateError,

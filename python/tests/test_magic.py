@@ -51,9 +51,8 @@ def test_cells(serve):
 
 def test_an_endless_query_is_stopped(serve):
     pytest.importorskip("pandas")
-    from fake_server import Pause
-
     import martlet
+    from fake_server import Pause
 
     script = [b'{"columnNames":["A"],"columnTypes":["BIGINT"]}\n[1]\n', Pause(30)]
     client = martlet.Client(serve({("POST", "/query-stream"): lambda _: (200, script)}).url)

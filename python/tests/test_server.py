@@ -6,9 +6,9 @@ import json
 import uuid
 
 import pytest
-from conftest import ROOT
 
 import martlet
+from conftest import ROOT
 from ksql import KSQLAPI
 from ksql.errors import CreateError, KSQLError
 

@@ -5,6 +5,7 @@ import pathlib
 import sys
 
 import pytest
+
 from conftest import ROOT, import_or_skip
 
 sys.path.insert(0, str(ROOT / "Scripts"))

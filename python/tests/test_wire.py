@@ -5,9 +5,9 @@ import random
 import socket
 
 import pytest
-from fake_server import Break, cut
 
 import martlet
+from fake_server import Break, cut
 from martlet.wire import LineSplitter, Wire, split_objects
 
 

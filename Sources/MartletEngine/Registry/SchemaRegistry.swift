@@ -165,6 +165,10 @@ public final class SchemaRegistry: Sendable, SchemaSource {
                 var deleted = version
                 deleted.isDeleted = true
                 if permanently {
+                    // Records written with the schema may live on: its id keeps its meaning and is never given out again.
+                    try append(
+                        key: ["keytype": "ID", "id": .int(version.id), "magic": 0],
+                        value: ["id": .int(version.id), "schema": .string(version.schema.text), "schemaType": .string(version.schema.type)])
                     try append(key: Self.key(version), value: nil)
                     remove(version)
                 } else {
@@ -304,6 +308,14 @@ public final class SchemaRegistry: Sendable, SchemaSource {
                     subject: subject, version: number, id: Int32(id),
                     schema: RegisteredSchema(type: value["schemaType"]?.stringValue ?? "AVRO", text: text, references: references),
                     isDeleted: value["deleted"]?.boolValue ?? false))
+        case "ID":
+            guard let id = value?["id"]?.intValue, let text = value?["schema"]?.stringValue else { return }
+            let schema = RegisteredSchema(type: value?["schemaType"]?.stringValue ?? "AVRO", text: text)
+            state.withLock { state in
+                state.schemas[Int32(id)] = schema
+                if state.ids[schema] == nil { state.ids[schema] = Int32(id) }
+                state.nextID = max(state.nextID, Int32(id) + 1)
+            }
         case "CONFIG":
             let level = value?["compatibilityLevel"]?.stringValue.flatMap { Compatibility(rawValue: $0) }
             state.withLock { state in

@@ -117,7 +117,10 @@ struct StageInput {
         if let windows { batch.windows = Batch.Windows(starts: picked(windows.starts), ends: picked(windows.ends)) }
         batch.headers = headers?.raw
         guard let timestamp else { return batch }
-        return try timestamp.apply(to: batch, errors: &errors)
+        batch = try timestamp.apply(to: batch, errors: &errors)
+        // ROWTIME is the extracted time.
+        for (index, source) in sources.enumerated() where source == .rowTime { batch.columns[index] = .bigint(FixedColumn(batch.timestamps)) }
+        return batch
     }
 
     /// Rows in both; each rises.

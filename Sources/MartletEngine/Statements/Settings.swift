@@ -59,6 +59,14 @@ public enum Settings {
         "retries", "enable.idempotence", "max.partition.fetch.bytes", "statestore.cache.max.bytes", "replication.factor",
     ]
 
+    /// The name under which a property is known here: `ksql.streams.auto.offset.reset` is `auto.offset.reset`.
+    public static func canonical(_ name: String) -> String {
+        var bare = name[...]
+        if bare.hasPrefix("ksql.streams.") { bare = bare.dropFirst("ksql.streams.".count) }
+        for prefix in ["consumer.", "producer."] where bare.hasPrefix(prefix) { bare = bare.dropFirst(prefix.count) }
+        return byName[String(bare)] == nil ? name : String(bare)
+    }
+
     /// Whether a property name may be set by a client; `ksql.streams.` may stand before Kafka's names.
     public static func isKnown(_ name: String) -> Bool {
         if let setting = byName[name] { return setting.isEditable }

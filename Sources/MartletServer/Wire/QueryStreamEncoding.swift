@@ -72,12 +72,13 @@ struct QueryStreamEncoding {
         return out
     }
 
-    /// The last line.
-    static func end(_ shape: Shape, isPush: Bool, limitReached: Bool) -> [UInt8] {
+    /// The last line. A query over a stream says whether its LIMIT or its end came first, push or pull (conformance case "pull queries
+    /// with limit clause: on stream").
+    static func end(_ shape: Shape, limitReached: Bool) -> [UInt8] {
         switch shape {
         case .delimited: []
         case .array: Array("]\n".utf8)
-        case .streamedRows: line(["finalMessage": .string(isPush && limitReached ? "Limit Reached" : "Query Completed")], separator: "]")
+        case .streamedRows: line(["finalMessage": .string(limitReached ? "Limit Reached" : "Query Completed")], separator: "]")
         }
     }
 

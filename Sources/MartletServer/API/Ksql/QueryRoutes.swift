@@ -81,7 +81,7 @@ extension KsqlAPI {
                     do throws(ClientGone) { try await writer.write(chunk) } catch { return }
                     batch = try await query.rows.next()
                 }
-                text += QueryStreamEncoding.end(shape, isPush: query.isPush, limitReached: query.limit.map { sent >= Int($0) } ?? false)
+                text += QueryStreamEncoding.end(shape, limitReached: query.limit.map { sent >= Int($0) } ?? false)
             } catch {
                 text += QueryStreamEncoding.failure(shape, error)
             }

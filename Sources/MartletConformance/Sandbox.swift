@@ -1,0 +1,185 @@
+import MartletColumns
+import MartletCore
+import MartletEngine
+import MartletSQL
+
+/// A catalog, a schema registry, topics and queries in memory: statements are executed and records processed on the caller's thread. The wall
+/// clock stands at the epoch.
+struct Sandbox {
+    struct PersistentQuery {
+        var id: String
+        /// Topics it reads from outside.
+        var sources: [String]
+        var sinkTopic: String
+        var stages: [StageRunner]
+        /// Records each stage was given so far, by topic.
+        var fed: [String: Int] = [:]
+    }
+
+    /// `ksql.service.id`, part of the names of internal topics.
+    static let serviceID = "some.ksql.service.id"
+
+    private(set) var catalog = Catalog()
+    let registry = SchemaRegistry(inMemory: ManualTime().source)
+    var partitions: [String: Int32] = [:]
+    var topics: [String: [RecordBytes]] = [:]
+    var queries: [PersistentQuery] = []
+    /// The source registered last on a topic.
+    private(set) var sourceOfTopic: [String: Source] = [:]
+    /// Rows left out, fields nulled, and why.
+    private(set) var rowFailures: [String] = []
+    var properties: [String: String]
+    private let initialProperties: [String: String]
+    /// Partitions of sinks, whatever their statements say.
+    private let sinkPartitions: Int32
+    private var nextQueryNumber = 0
+
+    init(properties: [String: String], sinkPartitions: Int32) {
+        self.properties = ["auto.offset.reset": "earliest"].merging(properties) { $1 }
+        initialProperties = self.properties
+        self.sinkPartitions = sinkPartitions
+    }
+
+    var context: AnalysisContext {
+        let partitions = partitions, registry = registry
+        return AnalysisContext(
+            properties: properties, nextQueryNumber: nextQueryNumber, partitions: { partitions[$0] },
+            registeredFields: { (subject, schemaID, spec, side) throws(MartletError) in
+                try registry.fields(subject: subject, schemaID: schemaID, spec: spec, side: side)
+            }, functions: TestFunctions.registry)
+    }
+
+    // MARK: statements
+
+    mutating func execute(_ statement: Statement) throws(MartletError) {
+        switch statement.node {
+        case .set(let name, let value): properties[name] = value
+        case .unset(let name): properties[name] = initialProperties[name]
+        default:
+            let analyzed = try Analyzer(catalog: catalog, context: context).analyze(statement)
+            try prepare(analyzed, statement)
+            catalog.apply(analyzed, of: statement)
+            queries.removeAll { query in catalog.queries[query.id] == nil }
+        }
+    }
+
+    /// What has to exist before the statement takes effect: topics, schemas, compiled queries.
+    private mutating func prepare(_ analyzed: AnalyzedStatement, _ statement: Statement) throws(MartletError) {
+        switch analyzed {
+        case .createSource(let create):
+            let source = create.source
+            if partitions[source.topic] == nil { partitions[source.topic] = create.partitions ?? sinkPartitions }
+            sourceOfTopic[source.topic] = source
+            // A client that writes to the topic has registered what the columns say.
+            try registerMissingSchemas(of: source)
+        case .persistentQuery(let query):
+            if !query.isInsert {
+                partitions[query.sink.topic] = sinkPartitions
+                try registry.registerSchemas(of: query.sink)
+                sourceOfTopic[query.sink.topic] = query.sink
+            }
+            let prefix = "_confluent-ksql-\(Self.serviceID)query_\(query.queryID)-"
+            var stages: [StageRunner] = []
+            for stage in query.plan.stages {
+                let made = try StageRunner(stage, registry: registry, functions: TestFunctions.registry) { prefix + $0 + "-repartition" }
+                if made.outputTopic.hasPrefix(prefix) { partitions[made.outputTopic] = sinkPartitions }
+                stages.append(made)
+            }
+            let inner = Set(stages.map(\.outputTopic)).subtracting([query.sink.topic])
+            let made = PersistentQuery(
+                id: query.queryID, sources: stages.flatMap { [$0.sourceTopic] + ($0.tableTopic.map { [$0] } ?? []) }.filter { !inner.contains($0) },
+                sinkTopic: query.sink.topic, stages: stages)
+            if let index = queries.firstIndex(where: { $0.id == made.id }) { queries[index] = made } else { queries.append(made) }
+            nextQueryNumber += 1
+        case .alterSource(let source): sourceOfTopic[source.topic] = source
+        case .dropSource(let name, let deleteTopic):
+            guard deleteTopic, let topic = catalog.sources[name]?.topic else { return }
+            partitions[topic] = nil
+            topics[topic] = nil
+            sourceOfTopic[topic] = nil
+        case .insertValues(let insert): try self.insert(insert)
+        case .createType, .dropType, .nothingToDo: break
+        case .transientQuery, .other:
+            throw MartletError(.notSupported, "statements of this kind are not executed in a test", at: statement.span)
+        }
+    }
+
+    private func registerMissingSchemas(of source: Source) throws(MartletError) {
+        for side in [Side.key, .value] where registry.latest(subject: "\(source.topic)-\(side.rawValue)") == nil {
+            _ = try registry.writerSchema(
+                of: side == .key ? source.schema.key : source.schema.value, spec: side == .key ? source.keyFormat : source.valueFormat,
+                side: side, topic: source.topic)
+        }
+    }
+
+    // MARK: records
+
+    /// Gives records of one of its topics to a query and puts what it makes of them on its sink topic.
+    ///
+    /// - `batchRows`: how many it gets at once.
+    mutating func run(_ index: Int, _ topic: String, _ records: ArraySlice<RecordBytes>, batchRows: Int) throws(MartletError) {
+        var rest = records
+        while !rest.isEmpty {
+            let batch = rest.prefix(batchRows)
+            rest = rest.dropFirst(batchRows)
+            try run(index, topic, batch)
+        }
+    }
+
+    private mutating func run(_ index: Int, _ topic: String, _ batch: ArraySlice<RecordBytes>) throws(MartletError) {
+        let first = queries[index].fed[topic, default: 0]
+        queries[index].fed[topic] = first + batch.count
+        let block = RecordBlock(batch, firstOffset: Int64(first))
+        for at in queries[index].stages.indices {
+            var stage = queries[index].stages[at]
+            let known = stage.failures.count
+            if stage.tableTopic == topic { try stage.updateTable(block) }
+            let outputs = stage.sourceTopic == topic ? try stage.run(block) : []
+            rowFailures += stage.failures.dropFirst(known)
+            queries[index].stages[at] = stage
+            if outputs.isEmpty { continue }
+            let made = outputs.map { RecordBytes(timestamp: $0.timestampMs, key: $0.key, value: $0.value, headers: $0.headers) }
+            if stage.outputTopic == queries[index].sinkTopic {
+                topics[stage.outputTopic, default: []] += made
+            } else {
+                try run(index, stage.outputTopic, made[...])
+            }
+        }
+    }
+
+    /// Lets all queries process what is there for them, in order of their creation, until there is no more.
+    mutating func settle(batchRows: Int) throws(MartletError) {
+        var isSettled = false
+        while !isSettled {
+            isSettled = true
+            for index in queries.indices {
+                for topic in queries[index].sources {
+                    let records = topics[topic] ?? [], fed = queries[index].fed[topic, default: 0]
+                    if fed >= records.count { continue }
+                    isSettled = false
+                    try run(index, topic, records[fed...], batchRows: batchRows)
+                }
+            }
+        }
+    }
+
+    /// INSERT INTO … VALUES; the wall clock, which stands at the epoch, gives the timestamp that is not given.
+    private mutating func insert(_ insert: AnalyzedInsert) throws(MartletError) {
+        func bytes(_ fields: [Field], _ spec: FormatSpec, _ side: Side, _ values: [SQLValue]) throws(MartletError) -> [UInt8]? {
+            if fields.isEmpty { return nil }
+            let schema = try registry.writerSchema(of: fields, spec: spec, side: side, topic: insert.source.topic)
+            var encoder = try RecordEncoder(spec: spec, fields: fields, schemaID: schema?.id, schemaText: schema?.text)
+            let columns = zip(fields, values).map { ColumnBuilder.column(of: $0.type, [$1]) }
+            var out = EncodedColumn(), errors = RowErrors()
+            encoder.encode(
+                columns, count: 1, isNull: side == .key ? [values.allSatisfy(\.isNull)] : nil, into: &out, errors: &errors)
+            if let first = errors.entries.first { throw MartletError(.badStatement, "\(first.column): \(first.reason)") }
+            return out.slice(0).map { Array($0) }
+        }
+        let record = RecordBytes(
+            timestamp: insert.timestampMs ?? 0,
+            key: try bytes(insert.source.schema.key, insert.source.keyFormat, .key, insert.key),
+            value: try bytes(insert.source.schema.value, insert.source.valueFormat, .value, insert.value), headers: nil)
+        topics[insert.source.topic, default: []].append(record)
+    }
+}
