@@ -39,14 +39,26 @@ import Testing
         let json =
             #"{"@type":"queries","queries":[{"queryString":"CREATE STREAM A AS\nSELECT ONE, TWO FROM B EMIT CHANGES;","sinks":["A"],"sinkKafkaTopics":["A"],"id":"CSAS_A_1","statusCount":{"RUNNING":1},"queryType":"PERSISTENT","state":"RUNNING"}]}"#
         #expect(try entity(json).contains("| CREATE STREAM A AS SELECT ONE, TWO FROM B EMIT CHANGES;\n"))
+        let rule = String(repeating: "-", count: 90)
+        // What is said elsewhere too goes first; an id is never cut.
         #expect(
-            try entity(json, width: 100) == """
-                 Query ID | Query Type | Status    | Sink Name | Sink Kafka Topic | Query String
-                -------------------------------------------------------------------------------------------------
-                 CSAS_A_1 | PERSISTENT | RUNNING:1 | A         | A                | CREATE STREAM A AS SELECT ONE,
-                          |            |           |           |                  | TWO FROM B EMIT CHANGES;
-                -------------------------------------------------------------------------------------------------
-                EXPLAIN <Query ID>; shows a query's plan and state.
+            try entity(json, width: 90) == """
+                 Query ID | Query Type | Status    | Sink Name | Query String
+                \(rule)
+                 CSAS_A_1 | PERSISTENT | RUNNING:1 | A         | CREATE STREAM A AS SELECT ONE, TWO FROM…
+                \(rule)
+                EXPLAIN <Query ID>; shows a query's statement, plan and state.
+
+                """)
+        #expect(try entity(json, width: 20).contains(" CSAS_A_1 |"))
+        let streams = #"{"@type":"streams","streams":[{"name":"A_LONG_NAME","topic":"a topic of many words","keyFormat":"KAFKA","valueFormat":"JSON","isWindowed":false}]}"#
+        #expect(
+            try entity(streams, width: 66) == """
+                 Stream Name | Kafka Topic | Key Format | Value Format | Windowed
+                ------------------------------------------------------------------
+                 A_LONG_NAME | a topic of  | KAFKA      | JSON         | false
+                             | many words  |            |              |
+                ------------------------------------------------------------------
 
                 """)
     }
