@@ -46,7 +46,7 @@ struct Sandbox {
             properties: properties, nextQueryNumber: nextQueryNumber, partitions: { partitions[$0] },
             registeredFields: { (subject, schemaID, spec, side) throws(MartletError) in
                 try registry.fields(subject: subject, schemaID: schemaID, spec: spec, side: side)
-            }, functions: TestFunctions.registry)
+            }, registeredName: { registry.recordName(schemaID: $0) }, functions: TestFunctions.registry)
     }
 
     // MARK: statements

@@ -214,7 +214,7 @@ public actor Engine {
                 try inferred.fields(subject: subject, schemaID: schemaID, side: side) { () throws(MartletError) in
                     try registry.fields(subject: subject, schemaID: schemaID, spec: spec, side: side)
                 }
-            })
+            }, registeredName: { registry.recordName(schemaID: $0) })
     }
 
     /// Executes a statement; nil if it adds no entity to the response.

@@ -41,6 +41,8 @@ struct TableFunctions {
             timestamps: sourceRows.map { batch.timestamps[Int($0)] }, partition: batch.partition,
             offsets: batch.offsets.isEmpty ? [] : sourceRows.map { batch.offsets[Int($0)] })
         out.headers = batch.headers?.gathered(sourceRows)
+        out.nullKeys = batch.nullKeys.map { flags in sourceRows.map { flags[Int($0)] } }
+        out.windows = batch.windows?.gathered(sourceRows)
         return out
     }
 
