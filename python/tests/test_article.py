@@ -1,7 +1,7 @@
-"""The article's statements, word for word, from Python and REST, each with the result that a ksqlDB user expects.
+"""The article's statements, word for word, from Python, REST and the shell, each with the result that a ksqlDB user expects.
 
-One node of its own for the module, filled in the order of the article: the topics, then users, then payments, then the queries. What the queries
-must give is worked out from the lines of the source topic as PRINT shows them.
+One node of its own for the module, filled in the order of the article: the topics, then users, then payments, then the queries. What the
+queries must give is worked out from the lines of the source topic as PRINT shows them.
 """
 
 import collections
@@ -13,9 +13,9 @@ import subprocess
 import urllib.request
 
 import pytest
-from conftest import running_node
 
 import martlet
+from conftest import running_node
 from ksql import KSQLAPI
 from ksql.errors import CreateError, KSQLError
 
@@ -24,7 +24,15 @@ pytestmark = pytest.mark.server
 EARLIEST = {"ksql.streams.auto.offset.reset": "earliest"}
 PAYMENTS = 3000
 V = [f"V{index}" for index in range(1, 29)]
-SOURCE_COLUMNS = ["Id bigint", "Timestamp varchar", "User varchar", "Time int", *(f"{v} double" for v in V), "Amount double", "Class string"]
+SOURCE_COLUMNS = [
+    "Id bigint",
+    "Timestamp varchar",
+    "User varchar",
+    "Time int",
+    *(f"{v} double" for v in V),
+    "Amount double",
+    "Class string",
+]
 SOURCE_TYPES = ["BIGINT", "STRING", "STRING", "INTEGER", *["DOUBLE"] * 29, "STRING"]
 
 CREATE_SOURCE = (
@@ -35,7 +43,9 @@ CREATE_PREPROCESSED = (
     "CREATE STREAM creditcardfraud_preprocessed_avro WITH (VALUE_FORMAT='AVRO', KAFKA_TOPIC='creditcardfraud_preprocessed_avro') AS "
     f"SELECT Time, {', '.join(V)}, Amount, Class FROM creditcardfraud_source WHERE Class IS NOT NULL;"
 )
-CREATE_USERS = "CREATE TABLE users (userid varchar, name varchar, city varchar) WITH (kafka_topic='users', value_format='AVRO', key='userid')"
+CREATE_USERS = (
+    "CREATE TABLE users (userid varchar, name varchar, city varchar) WITH (kafka_topic='users', value_format='AVRO', key='userid')"
+)
 CREATE_PER_USER = (
     "CREATE STREAM creditcardfraud_per_user WITH (VALUE_FORMAT='AVRO', KAFKA_TOPIC='creditcardfraud_per_user') AS "
     f"SELECT Time, {', '.join(V)}, Amount, Class FROM creditcardfraud_source c INNER JOIN USERS u ON c.user = u.userid "
@@ -57,7 +67,18 @@ class Article:
         """POSTs with curl; returns (status, HTTP version, text)."""
         if shutil.which("curl") is None:
             pytest.skip("curl is not installed")
-        command = ["curl", "-sS", "-m", "30", "-w", "\n%{http_code} %{http_version}", *options, self.node.url + path, "-d", json.dumps(body)]
+        command = [
+            "curl",
+            "-sS",
+            "-m",
+            "30",
+            "-w",
+            "\n%{http_code} %{http_version}",
+            *options,
+            self.node.url + path,
+            "-d",
+            json.dumps(body),
+        ]
         text = subprocess.run(command, capture_output=True, check=True, text=True).stdout
         text, _, last = text.rpartition("\n")
         status, version = last.split()
@@ -78,6 +99,12 @@ class Article:
         messages = json.loads(text)
         assert all(len(message) == 1 for message in messages)
         return messages[0]["header"]["schema"], [message["row"]["columns"] for message in messages[1:-1]], messages[-1]["finalMessage"]
+
+    def shell(self, *arguments):
+        """Runs `martlet sql` on the node; returns (status, standard output, standard error)."""
+        command = [self.node.binary, "sql", self.node.url, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+        return done.returncode, done.stdout, done.stderr
 
     def registry(self, path):
         with urllib.request.urlopen(self.node.registry + path, timeout=10) as answer:
@@ -108,7 +135,7 @@ def article():
         it.answers["per_user"] = it.client.execute(CREATE_PER_USER)
         settings = ["topic=creditcardfraud_source", f"bootstrap={node.kafka}", f"iterations={PAYMENTS}", "seed=7"]
         subprocess.run([node.binary, "datagen", "quickstart=creditcard", *settings], check=True, capture_output=True, timeout=60)
-        plain = {"Timestamp": "2018-12-18T12:00:00Z", "Time": 7, "Amount": 149.62, **{v: 0.25 for v in V}}
+        plain = {"Timestamp": "2018-12-18T12:00:00Z", "Time": 7, "Amount": 149.62, **dict.fromkeys(V, 0.25)}
         special = [
             {"Id": -1, "User": "Hans", "Class": "0", "V1": 5.5},
             {"Id": -2, "User": "Hans", "Class": None, "V1": 6.5},
@@ -154,11 +181,16 @@ def test_create_stream_of_the_python_api_makes_the_same_stream(article):
     assert "PARTITIONS" in info.value.msg
 
 
-@pytest.mark.parametrize("surface", ["ksql", "martlet", "rest"])
+@pytest.mark.parametrize("surface", ["ksql", "martlet", "rest", "shell"])
 def test_key_is_accepted_with_a_warning(article, surface):
     name = f"with_key_{surface}"
     sql = CREATE_SOURCE.replace("creditcardfraud_source (", f"{name} (", 1).replace("value_format=", "KEY='Id', value_format=")
-    carry_out = {"ksql": article.api.ksql, "martlet": article.client.execute, "rest": lambda sql: article.ksql(sql + ";")}[surface]
+    carry_out = {
+        "ksql": article.api.ksql,
+        "martlet": article.client.execute,
+        "rest": lambda sql: article.ksql(sql + ";"),
+        "shell": lambda sql: json.loads(article.shell("--output", "json", "-e", sql)[1]),
+    }[surface]
     status = carry_out(sql)[0]
     assert status["commandStatus"]["status"] == "SUCCESS"
     assert len(status["warnings"]) == 1 and "KEY" in status["warnings"][0]["message"] and "Id" in status["warnings"][0]["message"]
@@ -284,14 +316,25 @@ def test_the_users_table_has_a_primary_key(article):
         article.api.create_table("users_wrong", ["userid varchar"], "users", "AVRO", key="no_such_column")
 
 
+def lag(article, name):
+    """How many records the query that writes ``name`` has still to read."""
+    described = article.api.ksql(f"DESCRIBE {name} EXTENDED")[0]["sourceDescription"]
+    offsets = [each for summary in described["queryOffsetSummaries"] for each in summary["offsets"]]
+    assert offsets
+    return sum(each["logEndOffset"] - each["consumerOffset"] for each in offsets)
+
+
 def test_payments_of_premium_users(article):
     def is_wanted(line):
         return value(line[4]) > 5 and line[5] != "" and USERS.get(line[2], "").startswith("Premium")
 
-    expected = collections.Counter((int(line[3]), *map(value, line[4:33]), line[33] or None) for line in article.payments if is_wanted(line))
+    expected = collections.Counter(
+        (int(line[3]), *map(value, line[4:33]), line[33] or None) for line in article.payments if is_wanted(line)
+    )
     assert sum(expected.values()) >= 3
     article.client.wait_for("SELECT Time FROM creditcardfraud_per_user", rows=sum(expected.values()))
-    # A last payment, so that whatever should not be there had its time to come.
+    # All of the source is behind it once its offsets say so.
+    article.client.wait_for(lambda: lag(article, "creditcardfraud_per_user") == 0)
     found = collections.Counter(map(tuple, article.query("SELECT * FROM creditcardfraud_per_user;")[1]))
     assert found == expected
     reads = article.api.ksql("DESCRIBE users")[0]["sourceDescription"]["readQueries"]
@@ -361,7 +404,7 @@ def test_set_and_unset_hold_for_the_rest_of_the_request(article):
     for name in ("from_start", "from_end"):
         article.client.execute(f"DROP STREAM {name} DELETE TOPIC;")
     assert article.client.execute("SET 'auto.offset.reset'='earliest';") == []
-    with pytest.raises(KSQLError, match="no.such.property"):
+    with pytest.raises(KSQLError, match=r"no\.such\.property"):
         article.api.ksql("SET 'no.such.property'='1'")
 
 
@@ -380,7 +423,10 @@ def test_print_topic_from_beginning(article):
 
 
 def test_insert_values(article):
-    article.ksql("CREATE STREAM inserted (id BIGINT KEY, who STRING, amount DOUBLE) WITH (kafka_topic='inserted', value_format='AVRO', partitions=1);")
+    article.ksql(
+        "CREATE STREAM inserted (id BIGINT KEY, who STRING, amount DOUBLE) "
+        "WITH (kafka_topic='inserted', value_format='AVRO', partitions=1);"
+    )
     assert article.api.ksql("INSERT INTO inserted (id, who, amount) VALUES (1, 'it''s', 2.5)") == []
     assert article.client.execute("INSERT INTO inserted VALUES (2, 'x', 1 + 2); INSERT INTO inserted (id) VALUES (3);") == []
     assert article.ksql("INSERT INTO inserted (ROWTIME, id) VALUES (1234, 4);") == []
@@ -394,7 +440,9 @@ def test_insert_values(article):
 
 
 def test_drop_and_terminate(article):
-    identity = article.ksql("CREATE STREAM copied WITH (value_format='AVRO') AS SELECT Id FROM creditcardfraud_source;")[0]["commandStatus"]["queryId"]
+    identity = article.ksql("CREATE STREAM copied WITH (value_format='AVRO') AS SELECT Id FROM creditcardfraud_source;")[0][
+        "commandStatus"
+    ]["queryId"]
     article.ksql("CREATE STREAM copied_again AS SELECT * FROM copied;")
     status, _, text = article.curl("/ksql", {"ksql": "DROP STREAM copied DELETE TOPIC;"})
     error = json.loads(text)
@@ -423,3 +471,30 @@ def test_a_query_sent_to_the_wrong_place_is_told_so(article):
     assert info.value.error_code == 40002
     status, _, text = article.curl("/query", {"ksql": "SHOW STREAMS;"})
     assert status == 400 and json.loads(text)["@type"] == "statement_error"
+
+
+def test_the_shell_shows_the_same(article, tmp_path):
+    script = tmp_path / "article.sql"
+    script.write_text(
+        "SET 'auto.offset.reset'='earliest';\n"
+        "SELECT Id,\n       MASK_LEFT(User, 2)\n  FROM creditcardfraud_source WHERE Id = -1 EMIT CHANGES LIMIT 1;\n"
+        "SELECT Id, IFNULL(Class, -1) \\\n FROM creditcardfraud_source WHERE Id = -2;\n"
+        "SELECT Id, IFNULL(Class, '-1') FROM creditcardfraud_source WHERE Id = -3; SHOW TABLES;\n"
+        "PRINT creditcardfraud_source FROM BEGINNING LIMIT 1"
+    )
+    status, out, errors = article.shell("-f", str(script))
+    assert (status, errors) == (0, "")
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in out.splitlines() if line.startswith("|")]
+    assert [row for row in cells if row[0] != "ID"] == [["-1", "Xxns"], ["-2", "-1"], ["-3", "1"]]
+    assert re.search(r"^ USERS +\| users ", out, re.MULTILINE) and 'value: 1,"2018-' in out
+    one = article.shell("--output", "json", "-e", SELECT_ONE)
+    assert one[0] == 0 and [next(iter(json.loads(line))) for line in one[1].splitlines()] == ["header", "row", "finalMessage"]
+
+
+def test_the_shell_shows_where_a_mistake_is(article):
+    status, out, errors = article.shell("-e", "SELECT Id,\n nosuch FROM creditcardfraud_source; SHOW STREAMS")
+    assert status == 1 and out == ""  # it ends at the first error
+    assert "NOSUCH" in errors and "line 2:2" in errors
+    status, out, errors = article.shell("-e", "DROP STREAM no_such; DROP STREAM creditcardfraud_source")
+    assert status == 1 and "NO_SUCH does not exist" in errors
+    assert "CREDITCARDFRAUD_SOURCE" in {stream["name"] for stream in article.api.ksql("SHOW STREAMS")[0]["streams"]}

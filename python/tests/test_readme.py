@@ -4,9 +4,9 @@ import json
 import re
 
 import pytest
-from conftest import ROOT, running_node
 
 import martlet
+from conftest import ROOT, running_node
 
 pytestmark = pytest.mark.server
 
