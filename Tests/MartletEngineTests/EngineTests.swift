@@ -52,6 +52,9 @@ import Testing
             """)
         let second = try #require(await harness.engine.runningQueries.first { $0.sink.name == "OO" })
         let sink = try #require(harness.log.partition(TopicPartition("O", 0)))
+        // Every decision is one record here.
+        let decisions = try #require(harness.log.partition(TopicPartition("__transaction_state", 0)))
+        let before = decisions.endOffset
         let rows = 20
         for row in 1...rows {
             try harness.produce("t", [(nil, String(row))])
@@ -61,6 +64,7 @@ import Testing
         }
         #expect(second.statistics.snapshot.rowsRead == Int64(rows))
         #expect(second.statistics.snapshot.commits <= Int64(rows))
+        #expect(decisions.endOffset - before <= Int64(2 * rows))
         try await harness.restart()
         #expect(try await harness.rows("SELECT c FROM oo;") == (1...rows).map { String($0 + 2) })
         await harness.close()

@@ -172,6 +172,7 @@ final class StreamTask {
     func committed() {
         committedPosition = position
         committedTablePosition = tablePosition
+        guard hasUncommittedWork else { return }
         hasUncommittedWork = false
         query.statistics.update { $0.commits += 1 }
     }
