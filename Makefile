@@ -10,7 +10,7 @@ B ?=
 CSV ?=
 ARGS ?=
 
-.PHONY: help bootstrap bootstrap-run release build run test unit conformance python notebooks compat bench crash format lint ci clean
+.PHONY: help bootstrap bootstrap-run release build run test unit conformance python notebooks compat golden bench crash format lint ci clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-14s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ crash: bootstrap release ## kill -9 in the middle of the pipeline, then count: e
 
 notebooks: bootstrap release ## executes notebooks/ from empty
 	@Scripts/run_notebooks.sh
+
+golden: ## rewrites the reference pages that are made from the code, then shows the difference
+	@MARTLET_GOLDEN=1 Scripts/unit.sh Engine ReferenceTests && git diff --stat docs
 
 bench: bootstrap ## release benchmarks against their references; B=score one of them
 	@Scripts/bench.sh $(B)
