@@ -109,15 +109,31 @@ struct CaseExecution {
     mutating func feed(batchRows: Int) throws(Failure) {
         do throws(MartletError) {
             try putInputs()
-            for index in sandbox.queries.indices {
-                let source = sandbox.queries[index].sources[0]
-                let all = sandbox.topics[source] ?? []
-                // A query whose source has no inputs gets what earlier queries wrote there.
-                let given = one.inputs.count { $0.topic == source }
-                try sandbox.run(index, given > 0 ? all.prefix(given) : all[...], batchRows: batchRows)
-            }
+            for index in sandbox.queries.indices { try feed(index, batchRows: batchRows) }
         } catch {
             throw Failure(phase: .running, error: error, statement: nil)
+        }
+    }
+
+    /// The inputs of the query's sources go in as the case lists them, across topics; a source without inputs gives what earlier queries wrote.
+    private mutating func feed(_ index: Int, batchRows: Int) throws(MartletError) {
+        let sources = sandbox.queries[index].sources
+        var fed: [String: Int] = [:]
+        var run: (topic: String, count: Int)?
+        for topic in one.inputs.map(\.topic).filter({ sources.contains($0) }) + [""] {
+            if let current = run, current.topic == topic {
+                run = (topic, current.count + 1)
+                continue
+            }
+            if let (topic, count) = run {
+                let start = fed[topic, default: 0]
+                try sandbox.run(index, topic, sandbox.topics[topic]![start..<start + count], batchRows: batchRows)
+                fed[topic] = start + count
+            }
+            run = (topic, 1)
+        }
+        for topic in sources where fed[topic] == nil {
+            try sandbox.run(index, topic, (sandbox.topics[topic] ?? [])[...], batchRows: batchRows)
         }
     }
 

@@ -8,13 +8,16 @@ import MartletSQL
 struct Sandbox {
     struct PersistentQuery {
         var id: String
-        /// Topics it reads.
+        /// Topics it reads from outside.
         var sources: [String]
         var sinkTopic: String
         var stages: [StageRunner]
-        /// Records it was given so far, by topic.
-        var fed = 0
+        /// Records each stage was given so far, by topic.
+        var fed: [String: Int] = [:]
     }
+
+    /// `ksql.service.id`, part of the names of internal topics.
+    static let serviceID = "some.ksql.service.id"
 
     private(set) var catalog = Catalog()
     let registry = SchemaRegistry(inMemory: ManualTime().source)
@@ -43,7 +46,7 @@ struct Sandbox {
             properties: properties, nextQueryNumber: nextQueryNumber, partitions: { partitions[$0] },
             registeredFields: { (subject, schemaID, spec, side) throws(MartletError) in
                 try registry.fields(subject: subject, schemaID: schemaID, spec: spec, side: side)
-            })
+            }, registeredName: { registry.recordName(schemaID: $0) }, functions: TestFunctions.registry)
     }
 
     // MARK: statements
@@ -75,14 +78,17 @@ struct Sandbox {
                 try registry.registerSchemas(of: query.sink)
                 sourceOfTopic[query.sink.topic] = query.sink
             }
+            let prefix = "_confluent-ksql-\(Self.serviceID)query_\(query.queryID)-"
             var stages: [StageRunner] = []
-            for stage in query.plan.stages { stages.append(try StageRunner(stage, registry: registry)) }
-            guard stages.count == 1, query.plan.sources.count == 1 else {
-                throw MartletError(.notSupported, "queries of several stages or sources are not run in a sandbox yet", at: statement.span)
+            for stage in query.plan.stages {
+                let made = try StageRunner(stage, registry: registry, functions: TestFunctions.registry) { prefix + $0 + "-repartition" }
+                if made.outputTopic.hasPrefix(prefix) { partitions[made.outputTopic] = sinkPartitions }
+                stages.append(made)
             }
+            let inner = Set(stages.map(\.outputTopic)).subtracting([query.sink.topic])
             let made = PersistentQuery(
-                id: query.queryID, sources: query.plan.sources.compactMap { catalog.sources[$0]?.topic }, sinkTopic: query.sink.topic,
-                stages: stages)
+                id: query.queryID, sources: stages.flatMap { [$0.sourceTopic] + ($0.tableTopic.map { [$0] } ?? []) }.filter { !inner.contains($0) },
+                sinkTopic: query.sink.topic, stages: stages)
             if let index = queries.firstIndex(where: { $0.id == made.id }) { queries[index] = made } else { queries.append(made) }
             nextQueryNumber += 1
         case .alterSource(let source): sourceOfTopic[source.topic] = source
@@ -108,24 +114,37 @@ struct Sandbox {
 
     // MARK: records
 
-    /// Gives records of its source topic to a query and puts what it makes of them on its sink topic.
+    /// Gives records of one of its topics to a query and puts what it makes of them on its sink topic.
     ///
     /// - `batchRows`: how many it gets at once.
-    mutating func run(_ index: Int, _ records: ArraySlice<RecordBytes>, batchRows: Int) throws(MartletError) {
+    mutating func run(_ index: Int, _ topic: String, _ records: ArraySlice<RecordBytes>, batchRows: Int) throws(MartletError) {
         var rest = records
-        let known = queries[index].stages[0].failures.count
         while !rest.isEmpty {
             let batch = rest.prefix(batchRows)
             rest = rest.dropFirst(batchRows)
-            var stage = queries[index].stages[0]
-            let outputs = try stage.run(RecordBlock(batch, firstOffset: Int64(queries[index].fed)))
-            queries[index].stages[0] = stage
-            queries[index].fed += batch.count
-            topics[queries[index].sinkTopic, default: []] += outputs.map {
-                RecordBytes(timestamp: $0.timestampMs, key: $0.key, value: $0.value, headers: $0.headers)
+            try run(index, topic, batch)
+        }
+    }
+
+    private mutating func run(_ index: Int, _ topic: String, _ batch: ArraySlice<RecordBytes>) throws(MartletError) {
+        let first = queries[index].fed[topic, default: 0]
+        queries[index].fed[topic] = first + batch.count
+        let block = RecordBlock(batch, firstOffset: Int64(first))
+        for at in queries[index].stages.indices {
+            var stage = queries[index].stages[at]
+            let known = stage.failures.count
+            if stage.tableTopic == topic { try stage.updateTable(block) }
+            let outputs = stage.sourceTopic == topic ? try stage.run(block) : []
+            rowFailures += stage.failures.dropFirst(known)
+            queries[index].stages[at] = stage
+            if outputs.isEmpty { continue }
+            let made = outputs.map { RecordBytes(timestamp: $0.timestampMs, key: $0.key, value: $0.value, headers: $0.headers) }
+            if stage.outputTopic == queries[index].sinkTopic {
+                topics[stage.outputTopic, default: []] += made
+            } else {
+                try run(index, stage.outputTopic, made[...])
             }
         }
-        rowFailures += queries[index].stages[0].failures.dropFirst(known)
     }
 
     /// Lets all queries process what is there for them, in order of their creation, until there is no more.
@@ -134,10 +153,12 @@ struct Sandbox {
         while !isSettled {
             isSettled = true
             for index in queries.indices {
-                let records = topics[queries[index].sources[0]] ?? []
-                if queries[index].fed >= records.count { continue }
-                isSettled = false
-                try run(index, records[queries[index].fed...], batchRows: batchRows)
+                for topic in queries[index].sources {
+                    let records = topics[topic] ?? [], fed = queries[index].fed[topic, default: 0]
+                    if fed >= records.count { continue }
+                    isSettled = false
+                    try run(index, topic, records[fed...], batchRows: batchRows)
+                }
             }
         }
     }

@@ -9,6 +9,8 @@ struct ScriptExecution {
     /// Records of a topic that assertions have taken.
     private var taken: [String: Int] = [:]
     private let batchRows: Int
+    /// Where the last row was inserted.
+    private var lastTarget: String?
 
     /// What does not hold; empty: the test passes.
     static func problems(_ one: ScriptCase, batchRows: Int) -> (problems: [String], message: String?) {
@@ -37,12 +39,13 @@ struct ScriptExecution {
         case .assertValues(let insert): return try check(insert, isTombstone: false, statement)
         case .assertTombstone(let insert): return try check(insert, isTombstone: true, statement)
         case .assertSource(_, let create): return try check(create, statement)
-        case .insertValues:
+        case .insertValues(let insert):
+            // Rows of one target may wait for each other and go as one batch; those of another may not overtake them.
+            if let lastTarget, lastTarget != insert.target.name { try sandbox.settle(batchRows: batchRows) }
+            lastTarget = insert.target.name
             try sandbox.execute(statement)
-            if batchRows == 1 { try sandbox.settle(batchRows: 1) }
             return nil
         default:
-            // Without assertions between them, rows may wait and go as one batch; a change of queries may not overtake them.
             try sandbox.settle(batchRows: batchRows)
             try sandbox.execute(statement)
             return nil

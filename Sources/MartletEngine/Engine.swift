@@ -110,6 +110,8 @@ public actor Engine {
             }
         }
         isReplaying = false
+        // Where they start was committed when they were created.
+        for query in runningQueries { begin(query, fromLatest: false) }
         if catalog.sources[ProcessingLog.streamName] == nil {
             var session = Session(properties: config.properties, variables: [:])
             let statement = try Parser.parse(ProcessingLog.statement(serviceID: config.serviceID))[0]
@@ -212,7 +214,7 @@ public actor Engine {
                 try inferred.fields(subject: subject, schemaID: schemaID, side: side) { () throws(MartletError) in
                     try registry.fields(subject: subject, schemaID: schemaID, spec: spec, side: side)
                 }
-            })
+            }, registeredName: { registry.recordName(schemaID: $0) })
     }
 
     /// Executes a statement; nil if it adds no entity to the response.

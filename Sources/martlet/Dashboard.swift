@@ -15,7 +15,7 @@ struct Dashboard {
     let pipeline: FraudPipeline
     let time: TimeSource
 
-    /// Alerts and frauds seen so far; latencies of the alerts since the last line.
+    /// Alerts and frauds seen so far; latencies of the newest alerts.
     private final class Counts: Sendable {
         struct Values {
             var alerts: Int64 = 0
@@ -66,11 +66,16 @@ struct Dashboard {
         Output.line(
             "Backlog: \(Text.grouped(rows)) payments produced, preprocessed and scored in \(Text.seconds(backlogSeconds)) (\(Text.grouped(Int64(Double(rows) / max(backlogSeconds, 1e-9)))) a second)")
         if feed.progress.rejected > 0 { Output.line("\(feed.progress.rejected) lines of the file are no payments; the last: \(feed.progress.lastRejection ?? "")") }
+        // The backlog waited for itself: latencies are those of the steady stream.
         counts.values.withLock { $0.latenciesMs = [] }
         Output.line("")
         Output.line(Self.header)
         var lines = 0
-        if feed.ended { Output.line(line(counts, feed)) }
+        if feed.ended {
+            Output.line(line(counts, feed))
+            if seconds == nil { Output.line("\nThe file is at its end; the node goes on serving. Ctrl-C ends it.") }
+            while seconds == nil, !stop.isRequested { await Self.pause(ms: 100) }
+        }
         while !stop.isRequested, !feed.ended, seconds.map({ lines < $0 }) ?? true {
             for _ in 0..<10 where !stop.isRequested { await Self.pause(ms: 100) }
             if stop.isRequested { break }
@@ -105,7 +110,8 @@ struct Dashboard {
 
     private func line(_ counts: Counts, _ feed: FeedState) -> String {
         let values = counts.values.withLock { values in
-            defer { values.latenciesMs = [] }
+            // Alerts are rare: percentiles are over the last few hundred, not over those of one second.
+            if values.latenciesMs.count > 500 { values.latenciesMs.removeFirst(values.latenciesMs.count - 500) }
             return values
         }
         let sorted = values.latenciesMs.sorted()

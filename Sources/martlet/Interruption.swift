@@ -6,12 +6,18 @@ import Glibc
 import Darwin
 #endif
 
-/// Waits for SIGINT or SIGTERM without a handler: the signals are blocked in every thread and taken by one that does nothing else.
+/// SIGINT and SIGTERM as a byte in a pipe.
+///
+/// A handler and not `sigwait`: an async main runs on a thread of the pool, so it cannot block the signals in the main thread, which then takes them.
 enum Interruption {
-    /// Call before any thread is started, so that all inherit the mask.
+    /// Takes the signals from now on.
     static func block() {
-        var set = mask()
-        pthread_sigmask(SIG_BLOCK, &set, nil)
+        var ends: [Int32] = [-1, -1]
+        guard pipe(&ends) == 0 else { return }  // Without a pipe the signals end the process at once, as they do by default.
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        readEnd.store(ends[0], ordering: .releasing)
+        writeEnd.store(ends[1], ordering: .releasing)
+        for number in [SIGINT, SIGTERM] { signal(number) { _ in Interruption.arrive() } }
         signal(SIGPIPE, SIG_IGN)
     }
 
@@ -24,22 +30,30 @@ enum Interruption {
                 &thread, nil,
                 { argument in
                     let box = Unmanaged<Box>.fromOpaque(argument!).takeRetainedValue()
-                    var set = Interruption.mask(), number: Int32 = 0
-                    sigwait(&set, &number)
+                    Interruption.next()
                     box.continuation.resume()
-                    sigwait(&set, &number)
+                    Interruption.next()
                     _exit(130)
                 }, box.toOpaque())
             pthread_detach(thread)
         }
     }
 
-    private static func mask() -> sigset_t {
-        var set = sigset_t()
-        sigemptyset(&set)
-        sigaddset(&set, SIGINT)
-        sigaddset(&set, SIGTERM)
-        return set
+    // The handler reads these: `block` has touched both before, so nothing in it allocates or locks.
+    private static let readEnd = Atomic<Int32>(-1)
+    private static let writeEnd = Atomic<Int32>(-1)
+
+    private static func arrive() {
+        let before = errno
+        var byte: UInt8 = 1
+        _ = write(writeEnd.load(ordering: .acquiring), &byte, 1)
+        errno = before
+    }
+
+    private static func next() {
+        var byte: UInt8 = 0
+        while writeEnd.load(ordering: .acquiring) < 0 { pause() }
+        while read(readEnd.load(ordering: .acquiring), &byte, 1) < 0, errno == EINTR {}
     }
 
     private final class Box {

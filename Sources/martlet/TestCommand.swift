@@ -11,10 +11,10 @@ import Darwin
 struct TestCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "test",
-        abstract: "Runs conformance cases, in process, on a clock that stands still.",
+        abstract: "Runs SQL tests and conformance cases, in process, on a clock that stands still.",
         discussion: "Prints what passed, failed and does not apply, by file and in total. The exit status is 1 if anything fails.")
 
-    @Argument(help: "Case files, or folders of them.")
+    @Argument(help: "SQL tests (.sqltest, .sql), case files (.json), or folders of them.")
     var paths: [String]
 
     @Option(help: "The kind of cases to run: qtt.")

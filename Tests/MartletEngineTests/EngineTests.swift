@@ -92,3 +92,25 @@ import Testing
         await harness.close()
     }
 }
+
+extension EngineTests {
+    // Retention was faster than the query: the gap is reported, what is left is processed.
+    @Test func deletedRecordsAreReportedAndTheRestIsProcessed() async throws {
+        let harness = try await EngineHarness()
+        try harness.topic("t")
+        try harness.produce("t", (0..<10).map { (nil, String($0)) })
+        try await harness.execute(
+            "CREATE STREAM s (a INT) WITH (kafka_topic='t', value_format='DELIMITED'); CREATE STREAM o AS SELECT a FROM s;")
+        _ = try await harness.push("SELECT a FROM o", count: 10)
+        let id = try #require(await harness.engine.runningQueries.first?.id)
+        try await harness.execute("PAUSE \(id);")
+        try harness.produce("t", (10..<20).map { (nil, String($0)) })
+        _ = try #require(harness.log.partition(TopicPartition("t", 0))).deleteRecords(before: 15)
+        try await harness.execute("RESUME \(id);")
+        #expect(try await harness.push("SELECT a FROM o", count: 15).suffix(5) == ["15", "16", "17", "18", "19"])
+        let reports = try await harness.push(
+            "SELECT message->recordProcessingError->errorMessage AS text FROM KSQL_PROCESSING_LOG WHERE message->recordProcessingError IS NOT NULL", count: 1)
+        #expect(reports == ["offsets 10 to 14 were deleted before they were read"])
+        await harness.close()
+    }
+}

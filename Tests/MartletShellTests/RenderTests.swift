@@ -39,15 +39,26 @@ import Testing
         let json =
             #"{"@type":"queries","queries":[{"queryString":"CREATE STREAM A AS\nSELECT ONE, TWO FROM B EMIT CHANGES;","sinks":["A"],"sinkKafkaTopics":["A"],"id":"CSAS_A_1","statusCount":{"RUNNING":1},"queryType":"PERSISTENT","state":"RUNNING"}]}"#
         #expect(try entity(json).contains("| CREATE STREAM A AS SELECT ONE, TWO FROM B EMIT CHANGES;\n"))
+        let rule = String(repeating: "-", count: 90)
+        // What is said elsewhere too goes first; an id is never cut.
         #expect(
-            try entity(json, width: 100) == """
-                 Query ID | Query Type | Status    | Sink Name | Sink Kafka Topic | Query String
-                ------------------------------------------------------------------------------------------------
-                 CSAS_A_1 | PERSISTENT | RUNNING:1 | A         | A                | CREATE STREAM A AS
-                          |            |           |           |                  | SELECT ONE, TWO FROM
-                          |            |           |           |                  | B EMIT CHANGES;
-                ------------------------------------------------------------------------------------------------
-                EXPLAIN <Query ID>; shows a query's plan and state.
+            try entity(json, width: 90) == """
+                 Query ID | Query Type | Status    | Sink Name | Query String
+                \(rule)
+                 CSAS_A_1 | PERSISTENT | RUNNING:1 | A         | CREATE STREAM A AS SELECT ONE, TWO FROM…
+                \(rule)
+                EXPLAIN <Query ID>; shows a query's statement, plan and state.
+
+                """)
+        #expect(try entity(json, width: 20).contains(" CSAS_A_1 |"))
+        let streams = #"{"@type":"streams","streams":[{"name":"A_LONG_NAME","topic":"a topic of many words","keyFormat":"KAFKA","valueFormat":"JSON","isWindowed":false}]}"#
+        #expect(
+            try entity(streams, width: 66) == """
+                 Stream Name | Kafka Topic | Key Format | Value Format | Windowed
+                ------------------------------------------------------------------
+                 A_LONG_NAME | a topic of  | KAFKA      | JSON         | false
+                             | many words  |            |              |
+                ------------------------------------------------------------------
 
                 """)
     }
@@ -72,14 +83,14 @@ import Testing
             try entity(#"{"@type":"sourceDescription","sourceDescription":{"name":"U","type":"TABLE","extended":false,"fields":\#(fields)}}"#) == """
                 Name : U
                  Field | Type
-                -------------------------------------------------------------
+                ---------------------------------------------------------------
                  ID    | BIGINT  (primary key)
                  H     | BYTES  (header('h'))
                  S     | STRUCT<A ARRAY<DECIMAL(4, 2)>, M MAP<STRING, STRING>>
-                -------------------------------------------------------------
+                ---------------------------------------------------------------
                 DESCRIBE U EXTENDED; shows formats, topic, queries and statistics.
 
-                """.replacing("-------------------------------------------------------------", with: String(repeating: "-", count: 63)))
+                """)
         let extended = try entity(
             #"{"@type":"sourceDescription","sourceDescription":{"name":"U","type":"STREAM","extended":true,"fields":[],"keyFormat":"KAFKA","valueFormat":"AVRO","topic":"u","partitions":3,"replication":1,"statement":"CREATE STREAM U;","statistics":"records: 4","errorStats":"","readQueries":[{"id":"Q","queryString":"SELECT 1;","statusCount":{"RUNNING":1}}],"writeQueries":[],"queryOffsetSummaries":[{"groupId":"g","offsets":[{"topic":"t","partition":0,"logStartOffset":1,"logEndOffset":9,"consumerOffset":7}]}]}}"#)
         #expect(
@@ -131,11 +142,11 @@ import Testing
         #expect(
             try entity(#"{"@type":"models","models":[\#(model)]}"#) == """
                  Model Name | Version | Input      | Output | Rows Scored | Errors | Source
-                -------------------------------------------------------------------------------
+                ----------------------------------------------------------------------------
                  FRAUD      |       2 | 4 × DOUBLE | DOUBLE |          70 |      0 | m.onnx
-                -------------------------------------------------------------------------------
+                ----------------------------------------------------------------------------
 
-                """.replacing("-------------------------------------------------------------------------------", with: String(repeating: "-", count: 77)))
+                """)
         #expect(try entity(#"{"@type":"modelDescription","modelDescription":\#(model)}"#).contains("Use     : 70 rows in 3 calls, 0 errors\n"))
         #expect(
             try entity(
@@ -226,7 +237,7 @@ import Testing
         let columns = (1...20).map { ResultColumn("V\($0)", "DOUBLE") }
         let row: [JSONValue] = (1...20).map { .number("-\($0).123456789") }
         var table = RowTable(columns, sample: [row], isComplete: false, width: 80)
-        #expect(table.isVertical && table.header() == "" && table.footer() == "")
+        #expect(table.isVertical && table.header() == "" && table.footer() == "No rows.\n")
         let text = table.row(row, isTombstone: false)
         #expect(text.hasPrefix("-[ row 1 ]" + String(repeating: "-", count: 62) + "\n V1  | -1.123456789\n V2  | -2.123456789\n"))
         #expect(table.row(row, isTombstone: false).hasPrefix("-[ row 2 ]-"))

@@ -97,7 +97,7 @@ import Testing
 
     @Test func refusalsAndBrokenAnswers() throws {
         let answers = [
-            "HTTP/1.1 400 Bad Request\r\nContent-Length: 41\r\n\r\n{\"@type\":\"statement_error\",\"error_code\":1}", "HTTP/1.1 401 Unauthorized\r\n\r\nno",
+            "HTTP/1.1 400 Bad Request\r\nContent-Length: 42\r\n\r\n{\"@type\":\"statement_error\",\"error_code\":1}", "HTTP/1.1 401 Unauthorized\r\n\r\nno",
             "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n[]", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n[]\r\n0\r\n\r\n", "", "SSH-2.0-OpenSSH_9\r\n", "HTTP/1.1 200 OK\r\n\r\n<html>",
         ]

@@ -73,17 +73,17 @@ import Testing
         #expect(
             bodies == [
                 ["ksql": "SET 'auto.offset.reset' = 'earliest';", "streamsProperties": ["p": "1"], "sessionVariables": [:]],
-                ["ksql": "UNSET 'p';", "streamsProperties": ["auto.offset.reset": "earliest", "p": "1"], "sessionVariables": ["WHO": "Hans"]],
+                ["ksql": "UNSET 'p';", "streamsProperties": ["auto.offset.reset": "earliest", "p": "1"], "sessionVariables": ["Who": "Hans"]],
                 [
                     "sql": "SELECT * FROM s WHERE name = '${who}' EMIT CHANGES LIMIT 1;", "properties": ["auto.offset.reset": "earliest"],
-                    "sessionVariables": ["WHO": "Hans"],
-                ], ["ksql": "SHOW VARIABLES;", "streamsProperties": ["auto.offset.reset": "earliest"], "sessionVariables": ["WHO": "Hans"]],
+                    "sessionVariables": ["Who": "Hans"],
+                ], ["ksql": "SHOW VARIABLES;", "streamsProperties": ["auto.offset.reset": "earliest"], "sessionVariables": ["Who": "Hans"]],
             ])
         #expect(
             written.results == """
                 auto.offset.reset is 'earliest' now.
-                WHO is 'Hans' now.
-                X is '1' now.
+                Who is 'Hans' now.
+                x is '1' now.
                 X is undefined now.
                 p has the server's value again.
                 +----+------+
@@ -215,7 +215,7 @@ import Testing
         interrupts.signal()
         see("Interrupted.")
         see("martlet> ")
-        pty.type("show streams;\r")
+        pty.type("SHOW STREAMS;\r")
         see("There are no streams.")
         see("martlet> ")
         pty.type("bye\u{3}")

@@ -31,7 +31,7 @@ public struct Batch: Sendable {
             self.ends = ends
         }
 
-        func gathered(_ rows: [UInt32]) -> Windows { Windows(starts: rows.map { starts[Int($0)] }, ends: rows.map { ends[Int($0)] }) }
+        public func gathered(_ rows: [UInt32]) -> Windows { Windows(starts: rows.map { starts[Int($0)] }, ends: rows.map { ends[Int($0)] }) }
     }
 
     public init(count: Int, columns: [Column], timestamps: [Int64], partition: Int32 = 0, offsets: [Int64] = []) {

@@ -172,13 +172,18 @@ struct ExpressionCompiler {
             default: .type(argument.type)
             }
         }
+        var best: FunctionSignature?
         for signature in signatures where signature.accepts(count: arguments.count) {
             var fitted = types
             for i in types.indices where signature.parameter(i, of: types.count)?.type == .unit {
                 if case .literal(.string, _) = arguments[i] { fitted[i] = .unit }
             }
-            if SignatureMatch(signature, fitted, implicit: false) != nil { return (signature, arguments) }
+            guard SignatureMatch(signature, fitted, implicit: false) != nil else { continue }
+            // The same preference as the analyzer's.
+            if let other = best, !other.rank.lexicographicallyPrecedes(signature.rank) { continue }
+            best = signature
         }
+        if let best { return (best, arguments) }
         let resolved = try registry.resolve(name, arguments: types)
         return (resolved.signature, zip(arguments, resolved.parameterTypes).map { argument, type in type.map { .cast(argument, $0) } ?? argument })
     }

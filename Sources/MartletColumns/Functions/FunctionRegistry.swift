@@ -49,6 +49,22 @@ public struct ResolvedFunction: Sendable {
     }
 }
 
+/// A scalar function as a closure over one row's values: for what no batch is worth.
+public struct RowFunction: Sendable {
+    /// Upper case.
+    public var name: String
+    /// In the notation of the function tables, e.g. `(INT a, VARCHAR... more) -> VARCHAR`. A mistake in it is a mistake of the program's and stops it.
+    public var signature: String
+    /// Arguments as the signature has them, nulls included. What it throws makes the result null and is reported.
+    public var evaluate: @Sendable ([SQLValue]) throws(MartletError) -> SQLValue
+
+    public init(_ name: String, _ signature: String, _ evaluate: @escaping @Sendable ([SQLValue]) throws(MartletError) -> SQLValue) {
+        self.name = name
+        self.signature = signature
+        self.evaluate = evaluate
+    }
+}
+
 /// All functions by name: what SHOW FUNCTIONS lists, what the analyzer resolves calls against, and where the kernels are.
 public final class FunctionRegistry: Sendable {
     public static let builtin: FunctionRegistry = {
@@ -67,6 +83,18 @@ public final class FunctionRegistry: Sendable {
         table.functions = functions
         register(&table)
         return FunctionRegistry(table)
+    }
+
+    /// This registry's functions and further scalar ones that are given row by row. Of several with one name each is an overload.
+    public func adding(_ functions: [RowFunction]) -> FunctionRegistry {
+        adding { table in
+            for name in Set(functions.map(\.name)).sorted() {
+                table.function(name, .other, "A function that is given row by row.")
+                for function in functions where function.name == name {
+                    table.boxedWithNulls(function.signature) { try function.evaluate($0) }
+                }
+            }
+        }
     }
 
     private func all(_ kind: FunctionDescription.Kind) -> [FunctionDescription] {
@@ -101,8 +129,7 @@ public final class FunctionRegistry: Sendable {
             var candidates: [(signature: FunctionSignature, rank: [Int], match: SignatureMatch)] = []
             for signature in function.signatures {
                 guard let match = SignatureMatch(signature, arguments, implicit: implicit) else { continue }
-                let rank = [signature.isVariadic ? 0 : 1, signature.parameters.count, -signature.variableCount]
-                candidates.append((signature, rank, match))
+                candidates.append((signature, signature.rank, match))
             }
             guard let best = candidates.map(\.rank).max(by: { $0.lexicographicallyPrecedes($1) }) else { continue }
             let winners = candidates.filter { $0.rank == best }

@@ -119,6 +119,9 @@ public struct FunctionSignature: Sendable, CustomStringConvertible {
 
     public var isVariadic: Bool { parameters.contains(where: \.isVariadic) }
     var variableCount: Int { parameters.reduce(0) { $0 + ($1.type.hasVariables ? 1 : 0) } }
+    /// Of several overloads that take the same arguments the one that ranks highest is meant: without a variadic parameter, with more
+    /// parameters, with fewer type variables.
+    var rank: [Int] { [isVariadic ? 0 : 1, parameters.count, -variableCount] }
 
     /// `SUBSTRING(VARCHAR str, INT pos)`
     public var description: String {

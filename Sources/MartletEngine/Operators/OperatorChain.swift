@@ -14,16 +14,18 @@ struct OperatorChain {
 
     private var steps: [Step] = []
 
-    init(_ operators: [PhysicalOperator], models: [String: any BatchModel], schemas: any SchemaSource) throws(MartletError) {
+    init(
+        _ operators: [PhysicalOperator], models: [String: any BatchModel], schemas: any SchemaSource, functions: FunctionRegistry = .builtin
+    ) throws(MartletError) {
         for description in operators {
             switch description {
-            case .filter(let condition, let text): steps.append(.filter(try ExpressionProgram([condition], models: models), text: text))
+            case .filter(let condition, let text): steps.append(.filter(try ExpressionProgram([condition], models: models, registry: functions), text: text))
             case .project(let expressions, let names):
-                steps.append(.project(try ExpressionProgram(expressions, models: models), names: names))
+                steps.append(.project(try ExpressionProgram(expressions, models: models, registry: functions), names: names))
             case .selectKey(let expressions, let names, _):
-                steps.append(.selectKey(try ExpressionProgram(expressions, models: models), names: names))
+                steps.append(.selectKey(try ExpressionProgram(expressions, models: models, registry: functions), names: names))
             case .streamTableJoin(let join): steps.append(.join(try StreamTableJoin(join, schemas: schemas)))
-            case .flatMap(let calls): steps.append(.flatMap(try TableFunctions(calls, models: models)))
+            case .flatMap(let calls): steps.append(.flatMap(try TableFunctions(calls, models: models, registry: functions)))
             }
         }
     }

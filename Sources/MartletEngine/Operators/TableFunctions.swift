@@ -8,12 +8,12 @@ struct TableFunctions {
     private let calls: [PhysicalOperator.TableFunctionCall]
     private let program: ExpressionProgram
 
-    init(_ calls: [PhysicalOperator.TableFunctionCall], models: [String: any BatchModel]) throws(MartletError) {
+    init(_ calls: [PhysicalOperator.TableFunctionCall], models: [String: any BatchModel], registry: FunctionRegistry) throws(MartletError) {
         for call in calls where call.name != "EXPLODE" && call.name != "CUBE_EXPLODE" {
             throw MartletError(.unknownFunction, "table function \(call.name) does not exist", hint: "table functions are EXPLODE and CUBE_EXPLODE")
         }
         self.calls = calls
-        program = try ExpressionProgram(calls.flatMap(\.arguments), models: models)
+        program = try ExpressionProgram(calls.flatMap(\.arguments), models: models, registry: registry)
     }
 
     func process(_ batch: Batch, errors: inout RowErrors) -> Batch {
@@ -41,6 +41,8 @@ struct TableFunctions {
             timestamps: sourceRows.map { batch.timestamps[Int($0)] }, partition: batch.partition,
             offsets: batch.offsets.isEmpty ? [] : sourceRows.map { batch.offsets[Int($0)] })
         out.headers = batch.headers?.gathered(sourceRows)
+        out.nullKeys = batch.nullKeys.map { flags in sourceRows.map { flags[Int($0)] } }
+        out.windows = batch.windows?.gathered(sourceRows)
         return out
     }
 

@@ -26,6 +26,14 @@ extension SchemaRegistry {
         return try SchemaTranslation.fields(fromSchemaText: found.text, spec: spec, side: side, keepsCase: schemaID != nil)
     }
 
+    /// Full name of the Avro record of a schema; nil if it is none.
+    public func recordName(schemaID: Int) -> String? {
+        guard let schema = schema(id: Int32(truncatingIfNeeded: schemaID)), schema.type == "AVRO",
+            case .record(let record)? = (try? AvroSchema(parsing: schema.text))?.root
+        else { return nil }
+        return record.name
+    }
+
     /// Registers the schemas of a source's key and value under `<topic>-key` and `<topic>-value`, where its formats have any.
     public func registerSchemas(of source: Source) throws(MartletError) {
         _ = try writerSchema(of: source.schema.key, spec: source.keyFormat, side: .key, topic: source.topic)

@@ -58,6 +58,16 @@ final class ProcessingLog: @unchecked Sendable {
         }
     }
 
+    func lostRecords(query: RunningQuery, source: TopicPartition, from: Int64, to: Int64) {
+        query.statistics.update { $0.rowsFailed += to - from }
+        write(
+            logger: "processing.\(query.id)", kind: "recordProcessingError", type: 1,
+            fields: [
+                "errorMessage": .string("offsets \(from) to \(to - 1) were deleted before they were read"), "record": nil, "cause": [],
+                "topic": .string(source.topic), "partition": .int(source.partition), "offset": .int(from), "column": "",
+            ])
+    }
+
     private func write(logger: String, kind: String, type: Int, fields: JSONObject) {
         let now = time.wallMs
         var message: JSONObject = ["type": .int(type), "deserializationError": nil, "recordProcessingError": nil]

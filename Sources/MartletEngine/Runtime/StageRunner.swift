@@ -22,15 +22,43 @@ public struct StageRunner {
     /// Rows that were left out or have a null for a failed expression, and why.
     public private(set) var failures: [String] = []
 
-    /// - Throws: what starting the query would; `.notSupported` for a stage that does not end in a sink.
-    public init(_ stage: PhysicalPlan.Stage, registry: SchemaRegistry) throws(MartletError) {
-        guard case .sink(let sink) = stage.output else {
-            throw MartletError(.notSupported, "only stages that end in a sink can be run by hand")
-        }
+    /// The topics it reads and writes; `tableTopic` is that of the table it joins with, if it does.
+    public let sourceTopic: String
+    public let tableTopic: String?
+    public let outputTopic: String
+
+    /// - `repartitionTopic`: names the topic between two stages by its step.
+    /// - Throws: what starting the query would; `.notSupported` for a stage that ends in results for a client.
+    public init(
+        _ stage: PhysicalPlan.Stage, registry: SchemaRegistry, functions: FunctionRegistry = .builtin, repartitionTopic: (_ step: String) -> String
+    ) throws(MartletError) {
         input = try StageInput(stage.input, schemas: registry)
-        chain = try OperatorChain(stage.operators, models: [:], schemas: registry)
-        if chain.table != nil { throw MartletError(.notSupported, "joins cannot be run by hand") }
-        encoder = try SinkEncoder(SinkEncoder.Description(sink, registry: registry))
+        chain = try OperatorChain(stage.operators, models: [:], schemas: registry, functions: functions)
+        func name(_ topic: PhysicalPlan.Input.Topic) -> String {
+            switch topic {
+            case .source(_, let topic): topic
+            case .repartition(let step): repartitionTopic(step)
+            }
+        }
+        sourceTopic = name(stage.input.topic)
+        tableTopic = chain.table.map { name($0.description.table.topic) }
+        switch stage.output {
+        case .sink(let sink):
+            outputTopic = sink.topic
+            encoder = try SinkEncoder(SinkEncoder.Description(sink, registry: registry))
+        case .repartition(let repartition):
+            outputTopic = repartitionTopic(repartition.step)
+            encoder = try SinkEncoder(SinkEncoder.Description(repartition, topic: outputTopic, registry: registry))
+        case .results: throw MartletError(.notSupported, "a stage that ends in results for a client is not run by hand")
+        }
+    }
+
+    /// Applies records of the table's topic to the table that the stage joins with.
+    public mutating func updateTable(_ block: RecordBlock) throws(MartletError) {
+        guard let table = chain.table else { return }
+        var errors = RowErrors()
+        try table.update(block, errors: &errors)
+        for entry in errors.entries { failures.append("offset \(block.offsets[entry.row]): \(entry.column): \(entry.reason)") }
     }
 
     /// Processes the records of `block` in order.
@@ -65,5 +93,14 @@ extension SinkEncoder.Description {
             valueFields: sink.valueFields, valueFormat: sink.valueFormat,
             valueSchema: try registry.writerSchema(of: sink.valueFields, spec: sink.valueFormat, side: .value, topic: sink.topic),
             timestamp: sink.timestamp, window: sink.window)
+    }
+
+    /// The encoding of a topic between two stages.
+    init(_ repartition: PhysicalPlan.Repartition, topic: String, registry: SchemaRegistry) throws(MartletError) {
+        self.init(
+            keyFields: repartition.keyFields, keyFormat: repartition.keyFormat,
+            keySchema: try registry.writerSchema(of: repartition.keyFields, spec: repartition.keyFormat, side: .key, topic: topic),
+            valueFields: repartition.valueFields, valueFormat: repartition.valueFormat,
+            valueSchema: try registry.writerSchema(of: repartition.valueFields, spec: repartition.valueFormat, side: .value, topic: topic))
     }
 }

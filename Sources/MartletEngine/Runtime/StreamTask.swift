@@ -66,6 +66,11 @@ final class StreamTask {
     /// Processes up to one block of records.
     /// - Returns: whether there was anything to do.
     func process(in transaction: TransactionalWriter, log: ProcessingLog) throws(MartletError) -> Bool {
+        if position < source.startOffset {
+            // Retention was faster than the query: what is gone is reported, the rest is processed.
+            log.lostRecords(query: query, source: source.id, from: position, to: source.startOffset)
+            position = source.startOffset
+        }
         if let table, let join = chain.table { return try processJoin(table: table, join: join, in: transaction, log: log) }
         let block = try source.readBlock(from: position, maxBytes: Self.readBytes, isolation: .readCommitted, reusing: &block)
         defer { self.block = block }

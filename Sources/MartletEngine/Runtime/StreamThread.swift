@@ -96,13 +96,14 @@ final class StreamThread: Sendable {
                 case .add(let factory):
                     start(factory, &slots)
                 case .remove(let query, let done):
-                    if isOpen, let open = writer { isOpen = !finish(open, &slots) }
+                    if isOpen, let open = writer, !settle(open, &slots) { writer = nil }
+                    isOpen = false
                     let before = slots.count
                     slots.removeAll { $0.factory.query.id == query }
                     assigned.withLock { $0 -= before - slots.count }
                     done()
                 case .stop:
-                    if isOpen, let open = writer { _ = finish(open, &slots) }
+                    if isOpen, let open = writer { _ = settle(open, &slots) }
                     return
                 }
             }
@@ -175,6 +176,14 @@ final class StreamThread: Sendable {
         }
     }
 
+    /// Ends the open transaction now: commits, or undoes it where a task is in the middle of a block, whose rest is then done again.
+    /// - Returns: false if the writer is of no more use.
+    private func settle(_ writer: TransactionalWriter, _ slots: inout [Slot]) -> Bool {
+        if slots.allSatisfy({ $0.task.canCommit }) { return finish(writer, &slots) }
+        restart(nil, writer, &slots)
+        return false
+    }
+
     /// Commits outputs and offsets of all tasks.
     /// - Returns: false if it failed; the tasks have then been made anew.
     private func finish(_ writer: TransactionalWriter, _ slots: inout [Slot]) -> Bool {
@@ -186,7 +195,7 @@ final class StreamThread: Sendable {
             return true
         } catch {
             logger.error("commit failed", metadata: ["error": "\(error)"])
-            restart(nil, error, writer, &slots)
+            restart(nil, writer, &slots)
             return false
         }
     }
@@ -194,11 +203,11 @@ final class StreamThread: Sendable {
     private func fail(_ query: RunningQuery, _ error: MartletError, _ writer: TransactionalWriter, _ slots: inout [Slot]) {
         logger.error("query stopped", metadata: ["query": "\(query.id)", "error": "\(error)"])
         query.fail(error)
-        restart(query, error, writer, &slots)
+        restart(query, writer, &slots)
     }
 
     /// Undoes the open transaction and starts all tasks but those of `failed` again from their committed offsets.
-    private func restart(_ failed: RunningQuery?, _ error: MartletError, _ writer: TransactionalWriter, _ slots: inout [Slot]) {
+    private func restart(_ failed: RunningQuery?, _ writer: TransactionalWriter, _ slots: inout [Slot]) {
         do {
             try writer.abort()
         } catch {

@@ -146,6 +146,12 @@ extension Engine {
         let query = RunningQuery(
             id: analyzed.queryID, statement: statement.text, sink: analyzed.sink, plan: analyzed.plan, serviceID: config.serviceID)
         queries[query.id] = query
+        // At start a later command may pause or end it.
+        if !isReplaying { begin(query, fromLatest: fromLatest) }
+    }
+
+    /// Puts a query's tasks on threads; one that cannot start is there in state ERROR with its reason.
+    func begin(_ query: RunningQuery, fromLatest: Bool) {
         do {
             try launch(query, fromLatest: fromLatest)
         } catch {
@@ -242,14 +248,7 @@ extension Engine {
                 }
                 try log.createTopic(topic, partitions: partitions, settings: ["cleanup.policy": "delete"])
             }
-            return (
-                topic,
-                SinkEncoder.Description(
-                    keyFields: repartition.keyFields, keyFormat: repartition.keyFormat,
-                    keySchema: try registry.writerSchema(of: repartition.keyFields, spec: repartition.keyFormat, side: .key, topic: topic),
-                    valueFields: repartition.valueFields, valueFormat: repartition.valueFormat,
-                    valueSchema: try registry.writerSchema(of: repartition.valueFields, spec: repartition.valueFormat, side: .value, topic: topic))
-            )
+            return (topic, try SinkEncoder.Description(repartition, topic: topic, registry: registry))
         case .results:
             throw MartletError(.internalError, "a persistent query ends in a topic")
         }

@@ -11,17 +11,20 @@ public struct AnalysisContext: Sendable {
     public var partitions: @Sendable (String) -> Int32?
     /// Columns of a registered schema: for CREATE without (all) columns and *_SCHEMA_ID. Throws `.schemaInvalid`/`.notFound` in ksqlDB's words.
     public var registeredFields: @Sendable (_ subject: String, _ schemaID: Int?, FormatSpec, Side) throws(MartletError) -> [Field]
+    /// Full name of the record that a schema id stands for; nil if it stands for none.
+    public var registeredName: @Sendable (_ schemaID: Int) -> String?
     public var functions: FunctionRegistry
 
     public init(
         properties: [String: String] = [:], nextQueryNumber: Int = 0, partitions: @escaping @Sendable (String) -> Int32?,
         registeredFields: @escaping @Sendable (_ subject: String, _ schemaID: Int?, FormatSpec, Side) throws(MartletError) -> [Field],
-        functions: FunctionRegistry = .builtin
+        registeredName: @escaping @Sendable (_ schemaID: Int) -> String? = { _ in nil }, functions: FunctionRegistry = .builtin
     ) {
         self.properties = properties
         self.nextQueryNumber = nextQueryNumber
         self.partitions = partitions
         self.registeredFields = registeredFields
+        self.registeredName = registeredName
         self.functions = functions
     }
 }

@@ -49,6 +49,12 @@ enum FormatRules {
         spec.properties["fullSchemaName"] = "io.confluent.ksql.avro_schemas.\(words.joined())Key"
     }
 
+    /// A schema that is chosen by its id brings its name along.
+    static func nameChosenSchema(_ spec: inout FormatSpec, _ context: AnalysisContext) {
+        guard spec.kind == .avro, spec.properties["fullSchemaName"] == nil, let id = spec.properties["schemaId"].flatMap({ Int($0) }) else { return }
+        spec.properties["fullSchemaName"] = context.registeredName(id)
+    }
+
     /// Whether the registry can tell the columns.
     static func infersSchema(_ kind: FormatKind) -> Bool { kind.usesSchemaRegistry }
 

@@ -90,13 +90,13 @@ import Testing
         _ = try partition.append(&builder, producerID: -1, epoch: -1, sequence: -1, attributes: 0, syncing: false)
         #expect(partition.endOffset == 1 && partition.highWatermark == 0)
         #expect(try partition.values().isEmpty)
-        let events = Mutex<[LogEvent]>([])
-        let id = log.addListener { event in events.withLock { $0.append(event) } }
+        let events = Signal<[LogEvent]>([])
+        let id = log.addListener { event in events.update { $0.append(event) } }
         let answers = Signal<[KafkaErrorCode]>([])
         partition.whenDurable(upTo: 1) { code in answers.update { $0.append(code) } }
         #expect(answers.wait(timeoutMs: 10_000) { $0.isEmpty ? nil : $0 } == [.none])
         #expect(try partition.values() == ["a"])
-        #expect(events.withLock { $0 }.contains(.advanced(partition.id)))
+        #expect(events.wait(timeoutMs: 10_000) { $0.contains(.advanced(partition.id)) ? true : nil } == true)
         log.removeListener(id)
     }
 

@@ -139,9 +139,12 @@ struct EntityText {
     }
 
     private func queries(_ entity: JSONObject) -> String {
-        var out = TextTable("Query ID", "Query Type", "Status", "Sink Name", "Sink Kafka Topic", "Query String")
+        var out = TextTable([
+            .init("Query ID", overflow: .whole), .init("Query Type"), .init("Status"), .init("Sink Name"), .init("Sink Kafka Topic", isOptional: true),
+            .init("Query String", overflow: .clip),
+        ])
         for query in objects(entity["queries"]) { out.rows.append(queryRow(query)) }
-        return table(out, none: "No query is running.") + (out.rows.isEmpty ? "" : "EXPLAIN <Query ID>; shows a query's plan and state.\n")
+        return table(out, none: "No query is running.") + (out.rows.isEmpty ? "" : "EXPLAIN <Query ID>; shows a query's statement, plan and state.\n")
     }
 
     func queryRow(_ query: JSONObject) -> [String] {

@@ -61,7 +61,10 @@ public struct RowTable {
     }
 
     /// What stands after them.
-    public func footer() -> String { isVertical || columns.isEmpty ? "" : rule() }
+    public func footer() -> String {
+        if columns.isEmpty { return "" }
+        return isVertical ? (count == 0 ? "No rows.\n" : "") : rule()
+    }
 
     private func rule() -> String { "+" + widths.map { String(repeating: "-", count: $0 + 2) + "+" }.joined() + "\n" }
 

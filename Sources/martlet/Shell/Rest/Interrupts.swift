@@ -6,14 +6,10 @@ import Glibc
 
 /// Ctrl-C as something one can wait for together with a socket: a byte in a pipe.
 ///
-/// SIGINT is blocked in every thread and taken by one that does nothing else. While nobody waits for an answer it ends the process, unless a person sits
-/// at the shell.
+/// While nobody waits for an answer it ends the process, unless a person sits at the shell.
 public final class Interrupts: Sendable {
     let readEnd: Int32
     private let writeEnd: Int32
-    private let waiting = Atomic(false)
-    private let staysWhenIdle = Atomic(false)
-
     /// nil if the system has no pipe for us.
     public init?() {
         var ends: [Int32] = [-1, -1]
@@ -30,27 +26,16 @@ public final class Interrupts: Sendable {
         close(writeEnd)
     }
 
-    /// Takes SIGINT from now on. Call before other threads are started, so that they inherit the mask.
+    /// Takes SIGINT from now on, for the rest of the process' life.
     ///
+    /// A handler and not `sigwait`, because threads that run already would have to block the signal.
     /// - `staysWhenIdle`: whether the process goes on when SIGINT comes while no request runs.
     public func takeSignals(staysWhenIdle: Bool) {
-        self.staysWhenIdle.store(staysWhenIdle, ordering: .releasing)
-        var set = Self.mask()
-        pthread_sigmask(SIG_BLOCK, &set, nil)
-        var thread = pthread_t()
-        pthread_create(
-            &thread, nil,
-            { argument in
-                let interrupts = Unmanaged<Interrupts>.fromOpaque(argument!).takeRetainedValue()
-                var set = Interrupts.mask(), number: Int32 = 0
-                while true { if sigwait(&set, &number) == 0 { interrupts.arrive() } }
-            }, Unmanaged.passRetained(self).toOpaque())
-        pthread_detach(thread)
-    }
-
-    private func arrive() {
-        if waiting.load(ordering: .acquiring) { return signal() }
-        if !staysWhenIdle.load(ordering: .acquiring) { _exit(130) }
+        SignalState.staysWhenIdle.store(staysWhenIdle, ordering: .relaxed)
+        SignalState.isWaiting.store(false, ordering: .relaxed)
+        SignalState.pipe.store(writeEnd, ordering: .releasing)
+        _ = Unmanaged.passRetained(self)  // The handler writes into its pipe for ever.
+        _ = Glibc.signal(SIGINT) { _ in SignalState.arrive() }
     }
 
     /// Makes whoever waits stop.
@@ -61,21 +46,32 @@ public final class Interrupts: Sendable {
 
     /// From here until `end` SIGINT is the request's. One that came before is forgotten.
     func begin() {
-        waiting.store(true, ordering: .releasing)
         drain()
+        SignalState.isWaiting.store(true, ordering: .releasing)
     }
 
-    func end() { waiting.store(false, ordering: .releasing) }
+    func end() { SignalState.isWaiting.store(false, ordering: .releasing) }
 
     func drain() {
         var bytes = [UInt8](repeating: 0, count: 64)
         while read(readEnd, &bytes, bytes.count) > 0 {}
     }
+}
 
-    private static func mask() -> sigset_t {
-        var set = sigset_t()
-        sigemptyset(&set)
-        sigaddset(&set, SIGINT)
-        return set
+/// What the handler of SIGINT reads: nothing in it allocates or locks, and `takeSignals` has touched everything before.
+private enum SignalState {
+    static let pipe = Atomic<Int32>(-1)
+    static let isWaiting = Atomic(false)
+    static let staysWhenIdle = Atomic(false)
+
+    static func arrive() {
+        if isWaiting.load(ordering: .acquiring) {
+            let before = errno
+            var byte: UInt8 = 1
+            _ = write(pipe.load(ordering: .acquiring), &byte, 1)
+            errno = before
+        } else if !staysWhenIdle.load(ordering: .acquiring) {
+            _exit(130)
+        }
     }
 }
