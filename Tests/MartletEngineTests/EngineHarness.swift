@@ -19,17 +19,21 @@ final class EngineHarness {
     private(set) var log: EmbeddedLog
     private(set) var engine: Engine
 
-    init(threads: Int = 1, properties: [String: String] = ["auto.offset.reset": "earliest"]) async throws {
+    init(
+        threads: Int = 1, properties: [String: String] = ["auto.offset.reset": "earliest"], durability: LogConfig.Durability = .os
+    ) async throws {
         var template = Array("/tmp/martlet-engine-XXXXXX".utf8CString)
         _ = template.withUnsafeMutableBufferPointer { mkdtemp($0.baseAddress!) }
         directory = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        (log, engine) = try await Self.open(directory, threads, properties)
+        (log, engine) = try await Self.open(directory, threads, properties, durability)
     }
 
-    private static func open(_ directory: String, _ threads: Int, _ properties: [String: String]) async throws -> (EmbeddedLog, Engine) {
+    private static func open(
+        _ directory: String, _ threads: Int, _ properties: [String: String], _ durability: LogConfig.Durability = .os
+    ) async throws -> (EmbeddedLog, Engine) {
         var logger = Logger(label: "test")
         logger.logLevel = .error
-        let log = try EmbeddedLog.open(directory: directory, config: LogConfig(durability: .os), time: .system, logger: logger)
+        let log = try EmbeddedLog.open(directory: directory, config: LogConfig(durability: durability), time: .system, logger: logger)
         let registry = try SchemaRegistry(log: log, time: .system)
         let models = try ModelRegistry(directory: "\(directory)/models")
         let engine = try await Engine.open(

@@ -295,6 +295,9 @@ import Testing
 
                 """)
         #expect(try text(#"{"error_code":40001,"message":"m","line":9,"column":1,"hint":"h","detail":"d"}"#, "x") == "40001 line 9:1: m\n  h\n  d\n")
+        #expect(
+            try text(#"{"error_code":40001,"message":"Line: 1, Col: 3: no","line":1,"column":3,"hint":"\#(String(repeating: "h", count: 99))"}"#, "a b")
+                == "40001 line 1:3: no\n  a b\n    ^\n  \(String(repeating: "h", count: 99))\n")
         #expect(try text(#"{"error_code":50000,"message":"line x"}"#, "x") == "50000: line x\n")
         #expect(try text("{}", "x") == ": the server says nothing more\n")
         let long = String(repeating: "x", count: 300) + " bad " + String(repeating: "y", count: 300)

@@ -129,7 +129,7 @@ import Testing
         let client = try client(server, interrupts)
         let stream = try client.query("SELECT 1 EMIT CHANGES;", isPrint: false, SessionSettings())
         #expect(try stream.next()?.message == .header(id: "q", columns: [ResultColumn("A", "INTEGER")]))
-        #expect(try stream.next(waiting: false) == nil && !stream.isAtEnd)
+        #expect(try stream.next(withinMs: 0) == nil && !stream.isAtEnd)
         interrupts.signal()
         #expect(message(failure { () throws(RestFailure) in try stream.next() }) == "interrupted")
         client.closeQuery("q")

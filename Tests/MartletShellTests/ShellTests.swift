@@ -213,7 +213,7 @@ import Testing
         pty.type("SELECT * FROM s EMIT CHANGES;\r")
         see("|       42 |")  // Shown although the query goes on.
         interrupts.signal()
-        see("Interrupted.")
+        see("Query terminated.")
         see("martlet> ")
         pty.type("SHOW STREAMS;\r")
         see("There are no streams.")

@@ -61,7 +61,11 @@ final class StreamTask {
         }
     }
 
-    var hasUncommittedWork: Bool { position != committedPosition || tablePosition != committedTablePosition }
+    /// Records were read since the last commit.
+    private(set) var hasUncommittedWork = false
+    /// Its offsets changed since the last commit. Alone, that is no reason to commit: what lies between the committed offset and here are
+    /// transaction markers and aborted records, nothing that could be processed twice. Else each commit would cause another one downstream.
+    var hasUncommittedOffsets: Bool { position != committedPosition || tablePosition != committedTablePosition }
 
     /// Processes up to one block of records.
     /// - Returns: whether there was anything to do.
@@ -85,6 +89,7 @@ final class StreamTask {
 
     private func advance(to next: Int64, rows: Int, bytes: Int) {
         position = next
+        if rows > 0 { hasUncommittedWork = true }
         query.statistics.update {
             $0.rowsRead += Int64(rows)
             $0.bytesRead += Int64(bytes)
@@ -113,6 +118,7 @@ final class StreamTask {
                 heldNext = block.nextOffset
                 log.deserializationErrors(errors, query: query, topic: source.id.topic, block: block)
                 query.statistics.update { $0.rowsRead += Int64(block.count) }
+                if block.count > 0 { hasUncommittedWork = true }
                 progressed = true
             }
             self.block = block
@@ -120,6 +126,7 @@ final class StreamTask {
         let updates = try table.readBlock(from: tablePosition, maxBytes: Self.readBytes, isolation: .readCommitted, reusing: &tableBlock)
         if updates.nextOffset != tablePosition {
             progressed = true
+            if updates.count > 0 { hasUncommittedWork = true }
             var errors = RowErrors()
             let rows = try join.decode(updates, errors: &errors)
             log.deserializationErrors(errors, query: query, topic: table.id.topic, block: updates)
@@ -170,6 +177,8 @@ final class StreamTask {
     func committed() {
         committedPosition = position
         committedTablePosition = tablePosition
+        guard hasUncommittedWork else { return }
+        hasUncommittedWork = false
         query.statistics.update { $0.commits += 1 }
     }
 }

@@ -188,10 +188,11 @@ final class StreamThread: Sendable {
     /// - Returns: false if it failed; the tasks have then been made anew.
     private func finish(_ writer: TransactionalWriter, _ slots: inout [Slot]) -> Bool {
         do {
-            for slot in slots where slot.task.hasUncommittedWork { try slot.task.prepareCommit(in: writer) }
+            let moved = slots.filter { $0.task.hasUncommittedOffsets }
+            for slot in moved { try slot.task.prepareCommit(in: writer) }
             try processingLog.flush(in: writer)
             try writer.commit()
-            for slot in slots where slot.task.hasUncommittedWork { slot.task.committed() }
+            for slot in moved { slot.task.committed() }
             return true
         } catch {
             logger.error("commit failed", metadata: ["error": "\(error)"])

@@ -9,7 +9,8 @@ final class LogServices: Sendable {
     let logger: Logger
     private let listeners = Mutex<(next: Int, byID: [Int: @Sendable (LogEvent) -> Void])>((0, [:]))
     private let syncQueue = Signal(SyncQueue())
-    private let syncThread: Mutex<WorkerThread?> = Mutex(nil)
+    private let helpers = Signal(Helpers())
+    private let syncThreads: Mutex<[WorkerThread]> = Mutex([])
     /// Whether a transactional batch of a client belongs to a transaction that its coordinator knows as open; set by `TransactionCoordinator`.
     let transactionGuard = Mutex<(@Sendable (_ producerID: Int64, _ epoch: Int16, TopicPartition) -> LogFailure?)?>(nil)
 
@@ -24,18 +25,28 @@ final class LogServices: Sendable {
 
     private struct SyncQueue {
         var waiting: [PartitionLog] = []
-        /// Not urgent: synced with the next that are, or after a while.
+        /// Not urgent: synced a while after the first of them came. In a busy log the next commit has done it by then.
         var later: [PartitionLog] = []
+        var laterDueNs: Int64 = 0
         var isStopping = false
-        var isUrgent: Bool { !waiting.isEmpty || isStopping }
 
-        mutating func takeAll() -> ([PartitionLog], Bool) {
+        /// What is to be synced now; nil if nothing is.
+        mutating func take(nowNs: Int64) -> (batch: [PartitionLog], isStopping: Bool)? {
+            let isDue = isStopping || !later.isEmpty && nowNs >= laterDueNs
+            if waiting.isEmpty && !isDue { return nil }
             defer {
                 waiting = []
-                later = []
+                if isDue { later = [] }
             }
-            return (waiting + later, isStopping)
+            return (isDue ? waiting + later : waiting, isStopping)
         }
+    }
+
+    private struct Helpers {
+        /// Rounds that want help, once for each helper they could use.
+        var rounds: [SyncRound] = []
+        var isRunning = false
+        var isStopping = false
     }
 
     init(config: LogConfig, time: TimeSource, logger: Logger) {
@@ -49,6 +60,7 @@ final class LogServices: Sendable {
 
     deinit {
         syncQueue.update { $0.isStopping = true }
+        helpers.update { $0.isStopping = true }
         upkeep.update { $0.isStopping = true }
     }
 
@@ -71,21 +83,52 @@ final class LogServices: Sendable {
 
     // MARK: group commit
 
-    /// Starts the thread that makes appended batches durable. One fdatasync covers all that was appended to a partition while the one
-    /// before was running: group commit without a timer.
+    /// Starts the thread that makes appended batches durable, and its helpers. One fdatasync covers all that was appended to a partition while
+    /// the one before was running: group commit without a timer.
     func startSync() throws(MartletError) {
-        let queue = syncQueue
+        let queue = syncQueue, helpers = helpers
+        helpers.update { $0.isRunning = true }
+        for number in 1...Self.helperCount {
+            let thread = try WorkerThread("martlet-sync-\(number)") {
+                while let round = helpers.wait({ $0.rounds.popLast().map { .some($0) } ?? ($0.isStopping ? .some(nil) : nil) }) ?? nil { round.help() }
+            }
+            syncThreads.withLock { $0.append(thread) }
+        }
         let thread = try WorkerThread("martlet-sync") {
+            // Ends only with the queue: `later` is looked at again when it is due.
+            let clock = TimeSource.system
             while true {
-                _ = queue.wait { $0.isUrgent || !$0.later.isEmpty ? true : nil }
-                _ = queue.wait(timeoutMs: Self.laterMs) { $0.isUrgent ? true : nil }
-                let (batch, isStopping) = queue.update { $0.takeAll() }
-                for partition in batch { partition.flushRequested() }
+                guard let (batch, isStopping) = queue.wait(timeoutMs: Self.laterMs, { $0.take(nowNs: clock.monotonicNs) }) else {
+                    _ = queue.wait { $0.waiting.isEmpty && $0.later.isEmpty && !$0.isStopping ? nil : true }
+                    continue
+                }
+                for partition in batch { partition.syncBegins() }
+                // A failure is kept in the partition's state and told to those who wait.
+                try? Self.flush(batch, helpers)
                 if isStopping { return }
             }
         }
-        syncThread.withLock { $0 = thread }
+        syncThreads.withLock { $0.append(thread) }
     }
+
+    /// Makes what was appended to these partitions durable, at the same time as far as there are threads. Throws the first failure.
+    func flush(_ partitions: [PartitionLog]) throws(MartletError) { try Self.flush(partitions, helpers) }
+
+    private static func flush(_ partitions: [PartitionLog], _ helpers: Signal<Helpers>) throws(MartletError) {
+        var dirty: [PartitionLog] = []
+        for partition in partitions where partition.isUnsynced && !dirty.contains(where: { $0 === partition }) { dirty.append(partition) }
+        let round = SyncRound(dirty)
+        if dirty.count > 1 {
+            helpers.update { helpers in
+                guard helpers.isRunning else { return }
+                helpers.rounds.append(contentsOf: repeatElement(round, count: min(helperCount, dirty.count - 1)))
+            }
+        }
+        try round.finish()
+    }
+
+    /// Threads besides the one that waits.
+    private static let helperCount = 6
 
     /// How long what is not urgent may wait, milliseconds.
     private static let laterMs: Int64 = 50
@@ -97,17 +140,22 @@ final class LogServices: Sendable {
     func requestSyncSoon(_ partition: PartitionLog) {
         guard isDurable else { return }
         syncQueue.update { queue in
+            if queue.later.isEmpty { queue.laterDueNs = TimeSource.system.monotonicNs + Self.laterMs * 1_000_000 }
             if !queue.later.contains(where: { $0 === partition }) { queue.later.append(partition) }
         }
     }
 
-    /// Syncs what was asked for and ends the thread.
+    /// Syncs what was asked for and ends the threads. Later rounds are done by whoever waits for them.
     func stopSync() {
         syncQueue.update { $0.isStopping = true }
-        let thread = syncThread.withLock { thread in
-            defer { thread = nil }
-            return thread
+        helpers.update { helpers in
+            helpers.isRunning = false
+            helpers.isStopping = true
         }
-        thread?.join()
+        let threads = syncThreads.withLock { threads in
+            defer { threads = [] }
+            return threads
+        }
+        for thread in threads { thread.join() }
     }
 }

@@ -307,12 +307,11 @@ public final class PartitionLog: Sendable {
         if mustRequestSync { services.requestSync(self) }
     }
 
-    /// Called by the sync thread.
-    func flushRequested() {
-        state.withLock { $0.syncIsRequested = false }
-        // A failure is kept in the state and told to those who wait.
-        try? flush()
-    }
+    /// Called by the sync thread before it flushes: what is appended from now on asks again.
+    func syncBegins() { state.withLock { $0.syncIsRequested = false } }
+
+    /// `flush` has something to do or to report.
+    var isUnsynced: Bool { state.withLock { $0.failure != nil || $0.highWatermark < $0.endOffset } }
 
     /// Makes all that was appended before durable, on this thread, and moves the high watermark (1).
     func flush() throws(MartletError) {

@@ -4,7 +4,7 @@ import Synchronization
 
 /// Transactions over several partitions and group offsets, for the engine in process (`writer`) and for clients (the protocol's requests).
 ///
-/// A commit is: (1) the data of all partitions synced; (2) the decision, with the offsets, in the transaction log, synced: from here on the
+/// A commit is: (1) the data of all partitions synced, at the same time; (2) the decision, with the offsets, in the transaction log, synced: from here on the
 /// transaction is committed; (3) a commit marker in each partition and the offsets in theirs, which make it visible. An abort is markers only.
 /// After a crash a transaction with a decision gets the markers it lacks, one without is aborted.
 ///
@@ -237,7 +237,7 @@ public final class TransactionCoordinator: Sendable {
                 .kafkaStorageError, .io, "how the last transaction of \(state.record.transactionalID) ended is known after a restart only")
         }
         try complete(&state)
-        for partition in state.unsettled { try sync(partition) }
+        try sync(state.unsettled)
         state.unsettled = []
     }
 
@@ -251,7 +251,7 @@ public final class TransactionCoordinator: Sendable {
                 state.hasDecision = false
             }
         }
-        try sync(log)
+        try sync([log])
     }
 
     /// Opens the transaction if it is not.
@@ -288,8 +288,9 @@ public final class TransactionCoordinator: Sendable {
             state.phase = .empty
             return
         }
+        // (1), along with what `settle` is about to sync
+        try sync(state.unsettled + state.partitions.values)
         try settle(&state)
-        for partition in state.partitions.values { try sync(partition) }  // (1)
         var decision = state.record
         decision.isDecided = true
         decision.timestamp = services.time.wallMs
@@ -362,9 +363,9 @@ public final class TransactionCoordinator: Sendable {
         }
     }
 
-    private func sync(_ partition: PartitionLog) throws(LogFailure) {
+    private func sync(_ partitions: [PartitionLog]) throws(LogFailure) {
         do throws(MartletError) {
-            try partition.flush()
+            try services.flush(partitions)
         } catch {
             throw LogFailure(error)
         }

@@ -71,7 +71,7 @@ public final class TransactionalWriter {
     }
 
     /// Atomic and durable on return: outputs and staged offsets are visible, or, after an error, none of them ever will be once `abort` or a
-    /// restart has cleaned up. Cost: one sync per partition written to, and one of the transaction log.
+    /// restart has cleaned up. Cost: the partitions written to are synced at the same time, then the transaction log.
     public func commit() throws(MartletError) {
         let staged = self.staged
         try abortLeftovers()

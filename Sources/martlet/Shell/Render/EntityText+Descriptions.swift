@@ -65,16 +65,15 @@ extension EntityText {
     }
 
     func query(_ query: JSONObject) -> String {
+        var rows = ""
+        if let counts = query["statistics"]?.objectValue {
+            rows = "\(string(counts["rowsRead"])) read, \(string(counts["rowsWritten"])) written, \(string(counts["rowsFailed"])) failed; \(string(counts["commits"])) commits"
+        }
         var out = facts([
             ("ID", string(query["id"])), ("Type", string(query["queryType"])), ("State", string(query["state"])),
             ("Statement", string(query["statementText"])), ("Window Type", string(query["windowType"])), ("Sources", list(query["sources"])),
-            ("Sinks", list(query["sinks"])), ("Consumer Group", string(query["consumerGroupId"])),
+            ("Sinks", list(query["sinks"])), ("Consumer Group", string(query["consumerGroupId"])), ("Rows", rows),
         ])
-        if let rows = query["statistics"]?.objectValue {
-            out += facts([
-                ("Rows", "\(string(rows["rowsRead"])) read, \(string(rows["rowsWritten"])) written, \(string(rows["rowsFailed"])) failed; \(string(rows["commits"])) commits")
-            ])
-        }
         let fields = fields(query["fields"], isTable: false)
         if !fields.isEmpty { out += "\n" + fields }
         let plan = string(query["executionPlan"])

@@ -59,7 +59,7 @@ struct EntityText {
         let shown = pairs.filter { !$0.1.isEmpty }
         let wide = shown.reduce(0) { max($0, $1.0.count) }
         return shown.map { name, value in
-            let lines = value.split(separator: "\n", omittingEmptySubsequences: false)
+            let lines = width.map { CellText.wrapped(value, max($0 - wide - 3, 20)) } ?? value.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
             return CellText.padded(name, wide) + " : " + lines.joined(separator: "\n" + String(repeating: " ", count: wide + 3)) + "\n"
         }.joined()
     }

@@ -8,12 +8,19 @@ enum ErrorText {
         var message = CellText.printable(body["message"]?.stringValue ?? "the server says nothing more")
         let code = body["error_code"]?.intValue.map { "\($0)" } ?? ""
         let place = place(body, message)
-        if let place, let prefix = prefix(place), message.hasPrefix(prefix) { message = message.dropFirst(prefix.count).trimmed }
+        if let place {
+            // ksqlDB says the place in front of a message in one of two ways, and here it has been said already.
+            for prefix in ["line \(place.line):\(place.column):", "Line: \(place.line), Col: \(place.column):"] where message.hasPrefix(prefix) {
+                message = message.dropFirst(prefix.count).trimmed
+            }
+        }
         var out = style.paint(.red, code + (place.map { " line \($0.line):\($0.column)" } ?? "") + ":").trimmed + " " + message
         let hint = body["hint"]?.stringValue.map(CellText.printable)
         let text = body["statementText"]?.stringValue.flatMap { $0.isEmpty ? nil : $0 } ?? statement
         if let place, let shown = caret(place, in: text, style) {
-            out += "\n" + shown + (hint.map { "  \($0)" } ?? "")
+            out += "\n" + shown.line + "\n" + shown.carets
+            // A long hint has a line of its own.
+            if let hint { out += (CellText.width(Style.plain(shown.carets)) + CellText.width(hint) > 90 || hint.contains("\n") ? "\n  " : "  ") + hint }
         } else if let hint {
             out += "\n  \(hint)"
         }
@@ -40,8 +47,6 @@ enum ErrorText {
         return out + "\n"
     }
 
-    private static func prefix(_ place: (line: Int, column: Int)) -> String? { "line \(place.line):\(place.column):" }
-
     /// From the members `line` and `column`, or from a message that begins `line 1:8: `, as ksqlDB's own do.
     private static func place(_ body: JSONObject, _ message: String) -> (line: Int, column: Int)? {
         if let line = body["line"]?.intValue, let column = body["column"]?.intValue { return line > 0 ? (line, column) : nil }
@@ -52,7 +57,7 @@ enum ErrorText {
     }
 
     /// The line, and carets under the word that begins at the place.
-    private static func caret(_ place: (line: Int, column: Int), in text: String, _ style: Style) -> String? {
+    private static func caret(_ place: (line: Int, column: Int), in text: String, _ style: Style) -> (line: String, carets: String)? {
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
         guard place.line <= lines.count else { return nil }
         let line = Array(lines[place.line - 1].unicodeScalars)
@@ -70,6 +75,6 @@ enum ErrorText {
         var shown = String.UnicodeScalarView()
         shown.append(contentsOf: line[first..<last])
         let text = (first > 0 ? "…" : "") + CellText.printable(String(shown), keepingTabs: true) + (last < line.count ? "…" : "")
-        return "  \(text)\n  \(before)" + style.paint(.red, String(repeating: "^", count: max(1, to - from)))
+        return ("  \(text)", "  \(before)" + style.paint(.red, String(repeating: "^", count: max(1, to - from))))
     }
 }

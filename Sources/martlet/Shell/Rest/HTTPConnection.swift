@@ -17,13 +17,12 @@ public enum RestFailure: Error, Sendable {
 /// One TCP connection, read and written without blocking so that Ctrl-C can end every wait.
 final class HTTPConnection {
     enum Wait {
-        case forever, never
+        case forever
         case milliseconds(Int32)
 
         var pollTimeout: Int32 {
             switch self {
             case .forever: -1
-            case .never: 0
             case .milliseconds(let time): time
             }
         }

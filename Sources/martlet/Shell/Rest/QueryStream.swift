@@ -76,10 +76,13 @@ public final class QueryStream {
 
     public private(set) var isAtEnd = false
 
-    /// The next message and the JSON (or line) it came as. nil at the end, or, if one must not wait, when none is there yet.
-    public func next(waiting: Bool = true) throws(RestFailure) -> (message: QueryMessage, raw: String)? {
+    /// The next message and the JSON (or line) it came as.
+    ///
+    /// - `withinMs`: how long to wait for it; nil = until it comes.
+    /// - Returns: nil at the end (`isAtEnd`), and if none came in time.
+    public func next(withinMs: Int32? = nil) throws(RestFailure) -> (message: QueryMessage, raw: String)? {
         while true {
-            guard var line = try body.nextLine(waiting ? .forever : .never)?[...] else {
+            guard var line = try body.nextLine(withinMs.map { .milliseconds($0) } ?? .forever)?[...] else {
                 isAtEnd = body.isAtEnd
                 return nil
             }

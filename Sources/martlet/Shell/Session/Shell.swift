@@ -23,6 +23,8 @@ public final class Shell {
     private var wraps = true
     private var names: NameCache
     private var scriptDepth = 0
+    /// Whether what Ctrl-C would end is a query.
+    private var queryRuns = false
     /// The statements of this session, where a person types them.
     private var typed: LineEditor?
 
@@ -167,6 +169,7 @@ public final class Shell {
     /// Runs `body` so that Ctrl-C ends it, and shows what went wrong.
     private func report(_ sql: String, _ body: () throws(RestFailure) -> Void) -> Outcome {
         interrupts?.begin()
+        queryRuns = false
         defer { interrupts?.end() }
         do throws(RestFailure) {
             try body()
@@ -176,7 +179,8 @@ public final class Shell {
             case .refused(let refusal): out.writeError(ErrorText.text(refusal, statement: sql, out.errorStyle))
             case .transport(let error): out.writeError(ErrorText.text(error, out.errorStyle))
             case .interrupted:
-                out.writeError("Interrupted.\n")
+                // After the ^C that the terminal shows.
+                out.writeError((out.isTerminal ? "\n" : "") + (queryRuns ? "Query terminated.\n" : "Interrupted: the server may still do it.\n"))
                 return .interrupted
             }
             return .failed
@@ -186,6 +190,7 @@ public final class Shell {
     // MARK: - Queries
 
     private func query(_ sql: String, isPrint: Bool) throws(RestFailure) {
+        queryRuns = true
         let stream = try client.query(sql, isPrint: isPrint, settings)
         do throws(RestFailure) {
             try show(stream)
@@ -216,12 +221,19 @@ public final class Shell {
             pending = ""
         }
         while !out.isBroken {
-            var next = try stream.next(waiting: false)
+            var next = try stream.next(withinMs: 0)
             if next == nil, !stream.isAtEnd {
-                // A head of its own tells that the query runs; widths wait for the first rows.
                 if !sample.isEmpty { begin(isComplete: false) }
                 flush()
-                next = try stream.next()
+                // The head waits a moment for the first rows, whose widths it needs; without them it tells that the query runs.
+                if table == nil, !columns.isEmpty {
+                    next = try stream.next(withinMs: 300)
+                    if next == nil, !stream.isAtEnd {
+                        begin(isComplete: false)
+                        flush()
+                    }
+                }
+                if next == nil, !stream.isAtEnd { next = try stream.next() }
             }
             guard let (message, raw) = next else { break }
             if case .error(let error) = message {
