@@ -55,6 +55,13 @@ import Testing
             #expect(push.lines.dropFirst() == [#"{"row":{"columns":[1]}},"#, #"{"row":{"columns":[2]}},"#, #"{"finalMessage":"Limit Reached"}]"#])
             #expect(push.text.contains("\"schema\":\"`ID` INTEGER\""))
 
+            // A pull query says which came first, its LIMIT or the present end.
+            for (limit, rows, final) in [(0, 0, "Limit Reached"), (1, 1, "Limit Reached"), (2, 2, "Limit Reached"), (3, 2, "Query Completed")] {
+                let pull = try await fixture.ask("POST", "/query", #"{"ksql": "SELECT id FROM s LIMIT \#(limit);"}"#)
+                #expect(pull.lines.count == rows + 2)
+                #expect(pull.lines.last == #"{"finalMessage":"\#(final)"}]"#)
+            }
+
             let printed = try await fixture.ask("POST", "/query-stream", #"{"sql": "PRINT s FROM BEGINNING LIMIT 1;"}"#)
             #expect(printed.lines.last?.hasPrefix("rowtime: ") == true)
             let failed = try await fixture.json("POST", "/query", ["ksql": "SELECT * FROM nosuch;"])

@@ -13,11 +13,11 @@ import Testing
         columns: [.bigint(FixedColumn([1, 2])), .string(BytesColumn(["a", nil]))], count: 2, tombstones: [false, true])
 
     /// All of a response as text.
-    static func text(_ shape: QueryStreamEncoding.Shape, isPush: Bool, error: MartletError? = nil) -> String {
+    static func text(_ shape: QueryStreamEncoding.Shape, isPush: Bool, limitReached: Bool = true, error: MartletError? = nil) -> String {
         var encoding = QueryStreamEncoding(shape, fields: fields)
         var out = QueryStreamEncoding.header(shape, id: "q1", isPush: isPush, fields: fields, keyFlags: [true, false])
         out += encoding.rows(batch)
-        out += error.map { QueryStreamEncoding.failure(shape, $0) } ?? QueryStreamEncoding.end(shape, limitReached: isPush)
+        out += error.map { QueryStreamEncoding.failure(shape, $0) } ?? QueryStreamEncoding.end(shape, limitReached: limitReached)
         return String(decoding: out, as: UTF8.self)
     }
 
@@ -31,7 +31,10 @@ import Testing
 
                 """)
         #expect(Self.text(.streamedRows, isPush: false).contains("`ID` BIGINT KEY, `na``me` STRING"))
-        #expect(Self.text(.streamedRows, isPush: false).hasSuffix("{\"finalMessage\":\"Query Completed\"}]\n"))
+        for isPush in [false, true] {
+            #expect(Self.text(.streamedRows, isPush: isPush).hasSuffix("{\"finalMessage\":\"Limit Reached\"}]\n"))
+            #expect(Self.text(.streamedRows, isPush: isPush, limitReached: false).hasSuffix("{\"finalMessage\":\"Query Completed\"}]\n"))
+        }
     }
 
     @Test func delimitedAndArrayLeaveDeletionsOut() throws {

@@ -235,7 +235,7 @@ def test_a_select_without_emit_changes_reads_to_the_present_end_and_finishes(art
     header, row, final = map(json.loads, article.api.query(SELECT_ONE))
     assert header["header"]["schema"].startswith("`TIME` INTEGER, `V1` DOUBLE, ") and header["header"]["schema"].endswith("`CLASS` STRING")
     assert len(row["row"]["columns"]) == 31 and final == {"finalMessage": "Limit Reached"}
-    assert len(article.client.df(SELECT_ONE)) == 1
+    assert len(list(article.client.rows(SELECT_ONE))) == 1
     schema, rows, final = article.query(SELECT_ONE + ";")
     assert schema == header["header"]["schema"] and rows == [row["row"]["columns"]] and final == "Limit Reached"
     # More than there is: the end comes first.
@@ -245,7 +245,7 @@ def test_a_select_without_emit_changes_reads_to_the_present_end_and_finishes(art
     assert json.loads(list(article.api.query(whole))[-1]) == {"finalMessage": "Query Completed"}
     assert len(list(article.api.query(whole, return_objects=True))) == len(article.judged)
     # Where a push query would begin makes no difference.
-    assert len(article.client.df(whole, properties={"auto.offset.reset": "latest"})) == len(article.judged)
+    assert len(list(article.client.rows(whole, {"auto.offset.reset": "latest"}))) == len(article.judged)
 
 
 def test_a_select_with_emit_changes_is_a_push_query(article):
@@ -253,7 +253,7 @@ def test_a_select_with_emit_changes_is_a_push_query(article):
     messages = [json.loads(item) for item in article.api.query(sql, stream_properties=EARLIEST)]
     assert [next(iter(message)) for message in messages] == ["header", "row", "row", "finalMessage"]
     assert messages[-1] == {"finalMessage": "Limit Reached"}
-    assert len(article.client.df(sql, properties=EARLIEST)) == 2
+    assert len(list(article.client.rows(sql, EARLIEST))) == 2
     assert article.query(sql + ";", EARLIEST)[2] == "Limit Reached"
 
 
@@ -295,11 +295,22 @@ def test_ifnull(article, default):
     expected = collections.Counter((int(line[0]), line[33] or "-1") for line in article.payments)
     sql = f"SELECT Id, IFNULL(Class, {default}) FROM creditcardfraud_source"
     assert collections.Counter(map(tuple, article.query(sql + ";")[1])) == expected
-    frame = article.client.df(sql)
-    assert list(map(str, frame.dtypes)) == ["Int64", "string"]
-    assert collections.Counter(frame.itertuples(index=False, name=None)) == expected
+    assert collections.Counter(tuple(row.values()) for row in article.client.rows(sql)) == expected
     objects = article.api.query(sql, return_objects=True)
     assert collections.Counter((row["ID"], row["KSQL_COL_0"]) for row in objects) == expected
+
+
+def test_the_preprocessed_stream_as_a_frame(article):
+    pytest.importorskip("pandas")
+    frame = article.client.df("SELECT * FROM CREDITCARDFRAUD_PREPROCESSED_AVRO")
+    assert list(frame.columns) == ["TIME", *V, "AMOUNT", "CLASS"] and list(frame.dtypes.astype(str)) == [
+        "Int32",
+        *["float64"] * 29,
+        "string",
+    ]
+    expected = sorted((int(line[3]), float(line[32]), line[33]) for line in article.judged)
+    assert sorted(frame[["TIME", "AMOUNT", "CLASS"]].itertuples(index=False, name=None)) == expected
+    assert frame["V2"].isna().sum() == 1 == sum(line[5] == "" for line in article.judged)
 
 
 def test_the_users_table_has_a_primary_key(article):
