@@ -10,6 +10,7 @@ hits=$(found '\btry!' Sources); [ -z "$hits" ] || complain $'no try!: throw or h
 hits=$(found '\bfatalError\(' Sources); [ -z "$hits" ] || complain $'no fatalError: throw for what comes from outside, precondition for our own bugs\n'"$hits"
 hits=$(found '\bimport Foundation\b' Sources); [ -z "$hits" ] || complain $'no Foundation: it costs start-up time and memory\n'"$hits"
 hits=$(found '(^|[^.a-zA-Z])print\("' Sources); [ -z "$hits" ] || complain $'no print: log, or write through Output\n'"$hits"
+hits=$(found '\.socketOption\(\.tcp_' Sources); [ -z "$hits" ] || complain $'.tcpOption: at the level of sockets the number of TCP_NODELAY is SO_DEBUG, for which users who are not root lose their connection\n'"$hits"
 hits=$(find Sources Tests -name '*Utils*' -o -name '*Helpers*' -o -name '*Common*' -o -name '*Misc*'); [ -z "$hits" ] || complain $'say what it is, not that it helps\n'"$hits"
 for module in Sources/Martlet* Sources/martlet; do [ -f "$module/README.md" ] || complain "$module has no README.md"; done
 hits=$(git ls-files -z | xargs -0 -r du -k 2>/dev/null | awk '$1 > 1024'); [ -z "$hits" ] || complain $'no blob over 1 MB\n'"$hits"
