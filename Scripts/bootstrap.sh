@@ -15,6 +15,10 @@ packages=(zlib1g-dev liblz4-dev libzstd-dev libsnappy-dev tzdata kcat curl)
 
 say() { printf '==> %s\n' "$*" >&2; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+# What went wrong, out of a log: its complaints, or where it ended.
+complaints() { { grep -E '^(E:|ERROR|sudo:)|[Ee]rror:' "$1" || tail -5 "$1"; } | uniq | tail -5 >&2; }
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
 
 case $stage in system | runtime | full) ;; *) die "no stage '$stage': system, runtime or full" ;; esac
 
@@ -53,18 +57,17 @@ install_system_packages() {
     [ ${#missing[@]} -eq 0 ] && return
     local admin=()
     if [ "$(id -u)" -ne 0 ]; then
-        command -v sudo >/dev/null || die "these Debian packages are missing, and installing them needs root: apt-get install ${missing[*]}"
+        # A password is asked for here, in sight, not in the middle of apt's output.
+        command -v sudo >/dev/null && { sudo -n true 2>/dev/null || sudo -v; } ||
+            die "these Debian packages are missing, and installing them needs root: apt-get install ${missing[*]}"
         admin=(sudo)
     fi
     say "Debian packages: ${missing[*]}"
-    local log
-    log=$(mktemp)
-    if ! { "${admin[@]}" apt-get update -qq && "${admin[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
-        tail -5 "$log" >&2
-        rm -f "$log"
+    if ! { "${admin[@]}" apt-get update -q && "${admin[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"; } \
+        2>&1 </dev/null | "$root/Scripts/progress.sh" "$log"; then
+        complaints "$log"
         die "could not install ${missing[*]}: is there a network? By hand: apt-get install ${missing[*]}"
     fi
-    rm -f "$log"
 }
 
 make_venv() {
@@ -79,8 +82,11 @@ make_venv() {
 }
 
 pip_install() {
-    "$venv/bin/python" -m pip install --disable-pip-version-check --quiet "$@" ||
+    if ! "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --progress-bar off --retries 2 "$@" 2>&1 </dev/null |
+        "$root/Scripts/progress.sh" "$log"; then
+        complaints "$log"
         die "pip could not install $*: is there a network? What was installed stays; run this again when there is"
+    fi
 }
 
 # stamp FILE...: what a stage depends on.

@@ -88,6 +88,10 @@ struct NodeOptions: ParsableArguments {
 
 /// Ends the process with one readable message.
 func failure(_ error: MartletError) -> ExitCode {
+    if error.code == .addressInUse {
+        Output.error("martlet: \(error.message); stop what uses it, or choose other ports with --port-offset 100 (make run ARGS=\"--port-offset 100\")\n")
+        return ExitCode(1)
+    }
     var text = "martlet: \(error.message)\n"
     if let detail = error.detail { text += "  \(detail)\n" }
     if let hint = error.hint { text += "  \(hint)\n" }

@@ -18,7 +18,10 @@ import Glibc
         var done = 0
         while done < bytes.count { done += bytes.withUnsafeBytes { write(descriptor, $0.baseAddress! + done, $0.count - done) } }
         close(descriptor)
-        return try CreditCardFile(path: String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self), seed: 1)
+        // The reader holds the file open, so its name can go at once.
+        let path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        defer { unlink(path) }
+        return try CreditCardFile(path: path, seed: 1)
     }
 
     private static func all(_ file: CreditCardFile) throws(MartletError) -> (lines: [String], truths: [CreditCardGenerator.Truth]) {

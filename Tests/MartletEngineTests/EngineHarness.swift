@@ -1,7 +1,7 @@
 import Logging
 import MartletColumns
 import MartletCore
-import MartletLog
+@testable import MartletLog
 import MartletModels
 import Testing
 
@@ -13,7 +13,7 @@ import Glibc
 import Darwin
 #endif
 
-/// An engine on a directory of its own; `restarted()` stops it and opens the directory again, `crashed()` abandons it first.
+/// An engine on a directory of its own, which is removed with the harness; `restart()` stops the engine and opens the directory again.
 final class EngineHarness {
     let directory: String
     private(set) var log: EmbeddedLog
@@ -41,6 +41,8 @@ final class EngineHarness {
             config: EngineConfig(streamThreads: threads, commitIntervalMs: 20, properties: properties), time: .system, logger: logger)
         return (log, engine)
     }
+
+    deinit { try? PosixFileSystem().removeTree(directory) }
 
     func restart() async throws {
         await engine.stop()

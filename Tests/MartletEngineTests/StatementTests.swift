@@ -1,5 +1,5 @@
 import MartletCore
-import MartletLog
+@testable import MartletLog
 import MartletModels
 import Testing
 
@@ -22,6 +22,7 @@ import Darwin
         var template = Array("/tmp/martlet-runtime-XXXXXX".utf8CString)
         _ = template.withUnsafeMutableBufferPointer { mkdtemp($0.baseAddress!) }
         let directory = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        defer { try? PosixFileSystem().removeTree(directory) }
         return (try? ModelRegistry(directory: directory).create(name: "M", path: model)) != nil
     }()
 

@@ -1,5 +1,6 @@
 import MartletColumns
 import MartletCore
+import Synchronization
 import Testing
 
 @testable import MartletModels
@@ -37,10 +38,42 @@ enum Fixtures {
     static func booleans(_ values: [Bool?]) -> Column { ColumnBuilder.column(of: .boolean, values.map { $0.map { .boolean($0) } ?? .null }) }
     static func strings(_ values: [String?]) -> Column { .string(BytesColumn(values)) }
 
-    static func temporaryDirectory() -> String {
+    /// A directory that is removed with its test, which says so with `.temporaryDirectories`.
+    static func temporaryDirectory() throws(MartletError) -> String {
+        guard let scope = TemporaryDirectories.current else { throw MartletError(.internalError, "the test lacks .temporaryDirectories") }
         var template = Array("/tmp/martlet-models-XXXXXX".utf8CString)
-        return String(cString: mkdtemp(&template))
+        guard let made = mkdtemp(&template) else { throw MartletError(.io, "no temporary directory: errno \(errno)") }
+        let path = String(cString: made)
+        scope.paths.withLock { $0.append(path) }
+        return path
     }
+}
+
+/// The directories that one test makes; they go when it ends, however it ends.
+final class TemporaryDirectories: Sendable {
+    @TaskLocal static var current: TemporaryDirectories?
+    let paths = Mutex<[String]>([])
+
+    deinit { for path in paths.withLock({ $0 }) { Self.remove(path) } }
+
+    private static func remove(_ path: String) {
+        for name in (try? ModelFiles.list(path)) ?? [] {
+            if unlink("\(path)/\(name)") != 0 { remove("\(path)/\(name)") }
+        }
+        rmdir(path)
+    }
+}
+
+struct TemporaryDirectoriesTrait: TestTrait, SuiteTrait, TestScoping {
+    var isRecursive: Bool { true }
+
+    func provideScope(for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void) async throws {
+        try await TemporaryDirectories.$current.withValue(TemporaryDirectories(), operation: function)
+    }
+}
+
+extension Trait where Self == TemporaryDirectoriesTrait {
+    static var temporaryDirectories: Self { Self() }
 }
 
 extension Column {

@@ -5,7 +5,7 @@ import Testing
 @testable import MartletModels
 
 /// Models as compiled expressions call them.
-@Suite(.enabled(if: Fixtures.hasRuntime, Fixtures.needsRuntime)) struct ModelExpressionTests {
+@Suite(.temporaryDirectories, .enabled(if: Fixtures.hasRuntime, Fixtures.needsRuntime)) struct ModelExpressionTests {
     private func batch(_ columns: [Column]) -> Batch {
         Batch(count: columns[0].count, columns: columns, timestamps: [Int64](repeating: 0, count: columns[0].count))
     }

@@ -8,7 +8,7 @@ import Testing
 import Glibc
 #endif
 
-@Suite(.enabled(if: Fixtures.hasRuntime, Fixtures.needsRuntime)) struct ModelRegistryTests {
+@Suite(.temporaryDirectories, .enabled(if: Fixtures.hasRuntime, Fixtures.needsRuntime)) struct ModelRegistryTests {
     typealias F = Fixtures
 
     private func failure(_ body: () throws(MartletError) -> Void) -> MartletError? {
@@ -28,7 +28,7 @@ import Glibc
     private let three = [F.doubles([1]), F.doubles([1]), F.doubles([1])]
 
     @Test func aModelOutlivesItsFileAndARestart() throws {
-        let directory = F.temporaryDirectory() + "/models", source = F.temporaryDirectory() + "/linear.onnx"
+        let directory = try F.temporaryDirectory() + "/models", source = try F.temporaryDirectory() + "/linear.onnx"
         let bytes = try #require(try ModelFiles.read(F.path("linear")))
         try ModelFiles.writeAtomically(bytes, to: source, in: String(source.dropLast("/linear.onnx".count)))
         let clause = [Field("A", .double), Field("B", .double), Field("C", .double)]
@@ -47,7 +47,7 @@ import Glibc
     }
 
     @Test func namesWithAnyCharactersStayInsideTheDirectory() throws {
-        let directory = F.temporaryDirectory() + "/models"
+        let directory = try F.temporaryDirectory() + "/models"
         let registry = try ModelRegistry(directory: directory)
         try registry.create(name: "../Größe", path: F.path("linear"))
         #expect(try ModelFiles.list(directory) == ["%2E%2E%2FGr%C3%B6%C3%9Fe"])
@@ -55,7 +55,7 @@ import Glibc
     }
 
     @Test func refusalsLeaveNothingBehind() throws {
-        let directory = F.temporaryDirectory() + "/models"
+        let directory = try F.temporaryDirectory() + "/models"
         let registry = try ModelRegistry(directory: directory)
         let missing = failure { () throws(MartletError) in try registry.create(name: "M", path: "/nowhere/m.onnx") }
         #expect(missing?.code == .modelInvalid && missing?.message == "Model M: there is no file /nowhere/m.onnx")
@@ -68,7 +68,7 @@ import Glibc
     }
 
     @Test func namesAreTakenOnceUnlessReplaced() throws {
-        let directory = F.temporaryDirectory() + "/models"
+        let directory = try F.temporaryDirectory() + "/models"
         let registry = try ModelRegistry(directory: directory)
         let first = try registry.create(name: "M", path: F.path("linear"))
         let again = failure { () throws(MartletError) in try registry.create(name: "M", path: F.path("double")) }
@@ -80,7 +80,7 @@ import Glibc
     }
 
     @Test func aDroppedModelIsGone() throws {
-        let directory = F.temporaryDirectory() + "/models"
+        let directory = try F.temporaryDirectory() + "/models"
         let registry = try ModelRegistry(directory: directory)
         try registry.create(name: "M", path: F.path("linear"))
         try registry.create(name: "M", path: F.path("linear"), replace: true)
@@ -95,7 +95,7 @@ import Glibc
     }
 
     @Test func whatAnInterruptedCreateLeftIsCleared() throws {
-        let directory = F.temporaryDirectory() + "/models"
+        let directory = try F.temporaryDirectory() + "/models"
         let registry = try ModelRegistry(directory: directory)
         try registry.create(name: "M", path: F.path("linear"))
         try ModelFiles.writeAtomically([1, 2, 3], to: "\(directory)/M/2.onnx", in: "\(directory)/M")
@@ -105,7 +105,7 @@ import Glibc
     }
 
     @Test func damageOnDiskIsReported() throws {
-        let directory = F.temporaryDirectory() + "/models"
+        let directory = try F.temporaryDirectory() + "/models"
         try ModelRegistry(directory: directory).create(name: "M", path: F.path("linear"))
         var bytes = try #require(try ModelFiles.read("\(directory)/M/1.onnx"))
         bytes[bytes.count / 2] ^= 1

@@ -3,16 +3,16 @@ import Testing
 
 @testable import MartletModels
 
-@Suite struct ONNXLibraryTests {
+@Suite(.temporaryDirectories) struct ONNXLibraryTests {
     @Test func theVariableNamesTheLibraryOrItsFolder() throws {
         #expect(ONNXLibrary.candidates(environment: "/x/libort.so", workingDirectory: "/", executable: nil) == ["/x/libort.so"])
-        let folder = Fixtures.temporaryDirectory()
+        let folder = try Fixtures.temporaryDirectory()
         try ModelFiles.writeAtomically([], to: "\(folder)/libonnxruntime.so.1.2.3", in: folder)
         #expect(ONNXLibrary.candidates(environment: folder, workingDirectory: "/", executable: nil) == ["\(folder)/libonnxruntime.so.1.2.3"])
     }
 
     @Test func theEnvironmentOfTheRepositoryIsFoundFromBelow() throws {
-        let root = Fixtures.temporaryDirectory(), capi = "\(root)/.venv/lib/python3.12/site-packages/onnxruntime/capi"
+        let root = try Fixtures.temporaryDirectory(), capi = "\(root)/.venv/lib/python3.12/site-packages/onnxruntime/capi"
         try ModelFiles.makeDirectory(capi)
         try ModelFiles.makeDirectory("\(root)/.build/release")
         try ModelFiles.writeAtomically([], to: "\(capi)/libonnxruntime.so.1.9.0", in: capi)
