@@ -23,7 +23,7 @@ if [ ${#inner[@]} -gt 0 ] || [ -z "${MARTLET_BIN:-}" ]; then
     for product in martlet martlet-bench; do
         [ $product = martlet ] && [ -n "${MARTLET_BIN:-}" ] && continue
         [ $product = martlet-bench ] && [ ${#inner[@]} -eq 0 ] && continue
-        if ! MARTLET_BENCH=1 MARTLET_NO_TESTS=1 swift build -c release --product $product >"$log" 2>&1; then
+        if ! MARTLET_BENCH=1 MARTLET_NO_TESTS=1 swift build -c release --product $product 2>&1 | Scripts/progress.sh "$log"; then
             { grep -E 'error:' "$log" | sort -u | head -40 || true; tail -20 "$log"; } >&2
             exit 1
         fi

@@ -9,7 +9,7 @@ arguments=()
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 echo "==> unit tests${module:+ of $module}" >&2
-if ! swift build --build-tests >"$log" 2>&1; then
+if ! swift build --build-tests 2>&1 | Scripts/progress.sh "$log"; then
     grep -E 'error:' "$log" | sort -u | head -40 >&2 || true
     tail -20 "$log" >&2
     exit 1
