@@ -49,6 +49,8 @@ public actor Engine {
     var catalog = Catalog()
     var queries: [String: RunningQuery] = [:]
     var watches: [String: [Int]] = [:]
+    /// Query → what its topics were when it was put on threads.
+    var topicsOfQueries: [String: [String: TopicShape]] = [:]
     var transients: [String: TransientQuery] = [:]
     var nextQueryNumber = 0
     var nextTransientNumber: UInt64 = 0
@@ -112,6 +114,7 @@ public actor Engine {
         isReplaying = false
         // Where they start was committed when they were created.
         for query in runningQueries { begin(query, fromLatest: false) }
+        watcher.onTopicsChanged { [weak self] in Task { await self?.topicsChanged() } }
         if catalog.sources[ProcessingLog.streamName] == nil {
             var session = Session(properties: config.properties, variables: [:])
             let statement = try Parser.parse(ProcessingLog.statement(serviceID: config.serviceID))[0]
@@ -208,13 +211,15 @@ public actor Engine {
     /// The analyzer's view of the world outside the catalog; records what it looked up in the registry.
     func analysisContext(_ session: Session, inferred: InferenceRecorder) -> AnalysisContext {
         let log = log, registry = registry
-        return AnalysisContext(
+        var context = AnalysisContext(
             properties: session.properties, nextQueryNumber: nextQueryNumber, partitions: { log.topic($0)?.partitions },
             registeredFields: { (subject, schemaID, spec, side) throws(MartletError) in
                 try inferred.fields(subject: subject, schemaID: schemaID, side: side) { () throws(MartletError) in
                     try registry.fields(subject: subject, schemaID: schemaID, spec: spec, side: side)
                 }
             }, registeredName: { registry.recordName(schemaID: $0) })
+        context.isReplay = isReplaying
+        return context
     }
 
     /// Executes a statement; nil if it adds no entity to the response.

@@ -152,6 +152,9 @@ extension Engine {
 
     /// Puts a query's tasks on threads; one that cannot start is there in state ERROR with its reason.
     func begin(_ query: RunningQuery, fromLatest: Bool) {
+        let found = shapes(of: query)
+        // What the launch made itself is no change.
+        defer { topicsOfQueries[query.id] = shapes(of: query).merging(found) { $1 } }
         do {
             try launch(query, fromLatest: fromLatest)
         } catch {
@@ -262,11 +265,8 @@ extension Engine {
     /// Takes a query off its threads, after a last commit, and forgets it.
     func stopQuery(_ query: RunningQuery) {
         query.terminate()
-        let finished = Signal()
-        let waiting = CountDown(threads.count) { finished.raise() }
-        for thread in threads { thread.remove(query: query.id) { waiting.down() } }
-        finished.wait(past: 0)
-        for id in watches.removeValue(forKey: query.id) ?? [] { watcher.forget(id) }
+        halt(query)
+        topicsOfQueries[query.id] = nil
         queries[query.id] = nil
         catalog.queries[query.id] = nil
         for stage in query.plan.stages {
