@@ -25,9 +25,11 @@ public struct EngineConfig: Sendable {
 }
 
 /// A statement of a request failed; what the statements before it answered is not lost.
-public struct StatementFailure: Error, Sendable {
+public struct StatementFailure: Error, Sendable, CustomStringConvertible {
     public var error: MartletError
     public var entities: [JSONObject]
+
+    public var description: String { error.description }
 }
 
 /// Statements in, results or live queries out.
@@ -52,6 +54,7 @@ public actor Engine {
     /// Query → what its topics were when it was put on threads.
     var topicsOfQueries: [String: [String: TopicShape]] = [:]
     var transients: [String: TransientQuery] = [:]
+    var prints: [String: PrintQuery] = [:]
     var nextQueryNumber = 0
     var nextTransientNumber: UInt64 = 0
     /// commandId → what became of it, newest last.
@@ -127,6 +130,7 @@ public actor Engine {
         if isStopped { return }
         isStopped = true
         for query in transients.values { query.close() }
+        for query in prints.values { query.close() }
         for thread in threads { thread.stop() }
         watcher.stop()
         executor.stop()

@@ -149,14 +149,19 @@ extension Engine {
                 at: print.span,
                 hint: log.topics.first { $0.name.uppercased() == print.topic.uppercased() }.map { "did you mean '\($0.name)'?" })
         }
+        try checkRoom(isPush: true, for: statement)
         let fromBeginning = print.fromBeginning || session.properties["auto.offset.reset"] == "earliest"
         nextTransientNumber += 1
         let query = PrintQuery(id: "print_\(print.topic)_\(nextTransientNumber)")
+        let partitions = try partitionLogs(of: print.topic).map { ($0, fromBeginning ? $0.startOffset : $0.lastStableOffset) }
+        prints[query.id] = query
         let watch = watcher.watch([print.topic]) { [weak query] in query?.wake() }
-        query.start(
-            partitions: try partitionLogs(of: print.topic).map { ($0, fromBeginning ? $0.startOffset : $0.lastStableOffset) },
-            interval: max(print.interval ?? 1, 1), limit: print.limit, registry: registry
-        ) { [self] in watcher.forget(watch) }
+        query.start(partitions: partitions, interval: max(print.interval ?? 1, 1), limit: print.limit, registry: registry) { [self] in
+            watcher.forget(watch)
+            Task { await forgetPrint(query.id) }
+        }
         return query
     }
+
+    private func forgetPrint(_ id: String) { prints[id] = nil }
 }
