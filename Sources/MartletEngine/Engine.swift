@@ -25,9 +25,11 @@ public struct EngineConfig: Sendable {
 }
 
 /// A statement of a request failed; what the statements before it answered is not lost.
-public struct StatementFailure: Error, Sendable {
+public struct StatementFailure: Error, Sendable, CustomStringConvertible {
     public var error: MartletError
     public var entities: [JSONObject]
+
+    public var description: String { error.description }
 }
 
 /// Statements in, results or live queries out.
@@ -49,7 +51,10 @@ public actor Engine {
     var catalog = Catalog()
     var queries: [String: RunningQuery] = [:]
     var watches: [String: [Int]] = [:]
+    /// Query → what its topics were when it was put on threads.
+    var topicsOfQueries: [String: [String: TopicShape]] = [:]
     var transients: [String: TransientQuery] = [:]
+    var prints: [String: PrintQuery] = [:]
     var nextQueryNumber = 0
     var nextTransientNumber: UInt64 = 0
     /// commandId → what became of it, newest last.
@@ -112,6 +117,7 @@ public actor Engine {
         isReplaying = false
         // Where they start was committed when they were created.
         for query in runningQueries { begin(query, fromLatest: false) }
+        watcher.onTopicsChanged { [weak self] in Task { await self?.topicsChanged() } }
         if catalog.sources[ProcessingLog.streamName] == nil {
             var session = Session(properties: config.properties, variables: [:])
             let statement = try Parser.parse(ProcessingLog.statement(serviceID: config.serviceID))[0]
@@ -124,6 +130,7 @@ public actor Engine {
         if isStopped { return }
         isStopped = true
         for query in transients.values { query.close() }
+        for query in prints.values { query.close() }
         for thread in threads { thread.stop() }
         watcher.stop()
         executor.stop()
@@ -208,13 +215,15 @@ public actor Engine {
     /// The analyzer's view of the world outside the catalog; records what it looked up in the registry.
     func analysisContext(_ session: Session, inferred: InferenceRecorder) -> AnalysisContext {
         let log = log, registry = registry
-        return AnalysisContext(
+        var context = AnalysisContext(
             properties: session.properties, nextQueryNumber: nextQueryNumber, partitions: { log.topic($0)?.partitions },
             registeredFields: { (subject, schemaID, spec, side) throws(MartletError) in
                 try inferred.fields(subject: subject, schemaID: schemaID, side: side) { () throws(MartletError) in
                     try registry.fields(subject: subject, schemaID: schemaID, spec: spec, side: side)
                 }
             }, registeredName: { registry.recordName(schemaID: $0) })
+        context.isReplay = isReplaying
+        return context
     }
 
     /// Executes a statement; nil if it adds no entity to the response.

@@ -64,7 +64,8 @@ import Testing
         }
         #expect(second.statistics.snapshot.rowsRead == Int64(rows))
         #expect(second.statistics.snapshot.commits <= Int64(rows))
-        #expect(decisions.endOffset - before <= Int64(2 * rows))
+        // Two queries, and now and then a round that saw half of a chain; with a commit for each marker it would be three a row.
+        #expect(decisions.endOffset - before <= Int64(2 * rows + rows / 4))
         try await harness.restart()
         #expect(try await harness.rows("SELECT c FROM oo;") == (1...rows).map { String($0 + 2) })
         await harness.close()

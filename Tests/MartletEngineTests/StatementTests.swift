@@ -1,3 +1,4 @@
+import MartletColumns
 import MartletCore
 @testable import MartletLog
 import MartletModels
@@ -159,6 +160,81 @@ import Darwin
         #expect(try await harness.push("SELECT score FROM o", count: 3)[2] == scores[0])
         let shown = try await harness.execute("SHOW MODELS; DESCRIBE MODEL m;")
         #expect(shown[0]["models"]?.arrayValue?.first?["name"]?.stringValue == "M")
+        await harness.close()
+    }
+
+    // Written to by hand, the command topic would keep the next start from coming up.
+    @Test func theSystemsOwnTopicsAreNotWritten() async throws {
+        let harness = try await EngineHarness()
+        try harness.topic("t")
+        for topic in ["__consumer_offsets", "__transaction_state", "_confluent-ksql-default__command_topic"] {
+            let name = topic.filter(\.isLetter)
+            try await harness.execute(
+                "CREATE STREAM \(name) (k STRING KEY, v STRING) WITH (kafka_topic='\(topic)', key_format='KAFKA', value_format='KAFKA');")
+            for statement in ["INSERT INTO \(name) (k, v) VALUES ('a', 'b');", "INSERT INTO \(name) SELECT k, v FROM \(name);"] {
+                do {
+                    try await harness.execute(statement)
+                    Issue.record("\(statement) was executed")
+                } catch let error as MartletError {
+                    #expect(error.message == "Cannot insert into the reserved internal topic: \(topic)")
+                }
+            }
+        }
+        try await harness.restart()
+        await harness.close()
+    }
+
+    @Test func pullQueriesHaveRoomWhenPushQueriesHaveNone() async throws {
+        let harness = try await EngineHarness()
+        try harness.topic("t")
+        try await harness.execute("CREATE STREAM s (a INT) WITH (kafka_topic='t', value_format='DELIMITED');")
+        try harness.produce("t", [(nil, "1")])
+        var open: [QueryResult] = []
+        for i in 0..<100 { open.append(try await harness.engine.query(i % 2 == 0 ? "SELECT * FROM s EMIT CHANGES;" : "PRINT t;")) }
+        for sql in ["SELECT * FROM s EMIT CHANGES;", "PRINT t;"] {
+            do {
+                _ = try await harness.engine.query(sql)
+                Issue.record("the 101st query was started")
+            } catch {
+                #expect(error.code == .tooManyQueries)
+            }
+        }
+        #expect(try await harness.rows("SELECT a FROM s;") == ["1"])
+        guard case .rows(let first) = open[0] else { return }
+        #expect(await harness.engine.closeQuery(first.id))
+        #expect(try await harness.push("SELECT a FROM s", count: 1) == ["1"])
+        await harness.close()
+    }
+
+    // Also where the first query would begin at the end: what came while it was replaced is not lost.
+    @Test(arguments: ["earliest", "latest"])
+    func aReplacedQueryGoesOnWhereItWas(reset: String) async throws {
+        let harness = try await EngineHarness()
+        try harness.topic("t")
+        try await harness.execute(
+            "CREATE STREAM s (a INT) WITH (kafka_topic='t', value_format='DELIMITED'); CREATE STREAM o WITH (value_format='JSON') AS SELECT a FROM s;")
+        try harness.produce("t", [(nil, "1"), (nil, "2")])
+        #expect(try await harness.push("SELECT a FROM o", count: 2) == ["1", "2"])
+        try await harness.execute("PAUSE ALL;")
+        try harness.produce("t", [(nil, "3")])
+        try await harness.execute("SET 'auto.offset.reset'='\(reset)'; CREATE OR REPLACE STREAM o WITH (value_format='JSON') AS SELECT a, a * 2 AS b FROM s;")
+        try harness.produce("t", [(nil, "4")])
+        #expect(try await harness.push("SELECT a, b FROM o", count: 4) == ["1|null", "2|null", "3|6", "4|8"])
+        try await harness.restart()
+        try harness.produce("t", [(nil, "5")])
+        #expect(try await harness.push("SELECT a, b FROM o", count: 5) == ["1|null", "2|null", "3|6", "4|8", "5|10"])
+        #expect(try await harness.rows("SELECT a FROM o;").count == 5)
+        await harness.close()
+    }
+
+    @Test func aNewTopicIsReadByTheSchemaThatItsWritersRegistered() async throws {
+        let harness = try await EngineHarness()
+        let text = #"{"type":"record","name":"Theirs","fields":[{"name":"A","type":"long"}]}"#
+        let id = try harness.engine.registry.register(subject: "t-value", schema: RegisteredSchema(kind: .avro, text: text))
+        try await harness.execute("CREATE STREAM s WITH (kafka_topic='t', partitions=1, value_format='AVRO');")
+        #expect(harness.engine.registry.latest(subject: "t-value")?.schema.text == text)
+        try harness.produce("t", [(nil, "\0\0\0\0" + String(UnicodeScalar(UInt8(id))) + "\u{0e}")])
+        #expect(try await harness.rows("SELECT a FROM s;") == ["7"])
         await harness.close()
     }
 }

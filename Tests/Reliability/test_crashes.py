@@ -6,8 +6,10 @@ import os
 import random
 import threading
 import time
+import urllib.error
 
 import pytest
+from conftest import ROOT
 
 confluent_kafka = pytest.importorskip("confluent_kafka", reason="confluent-kafka is not installed: make bootstrap")
 
@@ -42,16 +44,13 @@ def read_all(node, topic, isolation):
     return values
 
 
-def test_every_result_is_there_once_after_ten_kills(node):
+def survive_kills(server, topic, sink, expected, line, field):
+    """Writes ROWS rows, row by row as `line` makes them, while the program dies KILLS times; then `sink` holds those of `expected`, once each.
+
+    Returns the results by the number of their row, which is in `field`.
+    """
     print(f"SEED={SEED}")
     chance = random.Random(SEED)
-    server = node("--threads", "2", "--commit-interval", "50")
-    server.ksql(
-        "CREATE STREAM payments (id BIGINT, amount DOUBLE, class VARCHAR) WITH (kafka_topic='payments', partitions=3, value_format='DELIMITED');"
-        "CREATE STREAM known WITH (value_format='AVRO') AS SELECT id, amount, class FROM payments WHERE class IS NOT NULL;"
-        "CREATE STREAM doubled WITH (value_format='JSON') AS SELECT id, amount * 2 AS twice FROM known;",
-        **{"auto.offset.reset": "earliest"},
-    )
     done = threading.Event()
     failures = []
 
@@ -71,10 +70,9 @@ def test_every_result_is_there_once_after_ten_kills(node):
                 failures.append(str(error))
 
         for row in range(ROWS):
-            line = f"{row},{row}.5,{'' if row % 20 == 0 else '0'}"
             while True:
                 try:
-                    producer.produce("payments", line.encode(), partition=row % 3, on_delivery=delivered)
+                    producer.produce(topic, line(row).encode(), partition=row % 3, on_delivery=delivered)
                     break
                 except BufferError:
                     producer.poll(0.05)
@@ -94,18 +92,65 @@ def test_every_result_is_there_once_after_ten_kills(node):
     thread.join(400)
     assert done.is_set() and not failures, failures[:3]
 
-    expected = [row for row in range(ROWS) if row % 20]
     deadline = time.monotonic() + 120
     while True:
-        results = [json.loads(value) for value in read_all(server, "DOUBLED", "read_committed")]
+        results = [json.loads(value) for value in read_all(server, sink, "read_committed")]
         if len(results) >= len(expected) or time.monotonic() > deadline:
             break
         time.sleep(0.2)
-    counts = collections.Counter(result["ID"] for result in results)
+    counts = collections.Counter(result[field] for result in results)
     assert not [row for row in expected if counts[row] == 0][:10], "rows are missing"
     assert not [row for row, count in counts.items() if count > 1][:10], "rows are there twice"
     assert set(counts) == set(expected)
-    assert all(result["TWICE"] == 2 * (result["ID"] + 0.5) for result in results)
+    return {result[field]: result for result in results}
+
+
+def test_every_result_is_there_once_after_ten_kills(node):
+    server = node("--threads", "2", "--commit-interval", "50")
+    server.ksql(
+        "CREATE STREAM payments (id BIGINT, amount DOUBLE, class VARCHAR) WITH (kafka_topic='payments', partitions=3, value_format='DELIMITED');"
+        "CREATE STREAM known WITH (value_format='AVRO') AS SELECT id, amount, class FROM payments WHERE class IS NOT NULL;"
+        "CREATE STREAM doubled WITH (value_format='JSON') AS SELECT id, amount * 2 AS twice FROM known;",
+        **{"auto.offset.reset": "earliest"},
+    )
+    expected = [row for row in range(ROWS) if row % 20]
+    results = survive_kills(
+        server, "payments", "DOUBLED", expected, lambda row: f"{row},{row}.5,{'' if row % 20 == 0 else '0'}", "ID"
+    )
+    assert all(result["TWICE"] == 2 * (row + 0.5) for row, result in results.items())
+    server.stop()
+
+
+def test_every_row_is_joined_once_after_ten_kills(node):
+    """The stream is keyed anew for the table, through a topic of its own; the table's state is read back after each kill."""
+    server = node("--threads", "2", "--commit-interval", "50")
+    server.ksql(
+        "CREATE TABLE users (who VARCHAR PRIMARY KEY, city VARCHAR) WITH (kafka_topic='users', partitions=2, value_format='JSON');"
+        "CREATE STREAM payments (id BIGINT, who VARCHAR) WITH (kafka_topic='payments', partitions=3, value_format='DELIMITED');"
+        "CREATE STREAM placed WITH (value_format='JSON') AS SELECT p.who AS who, id, city FROM payments p JOIN users u ON p.who = u.who;"
+        + "".join(f"INSERT INTO users (who, city) VALUES ('u{user}', '{old}{user}');" for old in ("Old", "City") for user in range(200)),
+        **{"auto.offset.reset": "earliest"},
+    )
+    expected = [row for row in range(ROWS) if row % 300 < 200]
+    results = survive_kills(server, "payments", "PLACED", expected, lambda row: f"{row},u{row % 300}", "ID")
+    assert all(result["CITY"] == f"City{row % 300}" for row, result in results.items())
+    server.stop()
+
+
+def test_every_row_is_scored_once_after_ten_kills(node):
+    server = node("--threads", "2", "--commit-interval", "50")
+    model = ROOT / "Tests/Fixtures/models/linear.onnx"
+    try:
+        server.ksql(f"CREATE MODEL linear WITH ('path'='{model}');")
+    except urllib.error.HTTPError as error:
+        pytest.skip(f"no models here: {json.load(error)['message']}")
+    server.ksql(
+        "CREATE STREAM payments (id BIGINT, a DOUBLE, b DOUBLE, c DOUBLE) WITH (kafka_topic='payments', partitions=3, value_format='DELIMITED');"
+        "CREATE STREAM scored WITH (value_format='JSON') AS SELECT id, linear(a, b, c) AS score FROM payments;",
+        **{"auto.offset.reset": "earliest"},
+    )
+    results = survive_kills(server, "payments", "SCORED", list(range(ROWS)), lambda row: f"{row},{row % 7},{row % 5},{row % 3}", "ID")
+    assert all(result["SCORE"] == row % 7 + 2 * (row % 5) + 3 * (row % 3) + 0.5 for row, result in results.items())
     server.stop()
 
 

@@ -35,9 +35,12 @@ extension SchemaRegistry {
     }
 
     /// Registers the schemas of a source's key and value under `<topic>-key` and `<topic>-value`, where its formats have any.
-    public func registerSchemas(of source: Source) throws(MartletError) {
-        _ = try writerSchema(of: source.schema.key, spec: source.keyFormat, side: .key, topic: source.topic)
-        _ = try writerSchema(of: source.schema.value, spec: source.valueFormat, side: .value, topic: source.topic)
+    /// - `keepsExisting`: a subject that has a schema keeps it; the source reads what others write.
+    public func registerSchemas(of source: Source, keepsExisting: Bool = false) throws(MartletError) {
+        for (side, fields, spec) in [(Side.key, source.schema.key, source.keyFormat), (.value, source.schema.value, source.valueFormat)] {
+            if keepsExisting, latest(subject: "\(source.topic)-\(side.rawValue)") != nil { continue }
+            _ = try writerSchema(of: fields, spec: spec, side: side, topic: source.topic)
+        }
     }
 
     /// The schema that a writer of these columns uses; registers it if need be. Nil for formats without schemas.

@@ -8,16 +8,27 @@ final class LogWatcher: Sendable {
     private let nextID = Mutex(0)
     private let log: EmbeddedLog
     private let listener = Mutex<Int?>(nil)
+    private let topicsChanged = Mutex<(@Sendable () -> Void)?>(nil)
 
     init(log: EmbeddedLog) {
         self.log = log
         let id = log.addListener { [weak self] event in
-            guard case .advanced(let partition) = event, let self else { return }
-            let woken = wakers.withLock { $0[partition.topic].map { Array($0.values) } }
-            for wake in woken ?? [] { wake() }
+            guard let self else { return }
+            switch event {
+            case .advanced(let partition):
+                let woken = wakers.withLock { $0[partition.topic].map { Array($0.values) } }
+                for wake in woken ?? [] { wake() }
+            case .topicsChanged:
+                // Readers look whether theirs are still there.
+                for wake in wakers.withLock({ $0.values.flatMap(\.values) }) { wake() }
+                topicsChanged.withLock { $0 }?()
+            }
         }
         listener.withLock { $0 = id }
     }
+
+    /// Calls `body` (which must be quick) whenever topics or partitions appear or disappear.
+    func onTopicsChanged(_ body: @escaping @Sendable () -> Void) { topicsChanged.withLock { $0 = body } }
 
     func stop() {
         if let id = listener.withLock({ $0 }) { log.removeListener(id) }

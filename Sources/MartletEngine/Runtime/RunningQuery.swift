@@ -17,7 +17,6 @@ public final class RunningQuery: Sendable {
     private struct Status {
         var state = State.running
         var error: MartletError?
-        var failedAtMs: Int64 = 0
     }
     private let status = Mutex(Status())
 
@@ -36,8 +35,18 @@ public final class RunningQuery: Sendable {
 
     func fail(_ error: MartletError) {
         status.withLock {
+            if $0.state == .terminated { return }
             $0.state = .error
             $0.error = error
+        }
+    }
+
+    /// Clears an error whose cause has gone.
+    func recover() {
+        status.withLock {
+            if $0.state != .error { return }
+            $0.state = .running
+            $0.error = nil
         }
     }
 

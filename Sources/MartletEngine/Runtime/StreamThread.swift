@@ -84,7 +84,7 @@ final class StreamThread: Sendable {
         var writer: TransactionalWriter?
         var isOpen = false
         var openedAt: Int64 = 0
-        var retryWriterAt: Int64 = 0
+        var trouble = Trouble()
 
         while true {
             let seen = signal.now
@@ -96,25 +96,27 @@ final class StreamThread: Sendable {
                 case .add(let factory):
                     start(factory, &slots)
                 case .remove(let query, let done):
-                    if isOpen, let open = writer, !settle(open, &slots) { writer = nil }
+                    if isOpen, let open = writer, !settle(open, &slots, &trouble) { writer = nil }
                     isOpen = false
                     let before = slots.count
                     slots.removeAll { $0.factory.query.id == query }
                     assigned.withLock { $0 -= before - slots.count }
                     done()
                 case .stop:
-                    if isOpen, let open = writer { _ = settle(open, &slots) }
+                    if isOpen, let open = writer { _ = settle(open, &slots, &trouble) }
                     return
                 }
+            }
+            let waitMs = (trouble.retryAtNs - time.monotonicNs) / 1_000_000
+            if waitMs > 0 {
+                signal.wait(past: seen, timeoutMs: waitMs)
+                continue
             }
             if writer == nil && !slots.isEmpty {
                 do {
                     writer = try makeWriter()
                 } catch {
-                    logger.error("stream thread cannot open its transaction", metadata: ["error": "\(error)"])
-                    retryWriterAt = time.monotonicNs + 1_000_000_000
-                    signal.wait(past: seen, timeoutMs: 1000)
-                    if time.monotonicNs < retryWriterAt { continue }
+                    wait(&trouble, "stream thread cannot open its transaction, tries again", error)
                     continue
                 }
             }
@@ -126,7 +128,8 @@ final class StreamThread: Sendable {
             var progressed = false
             var i = 0
             while i < slots.count {
-                if slots[i].factory.query.isPaused {
+                // A block that has been begun is finished first: until then nothing on this thread can be committed.
+                if slots[i].factory.query.isPaused && slots[i].task.canCommit {
                     i += 1
                     continue
                 }
@@ -140,7 +143,7 @@ final class StreamThread: Sendable {
                     i += 1
                 } catch {
                     isOpen = false
-                    fail(slots[i].factory.query, error, current, &slots)
+                    fail(slots[i].factory.query, error, current, &slots, &trouble)
                     writer = nil
                     progressed = true
                     break
@@ -153,7 +156,7 @@ final class StreamThread: Sendable {
             let isDue = time.monotonicNs - openedAt >= commitIntervalMs * 1_000_000
             if !progressed || isDue, slots.allSatisfy({ $0.task.canCommit }) {
                 if slots.contains(where: { $0.task.hasUncommittedWork }) {
-                    if finish(current, &slots) {
+                    if finish(current, &slots, &trouble) {
                         isOpen = false
                     } else {
                         isOpen = false
@@ -178,33 +181,65 @@ final class StreamThread: Sendable {
 
     /// Ends the open transaction now: commits, or undoes it where a task is in the middle of a block, whose rest is then done again.
     /// - Returns: false if the writer is of no more use.
-    private func settle(_ writer: TransactionalWriter, _ slots: inout [Slot]) -> Bool {
-        if slots.allSatisfy({ $0.task.canCommit }) { return finish(writer, &slots) }
+    private func settle(_ writer: TransactionalWriter, _ slots: inout [Slot], _ trouble: inout Trouble) -> Bool {
+        if slots.allSatisfy({ $0.task.canCommit }) { return finish(writer, &slots, &trouble) }
         restart(nil, writer, &slots)
         return false
     }
 
     /// Commits outputs and offsets of all tasks.
     /// - Returns: false if it failed; the tasks have then been made anew.
-    private func finish(_ writer: TransactionalWriter, _ slots: inout [Slot]) -> Bool {
+    private func finish(_ writer: TransactionalWriter, _ slots: inout [Slot], _ trouble: inout Trouble) -> Bool {
+        let moved = slots.filter { $0.task.hasUncommittedOffsets }
+        for slot in moved {
+            do {
+                try slot.task.prepareCommit(in: writer)
+            } catch {
+                fail(slot.factory.query, error, writer, &slots, &trouble)
+                return false
+            }
+        }
         do {
-            let moved = slots.filter { $0.task.hasUncommittedOffsets }
-            for slot in moved { try slot.task.prepareCommit(in: writer) }
             try processingLog.flush(in: writer)
             try writer.commit()
-            for slot in moved { slot.task.committed() }
-            return true
         } catch {
-            logger.error("commit failed", metadata: ["error": "\(error)"])
+            wait(&trouble, "commit failed, tries again", error)
             restart(nil, writer, &slots)
             return false
         }
+        for slot in moved { slot.task.committed() }
+        if trouble.message != nil {
+            logger.notice("stream thread goes on")
+            trouble = Trouble()
+        }
+        return true
     }
 
-    private func fail(_ query: RunningQuery, _ error: MartletError, _ writer: TransactionalWriter, _ slots: inout [Slot]) {
+    /// A query that failed stops; a full disk is no fault of the query, which waits for room.
+    private func fail(
+        _ query: RunningQuery, _ error: MartletError, _ writer: TransactionalWriter, _ slots: inout [Slot], _ trouble: inout Trouble
+    ) {
+        if error.code == .diskFull {
+            wait(&trouble, "stream thread waits for room on the disk", error)
+            return restart(nil, writer, &slots)
+        }
         logger.error("query stopped", metadata: ["query": "\(query.id)", "error": "\(error)"])
         query.fail(error)
         restart(query, writer, &slots)
+    }
+
+    /// What keeps the whole thread from committing; it tries again, at most every second, and says so once.
+    private struct Trouble {
+        var message: String?
+        var retryAtNs: Int64 = 0
+    }
+
+    private func wait(_ trouble: inout Trouble, _ what: String, _ error: MartletError) {
+        let message = "\(what): \(error)"
+        if trouble.message != message { logger.error("\(what)", metadata: ["error": "\(error)"]) }
+        let isFirst = trouble.message == nil
+        trouble.message = message
+        trouble.retryAtNs = time.monotonicNs + (isFirst ? 50_000_000 : 1_000_000_000)
     }
 
     /// Undoes the open transaction and starts all tasks but those of `failed` again from their committed offsets.

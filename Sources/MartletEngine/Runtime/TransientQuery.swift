@@ -138,6 +138,9 @@ public final class TransientQuery: Sendable {
             }
             if progressed { continue }
             if !isPush { return }
+            if let gone = sources.first(where: { $0.log.isClosed }) {
+                throw MartletError(.unknownSource, "topic \(gone.log.id.topic) was deleted")
+            }
             signal.wait(past: seen)
         }
     }

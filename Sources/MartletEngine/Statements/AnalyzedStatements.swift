@@ -64,8 +64,9 @@ extension Engine {
         case .createSource(let source):
             try createTopicIfMissing(
                 source.source.topic, partitions: source.partitions, retentionMs: source.retentionMs, isTable: source.source.kind == .table)
-            if source.source.createdBy == nil, source.partitions != nil { try registry.registerSchemas(of: source.source) }
+            if source.source.createdBy == nil, source.partitions != nil { try registry.registerSchemas(of: source.source, keepsExisting: true) }
         case .persistentQuery(let query):
+            try checkWritable(query.sink.topic)
             if !query.isInsert {
                 let partitions: Int32
                 if let given = query.partitions {
@@ -79,6 +80,12 @@ extension Engine {
             }
         default: break
         }
+    }
+
+    /// A statement may read the topics that hold the system's own state, but not write them.
+    func checkWritable(_ topic: String) throws(MartletError) {
+        guard log.topic(topic)?.isInternal == true || topic == CommandLog.topic(serviceID: config.serviceID) else { return }
+        throw MartletError(.badStatement, "Cannot insert into the reserved internal topic: \(topic)")
     }
 
     func createTopicIfMissing(_ topic: String, partitions: Int32?, retentionMs: Int64?, isTable: Bool) throws(MartletError) {
@@ -106,7 +113,7 @@ extension Engine {
             return (source.source.kind == .stream ? "Stream created" : "Table created", nil)
         case .persistentQuery(let query):
             if query.orReplace, let old = queries[query.queryID] ?? catalog.writers(of: query.sink.name).first.flatMap({ queries[$0] }) {
-                stopQuery(old)
+                stopQuery(old, successor: old.id == query.queryID ? query.plan : nil)
             }
             catalog.sources[query.sink.name] = query.sink
             catalog.queries[query.queryID] = QueryEntry(
@@ -152,6 +159,9 @@ extension Engine {
 
     /// Puts a query's tasks on threads; one that cannot start is there in state ERROR with its reason.
     func begin(_ query: RunningQuery, fromLatest: Bool) {
+        let found = shapes(of: query)
+        // What the launch made itself is no change.
+        defer { topicsOfQueries[query.id] = shapes(of: query).merging(found) { $1 } }
         do {
             try launch(query, fromLatest: fromLatest)
         } catch {
@@ -259,19 +269,18 @@ extension Engine {
         return (0..<description.partitions).compactMap { log.partition(TopicPartition(topic, $0)) }
     }
 
-    /// Takes a query off its threads, after a last commit, and forgets it.
-    func stopQuery(_ query: RunningQuery) {
+    /// Takes a query off its threads, after a last commit, and forgets it; but a `successor` of the same id goes on where it was: from its
+    /// offsets, and with what lies in its internal topics where those hold the same.
+    func stopQuery(_ query: RunningQuery, successor: PhysicalPlan? = nil) {
         query.terminate()
-        let finished = Signal()
-        let waiting = CountDown(threads.count) { finished.raise() }
-        for thread in threads { thread.remove(query: query.id) { waiting.down() } }
-        finished.wait(past: 0)
-        for id in watches.removeValue(forKey: query.id) ?? [] { watcher.forget(id) }
+        halt(query)
+        topicsOfQueries[query.id] = nil
         queries[query.id] = nil
         catalog.queries[query.id] = nil
         for stage in query.plan.stages {
             guard case .repartition(let repartition) = stage.output else { continue }
             let topic = query.repartitionTopic(step: repartition.step)
+            if successor?.stages.contains(where: { $0.output == stage.output }) == true { continue }
             guard log.topic(topic) != nil else { continue }
             do {
                 try log.deleteTopic(topic)
@@ -279,7 +288,7 @@ extension Engine {
                 logger.warning("internal topic not deleted", metadata: ["topic": "\(topic)", "error": "\(error)"])
             }
         }
-        if isReplaying { return }
+        if isReplaying || successor != nil { return }
         do {
             try log.groupOffsets.delete(group: query.consumerGroup)
         } catch {

@@ -11,6 +11,7 @@ extension Engine {
 
     /// Writes rows and waits until they are durable.
     func insertRows(_ rows: [(key: [SQLValue], value: [SQLValue], timestampMs: Int64)], into source: Source) throws(MartletError) {
+        try checkWritable(source.topic)
         let partitions = try partitionLogs(of: source.topic)
         func encoded(_ fields: [Field], _ spec: FormatSpec, _ side: Side, _ values: [[SQLValue]]) throws(MartletError) -> EncodedColumn {
             let schema = try registry.writerSchema(of: fields, spec: spec, side: side, topic: source.topic)

@@ -31,7 +31,7 @@ extension Engine {
         do {
             created = try models.create(name: name, path: path.value.text, input: input, output: output, replace: model.orReplace)
         } catch {
-            throw MartletError(error.code, error.message, at: path.span, detail: error.detail, hint: error.hint, cause: error.cause)
+            throw MartletError(error.code, error.message, at: path.valueSpan, detail: error.detail, hint: error.hint, cause: error.cause)
         }
         enter(created)
         return entity(statement, commandID: commandID(statement), message: "Model created", sequence: 0)

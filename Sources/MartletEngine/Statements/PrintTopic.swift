@@ -43,7 +43,7 @@ public final class PrintQuery: Sendable {
         var positions = partitions.map(\.start)
         var blocks = [RecordBlock?](repeating: nil, count: partitions.count)
         var seenRecords: Int64 = 0, printed: Int64 = 0
-        var announcedFormat = false
+        var keyFormat: String?, valueFormat: String?
         let texts = RecordTexts(registry: registry)
         while !lines.isCancelled {
             let seen = signal.now
@@ -59,10 +59,15 @@ public final class PrintQuery: Sendable {
                     defer { seenRecords += 1 }
                     if seenRecords % interval != 0 { continue }
                     let key = texts.text(block.key(row)), value = texts.text(block.value(row))
-                    if !announcedFormat {
+                    // A null tells nothing: the line is repeated when the first key or value that is one shows its format.
+                    let isFirst = keyFormat == nil
+                    if isFirst || keyFormat == RecordTexts.unknownFormat && key.format != RecordTexts.unknownFormat {
+                        keyFormat = key.format
                         out.append("Key format: \(key.format)")
+                    }
+                    if isFirst || valueFormat == RecordTexts.unknownFormat && value.format != RecordTexts.unknownFormat {
+                        valueFormat = value.format
                         out.append("Value format: \(value.format)")
-                        announcedFormat = true
                     }
                     out.append(
                         "rowtime: \(TemporalText.format(timestamp: block.timestamps[row]))Z, key: \(key.text), value: \(value.text), partition: \(block.partition)")
@@ -73,7 +78,11 @@ public final class PrintQuery: Sendable {
                 if !out.isEmpty, !lines.send(out) { return }
                 if let limit, printed >= limit { return }
             }
-            if !progressed { signal.wait(past: seen) }
+            if progressed { continue }
+            if let gone = partitions.first(where: { $0.log.isClosed }) {
+                throw MartletError(.unknownSource, "topic \(gone.log.id.topic) was deleted")
+            }
+            signal.wait(past: seen)
         }
     }
 }
@@ -89,9 +98,10 @@ extension RecordBlock {
 /// Guesses what bytes are and prints them.
 struct RecordTexts {
     let registry: SchemaRegistry
+    static let unknownFormat = "¯\\_(ツ)_/¯ - no data processed"
 
     func text(_ bytes: ArraySlice<UInt8>?) -> (text: String, format: String) {
-        guard let bytes else { return ("<null>", "¯\\_(ツ)_/¯ - no data processed") }
+        guard let bytes else { return ("<null>", Self.unknownFormat) }
         if bytes.count >= 5, bytes[bytes.startIndex] == 0 {
             let id = bytes[(bytes.startIndex + 1)..<(bytes.startIndex + 5)].reduce(Int32(0)) { $0 << 8 | Int32($1) }
             if let schema = registry.schema(id: id), let text = decoded(bytes, schema) { return (text, schema.kind.rawValue) }
@@ -139,14 +149,19 @@ extension Engine {
                 at: print.span,
                 hint: log.topics.first { $0.name.uppercased() == print.topic.uppercased() }.map { "did you mean '\($0.name)'?" })
         }
+        try checkRoom(isPush: true, for: statement)
         let fromBeginning = print.fromBeginning || session.properties["auto.offset.reset"] == "earliest"
         nextTransientNumber += 1
         let query = PrintQuery(id: "print_\(print.topic)_\(nextTransientNumber)")
+        let partitions = try partitionLogs(of: print.topic).map { ($0, fromBeginning ? $0.startOffset : $0.lastStableOffset) }
+        prints[query.id] = query
         let watch = watcher.watch([print.topic]) { [weak query] in query?.wake() }
-        query.start(
-            partitions: try partitionLogs(of: print.topic).map { ($0, fromBeginning ? $0.startOffset : $0.lastStableOffset) },
-            interval: max(print.interval ?? 1, 1), limit: print.limit, registry: registry
-        ) { [self] in watcher.forget(watch) }
+        query.start(partitions: partitions, interval: max(print.interval ?? 1, 1), limit: print.limit, registry: registry) { [self] in
+            watcher.forget(watch)
+            Task { await forgetPrint(query.id) }
+        }
         return query
     }
+
+    private func forgetPrint(_ id: String) { prints[id] = nil }
 }

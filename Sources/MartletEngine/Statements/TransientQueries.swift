@@ -5,16 +5,24 @@ import MartletSQL
 
 /// SELECT outside a CREATE: push and pull queries.
 extension Engine {
+    /// Of push queries (PRINT counts as one), and of pull queries: each has a thread.
     static let maxTransientQueries = 100
+
+    /// - Throws: `.tooManyQueries` if one more of the kind would be too many.
+    func checkRoom(isPush: Bool, for statement: Statement) throws(MartletError) {
+        let running = transients.values.count { $0.isPush == isPush } + (isPush ? prints.count : 0)
+        guard running >= Self.maxTransientQueries else { return }
+        throw MartletError(
+            .tooManyQueries,
+            "Not executing statement(s) '\(statement.text)' as it would cause the number of active, \(isPush ? "push" : "pull") queries to exceed the configured limit (\(Self.maxTransientQueries))")
+    }
 
     func startTransient(_ statement: Statement, _ session: Session) throws(MartletError) -> TransientQuery {
         let analyzed = try Analyzer(catalog: catalog, context: analysisContext(session, inferred: InferenceRecorder())).analyze(statement)
         guard case .transientQuery(let query) = analyzed else {
             throw MartletError(.notSupported, "this query is not supported by this release", at: statement.span)
         }
-        guard transients.count < Self.maxTransientQueries else {
-            throw MartletError(.tooManyQueries, "Not executing statement(s) '\(statement.text)' as it would cause the number of active, push queries to exceed the configured limit (\(Self.maxTransientQueries))")
-        }
+        try checkRoom(isPush: query.kind == .push, for: statement)
         if query.kind == .pullTable {
             throw MartletError(.notSupported, "pull queries on tables are not supported by this release", at: statement.span, hint: "add EMIT CHANGES to watch the table's rows")
         }
@@ -42,10 +50,11 @@ extension Engine {
         let transient = TransientQuery(
             id: "transient_\(name)_\(String(UInt64(bitPattern: time.wallMs), radix: 36))\(nextTransientNumber)", statement: statement.text, isPush: isPush,
             fields: query.fields, keyFlags: query.keyFlags, limit: query.plan.limit)
+        let models = try sessions(query.plan.models)
         transients[transient.id] = transient
         let watch = isPush ? watcher.watch(topics) { [weak transient] in transient?.wake() } : nil
         let work = TransientQuery.Work(
-            plan: query.plan, sources: sources, tables: tables, models: try sessions(query.plan.models), schemas: registry, logger: logger)
+            plan: query.plan, sources: sources, tables: tables, models: models, schemas: registry, logger: logger)
         transient.start(work) { [self] in
             if let watch { watcher.forget(watch) }
             Task { await forget(transient.id) }

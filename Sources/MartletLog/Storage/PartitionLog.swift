@@ -82,6 +82,8 @@ public final class PartitionLog: Sendable {
     public var endOffset: Int64 { state.withLock { $0.endOffset } }
     public var highWatermark: Int64 { state.withLock { $0.highWatermark } }
     public var lastStableOffset: Int64 { state.withLock { $0.lastStableOffset } }
+    /// Its topic was deleted, or the log closed: what is there can be read, nothing will be added.
+    public var isClosed: Bool { state.withLock { $0.isClosed } }
     /// Bytes of all segments.
     public var sizeBytes: Int64 { state.withLock { $0.segments.reduce(0) { $0 + Int64($1.size) } } }
     public var settings: TopicSettings { state.withLock { $0.settings } }

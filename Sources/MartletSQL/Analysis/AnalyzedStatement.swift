@@ -14,6 +14,8 @@ public struct AnalysisContext: Sendable {
     /// Full name of the record that a schema id stands for; nil if it stands for none.
     public var registeredName: @Sendable (_ schemaID: Int) -> String?
     public var functions: FunctionRegistry
+    /// The statement was accepted once and is executed again at start: topics that have changed since do not undo it.
+    public var isReplay = false
 
     public init(
         properties: [String: String] = [:], nextQueryNumber: Int = 0, partitions: @escaping @Sendable (String) -> Int32?,

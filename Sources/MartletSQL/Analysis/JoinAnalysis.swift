@@ -194,7 +194,7 @@ struct JoinAnalysis {
     }
 
     private func checkPartitions(_ left: Source, _ right: Source, _ span: SourceSpan) throws(MartletError) {
-        guard let l = context.partitions(left.topic), let r = context.partitions(right.topic), l != r else { return }
+        guard !context.isReplay, let l = context.partitions(left.topic), let r = context.partitions(right.topic), l != r else { return }
         throw MartletError(
             .badStatement,
             "Can't join \(SQLType.quoted(left.name)) with \(SQLType.quoted(right.name)) since the number of partitions don't match. \(SQLType.quoted(left.name)) partitions = \(l); \(SQLType.quoted(right.name)) partitions = \(r). Please repartition either one so that the number of partitions match.",

@@ -209,9 +209,10 @@ extension Parser {
             let isPlain = start.kind == .word || start.kind == .digitWord
             advance()
             try expect(.equal)
+            let valueStart = token
             let value = try propertyValue()
             let name = keepingCase ? (isPlain ? text(start.span) : start.value) : start.value.uppercased()
-            properties.append(WithProperty(name: name, value: value, span: span(from: start.span)))
+            properties.append(WithProperty(name: name, value: value, span: span(from: start.span), valueSpan: span(from: valueStart.span)))
         } while accept(.comma)
         try expect(.rightParen)
         return properties
