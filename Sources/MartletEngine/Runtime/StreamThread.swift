@@ -208,7 +208,7 @@ final class StreamThread: Sendable {
         }
         for slot in slots where slot.task.hasUncommittedWork { slot.task.committed() }
         if trouble.message != nil {
-            logger.notice("stream thread goes on")
+            logger.warning("stream thread goes on")
             trouble = Trouble()
         }
         return true
