@@ -24,10 +24,15 @@ import Testing
         try await harness.execute("CREATE STREAM s (a INT) WITH (kafka_topic='t', value_format='DELIMITED'); CREATE STREAM o AS SELECT a FROM s;")
         try harness.produce("t", [(nil, "1")])
         #expect(try await harness.push("SELECT a FROM o", count: 1) == ["1"])
+        guard case .rows(let push) = try await harness.engine.query("SELECT a FROM s EMIT CHANGES LIMIT 3;") else { return }
+        #expect(try await push.rows.next()?.count == 1)
         try harness.log.createPartitions("t", total: 3)
         try harness.produce("t", partition: 0, [(nil, "2")])
         try harness.produce("t", partition: 2, [(nil, "3")])
         #expect(try await harness.push("SELECT a FROM o", count: 3).sorted() == ["1", "2", "3"])
+        var pushed = 0
+        while let batch = try await push.rows.next() { pushed += batch.count }
+        #expect(pushed == 2)
         await harness.close()
     }
 

@@ -209,7 +209,7 @@ final class StreamThread: Sendable {
         }
         for slot in moved { slot.task.committed() }
         if trouble.message != nil {
-            logger.notice("stream thread goes on")
+            logger.warning("stream thread goes on")
             trouble = Trouble()
         }
         return true

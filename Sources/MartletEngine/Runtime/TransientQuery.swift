@@ -51,6 +51,8 @@ public final class TransientQuery: Sendable {
     struct Work: Sendable {
         var plan: PhysicalPlan
         var sources: [(log: PartitionLog, start: Int64, end: Int64?)]
+        /// The partitions of the source's topic now; more than `sources` once some are added.
+        var partitions: @Sendable () -> [PartitionLog]
         var tables: [PartitionLog]
         var models: [String: any BatchModel]
         var schemas: any SchemaSource
@@ -141,7 +143,9 @@ public final class TransientQuery: Sendable {
             if let gone = sources.first(where: { $0.log.isClosed }) {
                 throw MartletError(.unknownSource, "topic \(gone.log.id.topic) was deleted")
             }
-            signal.wait(past: seen)
+            let added = work.partitions().dropFirst(sources.count)
+            sources += added.map { SourcePartition(log: $0, position: $0.startOffset, end: nil, block: nil) }
+            if added.isEmpty { signal.wait(past: seen) }
         }
     }
 

@@ -54,7 +54,7 @@ extension Engine {
         transients[transient.id] = transient
         let watch = isPush ? watcher.watch(topics) { [weak transient] in transient?.wake() } : nil
         let work = TransientQuery.Work(
-            plan: query.plan, sources: sources, tables: tables, models: models, schemas: registry, logger: logger)
+            plan: query.plan, sources: sources, partitions: { [log] in log.partitions(of: topic) }, tables: tables, models: models, schemas: registry, logger: logger)
         transient.start(work) { [self] in
             if let watch { watcher.forget(watch) }
             Task { await forget(transient.id) }

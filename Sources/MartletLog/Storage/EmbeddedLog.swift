@@ -158,6 +158,9 @@ public final class EmbeddedLog: Sendable {
         }
     }
 
+    /// All partitions of a topic by number; none if it does not exist.
+    public func partitions(of topic: String) -> [PartitionLog] { topicState.withLock { $0[topic]?.partitions ?? [] } }
+
     var allPartitions: [PartitionLog] { topicState.withLock { $0.values.flatMap(\.partitions) } }
 
     /// Makes a topic, durably. Throws `.alreadyExists`; `.badRequest` for a name, a number of partitions or a setting that is not allowed.

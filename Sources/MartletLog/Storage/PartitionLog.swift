@@ -42,6 +42,8 @@ public final class PartitionLog: Sendable {
         var syncIsRequested = false
         /// Bytes of half a batch may lie behind the end, to be cut before the next write (4).
         var tailIsDirty = false
+        /// The last write failed, e.g. for a full disk.
+        var lastWriteFailed = false
         /// A sync failed: what the disk holds is no longer known, so nothing more is accepted until the log is opened again.
         var failure: MartletError?
         var isClosed = false
@@ -242,7 +244,16 @@ public final class PartitionLog: Sendable {
                 state.tailIsDirty = false
             }
             try segment.file.write(bytes, at: segment.size)
+            if state.lastWriteFailed {
+                state.lastWriteFailed = false
+                services.logger.warning("writes succeed again", metadata: ["partition": "\(id)"])
+            }
         } catch {
+            // Said once, not at every attempt of a producer.
+            if !state.lastWriteFailed {
+                state.lastWriteFailed = true
+                services.logger.error("write failed, writers get errors", metadata: ["partition": "\(id)", "error": "\(error)"])
+            }
             do throws(MartletError) {
                 try segment.file.truncate(to: segment.size)
             } catch {
