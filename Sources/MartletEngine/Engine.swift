@@ -107,7 +107,11 @@ public actor Engine {
     private func start() throws(MartletError) {
         enterModels()
         isReplaying = true
-        for (offset, command) in try commandLog.replay() {
+        let (commands, strangers) = try commandLog.replay()
+        for offset in strangers {
+            logger.error("a record of the command topic is no command and is left out", metadata: ["offset": "\(offset)"])
+        }
+        for (offset, command) in commands {
             do {
                 try replay(command, offset: offset)
             } catch {

@@ -20,9 +20,11 @@ struct CommandLog {
         self.time = time
     }
 
-    /// All commands so far, in order, with their offsets.
-    func replay() throws(MartletError) -> [(offset: Int64, command: Command)] {
-        var commands: [(Int64, Command)] = []
+    /// All commands so far, in order, with their offsets; and the offsets of records that are none: any Kafka client can write to the topic.
+    ///
+    /// - Throws: `.incompatibleFormat` for a command of a newer version, `.io`.
+    func replay() throws(MartletError) -> (commands: [(offset: Int64, command: Command)], strangers: [Int64]) {
+        var commands: [(Int64, Command)] = [], strangers: [Int64] = []
         var position = partition.startOffset
         var reused: RecordBlock?
         while position < partition.highWatermark {
@@ -30,12 +32,16 @@ struct CommandLog {
             if block.nextOffset == position { break }
             for row in 0..<block.count where block.valueLengths[row] >= 0 {
                 let start = Int(block.valueStarts[row])
-                let json = try JSONValue(parsing: Array(block.buffer[start..<start + Int(block.valueLengths[row])]))
+                let bytes = Array(block.buffer[start..<start + Int(block.valueLengths[row])])
+                guard let json = try? JSONValue(parsing: bytes), json["version"]?.intValue != nil else {
+                    strangers.append(block.offsets[row])
+                    continue
+                }
                 commands.append((block.offsets[row], try Command(json)))
             }
             position = block.nextOffset
         }
-        return commands
+        return (commands, strangers)
     }
 
     /// Appends a command and waits until it is durable.
