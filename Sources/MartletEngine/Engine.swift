@@ -59,7 +59,6 @@ public actor Engine {
     var nextTransientNumber: UInt64 = 0
     /// commandId → what became of it, newest last.
     var commandStatuses: [(id: String, status: JSONObject)] = []
-    var insertLocks: Set<String> = []
     var isReplaying = false
     var isStopped = false
 

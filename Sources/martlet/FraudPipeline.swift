@@ -49,8 +49,8 @@ struct FraudPipeline {
         try await run(
             """
             CREATE STREAM IF NOT EXISTS fraud_alerts WITH (VALUE_FORMAT='JSON') \
-            AS SELECT * FROM creditcardfraud_scored WHERE Score > \(threshold.javaDescription)e0;
-            """.replacingFirst("E0e0", with: "E0"))
+            AS SELECT * FROM creditcardfraud_scored WHERE Score > \(threshold.javaDescription);
+            """)
         let queries = await engine.runningQueries
         func query(into sink: String) throws(MartletError) -> RunningQuery {
             guard let query = queries.first(where: { $0.sink.name == sink }) else {
@@ -70,14 +70,5 @@ struct FraudPipeline {
             ],
             preprocess: try query(into: "CREDITCARDFRAUD_PREPROCESSED_AVRO"), score: try query(into: "CREDITCARDFRAUD_SCORED"),
             alert: try query(into: "FRAUD_ALERTS"))
-    }
-}
-
-extension String {
-    func replacingFirst(_ part: String, with other: String) -> String {
-        guard let range = firstRange(of: part) else { return self }
-        var copy = self
-        copy.replaceSubrange(range, with: other)
-        return copy
     }
 }

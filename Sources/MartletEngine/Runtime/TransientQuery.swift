@@ -18,7 +18,6 @@ public final class TransientQuery: Sendable {
     public let limit: Int64?
     public let statistics = QueryStatistics()
     public let rows = ResultChannel<ResultBatch>()
-    /// Rows that could not be decoded or evaluated, the first few, for the client's final message and the log.
     private let signal = Signal()
     private let isClosed = Mutex(false)
 
