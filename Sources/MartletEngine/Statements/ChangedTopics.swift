@@ -31,8 +31,7 @@ extension Engine {
             }
         }
         for stage in query.plan.stages {
-            add(stage.input.topic)
-            for case .streamTableJoin(let join) in stage.operators { add(join.table.topic) }
+            for input in stage.inputs { add(input.topic) }
             if !readOnly, case .sink(let sink) = stage.output { names.insert(sink.topic) }
         }
         return names
