@@ -28,21 +28,22 @@ extension Engine {
         }
         let isPush = query.kind == .push
         let fromLatest = isPush && session.properties["auto.offset.reset"] != "earliest"
-        guard let first = query.plan.stages.first, case .source(_, let topic) = first.input.topic else {
-            throw MartletError(.internalError, "a transient query begins at a source")
-        }
-        var sources: [(log: PartitionLog, start: Int64, end: Int64?)] = []
-        for partition in try partitionLogs(of: topic) {
-            let end = partition.lastStableOffset
-            sources.append((partition, fromLatest ? end : partition.startOffset, isPush ? nil : end))
-        }
-        var topics: Set<String> = [topic]
-        var tables: [PartitionLog] = []
-        for stage in query.plan.stages {
-            for case .streamTableJoin(let join) in stage.operators {
-                guard case .source(_, let topic) = join.table.topic else { continue }
-                tables += try partitionLogs(of: topic)
-                topics.insert(topic)
+        var sources: [TransientQuery.Source] = []
+        var topics: [String] = []
+        for (stage, description) in query.plan.stages.enumerated() {
+            for (leaf, input) in description.inputs.enumerated() {
+                guard case .source(_, let topic) = input.topic else { continue }
+                if let known = topics.firstIndex(of: topic) {
+                    sources[known].leaves.append((stage, leaf))
+                    continue
+                }
+                topics.append(topic)
+                let partitions = try partitionLogs(of: topic).map { partition -> (log: PartitionLog, start: Int64, end: Int64?) in
+                    let end = partition.lastStableOffset
+                    // A table that is looked up is there from its beginning.
+                    return (partition, fromLatest && input.kind == .stream ? end : partition.startOffset, isPush ? nil : end)
+                }
+                sources.append(TransientQuery.Source(leaves: [(stage, leaf)], partitions: partitions, current: { [log] in log.partitions(of: topic) }))
             }
         }
         nextTransientNumber += 1
@@ -54,7 +55,7 @@ extension Engine {
         transients[transient.id] = transient
         let watch = isPush ? watcher.watch(topics) { [weak transient] in transient?.wake() } : nil
         let work = TransientQuery.Work(
-            plan: query.plan, sources: sources, partitions: { [log] in log.partitions(of: topic) }, tables: tables, models: models, schemas: registry, logger: logger)
+            plan: query.plan, sources: sources, models: models, schemas: registry, logger: logger)
         transient.start(work) { [self] in
             if let watch { watcher.forget(watch) }
             Task { await forget(transient.id) }

@@ -8,18 +8,19 @@ struct PhysicalPlanner {
 
     init(throwsOnInvalidTimestamp: Bool) { self.throwsOnInvalidTimestamp = throwsOnInvalidTimestamp }
 
-    /// The stage under construction: what it reads, and what it has done so far.
+    /// The stage under construction: what it has done so far.
     private struct Open {
-        var input: PhysicalPlan.Input
-        var operators: [PhysicalOperator] = []
+        var root: PhysicalPlan.Node
         /// Where the logical plan's columns are among those of the last operator.
         var place: [Int]
         var width: Int
+
+        mutating func append(_ step: PhysicalOperator) { root = .step(step, of: root) }
     }
 
     mutating func plan(_ logical: LogicalPlan, output: PhysicalPlan.Output) -> [PhysicalPlan.Stage] {
         let open = lower(logical)
-        stages.append(PhysicalPlan.Stage(input: open.input, operators: open.operators, output: output))
+        stages.append(PhysicalPlan.Stage(root: open.root, output: output))
         return stages
     }
 
@@ -27,10 +28,10 @@ struct PhysicalPlanner {
         switch plan {
         case .scan(let scan):
             let input = input(scan)
-            return Open(input: input, place: Array(scan.columns.indices), width: input.columns.count)
+            return Open(root: .input(input), place: Array(scan.columns.indices), width: input.columns.count)
         case .filter(let below, let condition, let text):
             var open = lower(below)
-            open.operators.append(.filter(condition.remapped { open.place[$0] }, text: text))
+            open.append(.filter(condition.remapped { open.place[$0] }, text: text))
             return open
         case .flatMap(let below, let calls):
             var open = lower(below)
@@ -39,7 +40,7 @@ struct PhysicalPlanner {
                 call.arguments = call.arguments.map { $0.remapped { open.place[$0] } }
                 return call
             }
-            open.operators.append(.flatMap(moved))
+            open.append(.flatMap(moved))
             open.place += calls.indices.map { open.width + $0 }
             open.width += calls.count
             return open
@@ -47,13 +48,13 @@ struct PhysicalPlanner {
             var open = lower(below)
             let fields = below.fields
             let all = keys.map { $0.remapped { open.place[$0] } } + fields.indices.map { .column(open.place[$0], fields[$0].type) }
-            open.operators.append(.selectKey(all, names: names + fields.map(\.name), keyCount: keys.count))
+            open.append(.selectKey(all, names: names + fields.map(\.name), keyCount: keys.count))
             open.place = Array(all.indices)
             open.width = all.count
             return open
         case .project(let below, let expressions, let names):
             var open = lower(below)
-            open.operators.append(.project(expressions.map { $0.remapped { open.place[$0] } }, names: names))
+            open.append(.project(expressions.map { $0.remapped { open.place[$0] } }, names: names))
             open.place = Array(expressions.indices)
             open.width = expressions.count
             return open
@@ -72,10 +73,15 @@ struct PhysicalPlanner {
         } else {
             preconditionFailure("a join on an expression is preceded by a repartition")
         }
-        let table = input(join.right)
-        open.operators.append(.streamTableJoin(.init(isLeft: join.isLeft, keyColumn: keyColumn, table: table)))
+        var table = input(join.right)
+        let tableWidth = table.columns.count
+        let tableKey = table.columns.firstIndex(of: .key(0)) ?? tableWidth
+        if tableKey == tableWidth { table.columns.append(.key(0)) }
+        let node = PhysicalPlan.Join(
+            step: "Join", kind: join.isLeft ? .left : .inner, method: .streamTable, leftKeys: [keyColumn], rightKeys: [tableKey])
+        open.root = .join(node, left: open.root, right: .input(table))
         open.place += join.right.columns.indices.map { open.width + $0 } + [keyColumn]
-        open.width += table.columns.count
+        open.width += table.columns.count + 1
         return open
     }
 
@@ -109,19 +115,19 @@ struct PhysicalPlanner {
         }
         let keyField = Field(join.keyName, join.key.type)
         let key = join.key.remapped { before.place[$0] }
-        var operators = before.operators
-        operators.append(.selectKey([key] + kept, names: [keyField.name] + valueFields.map(\.name), keyCount: 1))
+        let rekeyed = PhysicalPlan.Node.step(
+            .selectKey([key] + kept, names: [keyField.name] + valueFields.map(\.name), keyCount: 1), of: before.root)
         // Columns that the source's format cannot hold (headers as DELIMITED), or none at all, travel as JSON.
         let fits = !valueFields.isEmpty && FormatRules.reason(repartition.valueFormat.kind, valueFields, .value) == nil
         let valueFormat = fits ? repartition.valueFormat : FormatSpec(.json)
         let output = PhysicalPlan.Repartition(
             step: repartition.step, keyFields: [keyField], keyFormat: repartition.keyFormat, valueFields: valueFields,
             valueFormat: valueFormat, partitionsOfTopic: join.right.source.topic)
-        stages.append(PhysicalPlan.Stage(input: before.input, operators: operators, output: .repartition(output)))
+        stages.append(PhysicalPlan.Stage(root: rekeyed, output: .repartition(output)))
         let input = PhysicalPlan.Input(
             topic: .repartition(step: repartition.step), kind: .stream, keyFields: [keyField], keyFormat: repartition.keyFormat,
             valueFields: valueFields, valueFormat: valueFormat, columns: columns)
-        return Open(input: input, place: place, width: columns.count)
+        return Open(root: .input(input), place: place, width: columns.count)
     }
 
     private func isRowTime(_ plan: LogicalPlan, _ index: Int) -> Bool {
