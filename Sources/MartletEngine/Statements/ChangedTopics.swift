@@ -21,7 +21,8 @@ extension Engine {
         return out
     }
 
-    private func topics(of query: RunningQuery) -> Set<String> {
+    /// - `readOnly`: without the sink.
+    func topics(of query: RunningQuery, readOnly: Bool = false) -> Set<String> {
         var names: Set<String> = []
         func add(_ topic: PhysicalPlan.Input.Topic) {
             switch topic {
@@ -31,7 +32,7 @@ extension Engine {
         }
         for stage in query.plan.stages {
             for input in stage.inputs { add(input.topic) }
-            if case .sink(let sink) = stage.output { names.insert(sink.topic) }
+            if !readOnly, case .sink(let sink) = stage.output { names.insert(sink.topic) }
         }
         return names
     }
