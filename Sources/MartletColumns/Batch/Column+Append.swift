@@ -1,7 +1,7 @@
 import MartletCore
 
 extension FixedColumn {
-    mutating func append(_ other: FixedColumn, rows: [UInt32]?) {
+    mutating func append(_ other: FixedColumn, rows: [UInt32]? = nil) {
         if validity.flags != nil || other.validity.flags != nil {
             let flags = other.validity.flags
             for row in 0..<(rows?.count ?? other.count) {
@@ -44,7 +44,10 @@ extension BytesColumn {
 }
 
 extension Column {
-    /// Appends rows of `other` (nil: all), which has the same type, in place: what is not appended of its buffers is not kept alive.
+    /// Appends the rows of `other`, which has the same type, in place: a growing column is not copied for each batch.
+    public mutating func append(contentsOf other: Column) { append(rows: nil, of: other) }
+
+    /// As above, of some rows (nil: all): what is not appended of its buffers is not kept alive.
     mutating func append(rows: [UInt32]? = nil, of other: Column) {
         func spans(_ offsets: inout [Int32], _ from: [Int32]) -> [UInt32] {
             var inner: [UInt32] = [], end = offsets[offsets.count - 1]
@@ -63,37 +66,52 @@ extension Column {
                 mine.append(theirs.isValid(row), count: count + i)
             }
         }
-        // Each case lets go of itself before it changes, so that its arrays have one owner and grow where they are.
-        let nothing = Column.boolean(FixedColumn([]))
-        switch (self, other) {
-        case (.boolean(var c), .boolean(let d)): self = nothing; c.append(d, rows: rows); self = .boolean(c)
-        case (.integer(var c), .integer(let d)): self = nothing; c.append(d, rows: rows); self = .integer(c)
-        case (.bigint(var c), .bigint(let d)): self = nothing; c.append(d, rows: rows); self = .bigint(c)
-        case (.double(var c), .double(let d)): self = nothing; c.append(d, rows: rows); self = .double(c)
+        // The payload is taken out of `self`, so that it has one owner and grows where it lies.
+        let own = self
+        self = .boolean(FixedColumn([]))
+        switch (consume own, other) {
+        case (.boolean(var c), .boolean(let d)):
+            c.append(d, rows: rows)
+            self = .boolean(c)
+        case (.integer(var c), .integer(let d)):
+            c.append(d, rows: rows)
+            self = .integer(c)
+        case (.bigint(var c), .bigint(let d)):
+            c.append(d, rows: rows)
+            self = .bigint(c)
+        case (.double(var c), .double(let d)):
+            c.append(d, rows: rows)
+            self = .double(c)
         case (.decimal(var c, let p, let s), .decimal(let d, _, let other)) where s == other:
-            self = nothing
             c.append(d, rows: rows)
             self = .decimal(c, precision: p, scale: s)
-        case (.string(var c), .string(let d)): self = nothing; c.append(d, rows: rows); self = .string(c)
-        case (.bytes(var c), .bytes(let d)): self = nothing; c.append(d, rows: rows); self = .bytes(c)
-        case (.date(var c), .date(let d)): self = nothing; c.append(d, rows: rows); self = .date(c)
-        case (.time(var c), .time(let d)): self = nothing; c.append(d, rows: rows); self = .time(c)
-        case (.timestamp(var c), .timestamp(let d)): self = nothing; c.append(d, rows: rows); self = .timestamp(c)
+        case (.string(var c), .string(let d)):
+            c.append(d, rows: rows)
+            self = .string(c)
+        case (.bytes(var c), .bytes(let d)):
+            c.append(d, rows: rows)
+            self = .bytes(c)
+        case (.date(var c), .date(let d)):
+            c.append(d, rows: rows)
+            self = .date(c)
+        case (.time(var c), .time(let d)):
+            c.append(d, rows: rows)
+            self = .time(c)
+        case (.timestamp(var c), .timestamp(let d)):
+            c.append(d, rows: rows)
+            self = .timestamp(c)
         case (.array(var c), .array(let d)):
-            self = nothing
             validity(&c.validity, d.validity, count: c.count)
             let inner = spans(&c.offsets, d.offsets)
             c.elements.append(rows: inner, of: d.elements)
             self = .array(c)
         case (.map(var c), .map(let d)):
-            self = nothing
             validity(&c.validity, d.validity, count: c.count)
             let inner = spans(&c.offsets, d.offsets)
             c.keys.append(rows: inner, of: d.keys)
             c.values.append(rows: inner, of: d.values)
             self = .map(c)
         case (.structure(var c), .structure(let d)):
-            self = nothing
             validity(&c.validity, d.validity, count: c.count)
             for i in c.fields.indices { c.fields[i].append(rows: rows, of: d.fields[i]) }
             c.count += rows?.count ?? d.count

@@ -114,6 +114,9 @@ public struct FunctionSignature: Sendable, CustomStringConvertible {
     /// Parameters' types after conversion where DECIMALs must agree.
     var commonDecimal = false
     var kernel: Kernel?
+    /// Aggregates and table functions that are given row by row.
+    var rowAggregate: AggregateRowFunction?
+    var rowTable: TableRowFunction?
     /// False for functions whose value changes from row to row (RANDOM, UUID).
     var isDeterministic = true
 
@@ -133,7 +136,7 @@ public struct FunctionSignature: Sendable, CustomStringConvertible {
     }
 
     /// The parameter that takes argument `index` of `count`; nil if there is none. Fixed parameters may follow the variadic one.
-    func parameter(_ index: Int, of count: Int) -> Parameter? {
+    public func parameter(_ index: Int, of count: Int) -> Parameter? {
         guard let variadic = parameters.firstIndex(where: \.isVariadic) else {
             return count == parameters.count ? parameters[index] : nil
         }

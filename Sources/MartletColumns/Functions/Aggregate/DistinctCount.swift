@@ -1,5 +1,11 @@
 import MartletCore
 
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
 /// COUNT_DISTINCT: exact up to 128 values, from there HyperLogLog with 4096 registers (standard error 1.6 %); nulls do not count.
 ///
 /// A value is known by 64 bits of hash over its `KeyEncoding`, the same on every machine, so that states can be kept and merged.
@@ -35,7 +41,7 @@ struct DistinctCountKernel: SlotKernel {
             let m = Double(registerCount)
             let raw = 0.7213 / (1 + 1.079 / m) * m * m / (Double(sum) / Double(1 << 51))
             // Few values leave registers empty, and how many says more than their ranks.
-            if raw <= 2.5 * m, zeros > 0 { return Int64((m * MathKernels.naturalLogarithm(m / Double(zeros))).rounded()) }
+            if raw <= 2.5 * m, zeros > 0 { return Int64((m * log(m / Double(zeros))).rounded()) }
             return Int64(raw.rounded())
         }
     }

@@ -6,6 +6,12 @@ protocol TopKey {
     static func keys(_ column: Column) -> Keys
     static func key(_ keys: Keys, _ row: Int) -> Self
     static func precedes(_ a: Self, _ b: Self) -> Bool
+    /// The same key without the batch that it is a slice of.
+    var detached: Self { get }
+}
+
+extension TopKey {
+    var detached: Self { self }
 }
 
 /// Numbers and times of up to 8 bytes.
@@ -31,6 +37,7 @@ extension Int128: TopKey {
 struct TopText: TopKey {
     var bytes: ArraySlice<UInt8>
     static func keys(_ column: Column) -> BytesColumn { column.byteStrings }
+    var detached: TopText { TopText(bytes: Array(bytes)[...]) }
     static func key(_ keys: BytesColumn, _ row: Int) -> TopText { TopText(bytes: keys.slice(row)) }
     static func precedes(_ a: TopText, _ b: TopText) -> Bool { ComparisonKernels.compareUTF16(a.bytes, b.bytes) < 0 }
 }
@@ -38,6 +45,7 @@ struct TopText: TopKey {
 struct TopBytes: TopKey {
     var bytes: ArraySlice<UInt8>
     static func keys(_ column: Column) -> BytesColumn { column.byteStrings }
+    var detached: TopBytes { TopBytes(bytes: Array(bytes)[...]) }
     static func key(_ keys: BytesColumn, _ row: Int) -> TopBytes { TopBytes(bytes: keys.slice(row)) }
     static func precedes(_ a: TopBytes, _ b: TopBytes) -> Bool { ComparisonKernels.compareBytes(a.bytes, b.bytes) < 0 }
 }
@@ -77,11 +85,9 @@ struct TopKernel<Key: TopKey>: SlotKernel {
             let live = lists.flatMap { $0.map(\.reference) }
             for i in pools.indices { pools[i].compact(keeping: live) }
             var i: UInt32 = 0
-            let keys = Key.keys(pools[0].column)
             for slot in lists.indices {
                 for k in lists[slot].indices {
-                    // The key again, from the pool: a slice must not keep the buffer of the batch it came in with.
-                    lists[slot][k] = Entry(key: Key.key(keys, Int(i)), reference: i)
+                    lists[slot][k].reference = i
                     i += 1
                 }
             }
@@ -107,7 +113,7 @@ struct TopKernel<Key: TopKey>: SlotKernel {
         while at > 0, Key.precedes(lists[slot][at - 1].key, entry.key) { at -= 1 }
         if isDistinct, at > 0, !Key.precedes(entry.key, lists[slot][at - 1].key) { return }
         if count >= limit { lists[slot].removeLast() }
-        lists[slot].insert(entry, at: at)
+        lists[slot].insert(Entry(key: entry.key.detached, reference: entry.reference), at: at)
     }
 
     @inline(__always) mutating func add(_ slot: Int, _ input: Input, _ row: Int) {
@@ -138,7 +144,7 @@ struct TopKernel<Key: TopKey>: SlotKernel {
         let columns = if case .structure(let c) = list.elements { c.fields } else { [list.elements] }
         let keys = Key.keys(columns[0]), base = append(columns)
         for i in slots.indices {
-            lists[Int(slots[i])] = list.range(i).map { Entry(key: Key.key(keys, $0), reference: base + UInt32($0)) }
+            lists[Int(slots[i])] = list.range(i).map { Entry(key: Key.key(keys, $0).detached, reference: base + UInt32($0)) }
         }
     }
 }
