@@ -102,17 +102,21 @@ public struct AnalyzedTransient: Sendable {
         case push
         /// On a stream: from the beginning to the present end.
         case pullStream
-        /// On a table: its present rows.
+        /// On a table: its present rows. `lookup` says which; the plan's only input is the table, and its operators take the rows that were found
+        /// as a batch with the input's columns (ROWTIME, WINDOWSTART and WINDOWEND among them), each row once.
         case pullTable
     }
     public var kind: Kind
     public var plan: PhysicalPlan
+    /// Of `pullTable` queries.
+    public var lookup: TableLookup?
     /// Result columns with key columns marked, in SELECT order: the `header` of the response.
     public var fields: [Field]
     public var keyFlags: [Bool]
-    public init(kind: Kind, plan: PhysicalPlan, fields: [Field], keyFlags: [Bool]) {
+    public init(kind: Kind, plan: PhysicalPlan, lookup: TableLookup? = nil, fields: [Field], keyFlags: [Bool]) {
         self.kind = kind
         self.plan = plan
+        self.lookup = lookup
         self.fields = fields
         self.keyFlags = keyFlags
     }
