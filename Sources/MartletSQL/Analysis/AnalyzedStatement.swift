@@ -39,6 +39,7 @@ public enum AnalyzedStatement: Sendable {
     /// SELECT: push (EMIT CHANGES) or pull.
     case transientQuery(AnalyzedTransient)
     case insertValues(AnalyzedInsert)
+    case deleteRows(AnalyzedDelete)
     case alterSource(Source)
     case dropSource(name: String, deleteTopic: Bool)
     case createType(name: String, SQLType)
@@ -119,6 +120,16 @@ public struct AnalyzedTransient: Sendable {
         self.lookup = lookup
         self.fields = fields
         self.keyFlags = keyFlags
+    }
+}
+
+/// DELETE FROM … WHERE: keys whose rows end, each a value of its type for every key column.
+public struct AnalyzedDelete: Sendable {
+    public var source: Source
+    public var keys: [[SQLValue]]
+    public init(source: Source, keys: [[SQLValue]]) {
+        self.source = source
+        self.keys = keys
     }
 }
 
