@@ -188,11 +188,12 @@ import Testing
                 case .project(let list, let names): (list, names.count)
                 case .selectKey(let list, let names, _): (list, names.count)
                 case .flatMap(let calls): (calls.flatMap(\.arguments), input + calls.count)
-                case .materialize, .suppress, .resolve: ([], input)
+                case .materialize, .suppress: ([], input)
+                case .resolve: ([], input - 2)
                 case .groupChanges(let keys, let arguments, let names): (keys + arguments, names.count)
                 case .aggregate(let aggregate):
                     ([], aggregate.keyCount + aggregate.calls.count + (aggregate.window == nil ? 0 : 2))
-                case .subscribe(_, let foreignKey, _): ([foreignKey], input + 1)
+                case .subscribe: ([], input + 2)
                 }
             for expression in expressions { #expect(expression.columns.allSatisfy { $0 < input }) }
             return output
