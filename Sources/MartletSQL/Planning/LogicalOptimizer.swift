@@ -26,6 +26,12 @@ enum LogicalOptimizer {
             join.rightKeys = join.rightKeys.map(ConstantFolding.fold)
             join.condition = join.condition.map(ConstantFolding.fold)
             return .join(join)
+        case .materialize(let input, let step, let keyCount): return .materialize(folded(input), step: step, keyCount: keyCount)
+        case .aggregate(var node):
+            node.input = folded(node.input)
+            node.keys = node.keys.map(ConstantFolding.fold)
+            node.arguments = node.arguments.map(ConstantFolding.fold)
+            return .aggregate(node)
         }
     }
 }

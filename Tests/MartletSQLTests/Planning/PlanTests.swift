@@ -128,7 +128,8 @@ import Testing
              > [ SINK ] | Schema: `ID` STRING KEY, `KSQL_COL_0` DECIMAL(16, 2) | Topic: T | Formats: KAFKA, JSON
             \t > [ PROJECT ] | Schema: `ID` STRING, `KSQL_COL_0` DECIMAL(16, 2) | Columns: ID, (C * 2) AS KSQL_COL_0
             \t\t > [ FILTER ] | Condition: (C IS NOT NULL)
-            \t\t\t > [ SOURCE ] | Schema: `ID` STRING, `C` DECIMAL(5, 2) | Table: PRICES | Topic: prices | Formats: KAFKA, JSON
+            \t\t\t > [ TABLE ] | Store: KsqlTopic-Reduce
+            \t\t\t\t > [ SOURCE ] | Schema: `ID` STRING, `C` DECIMAL(5, 2) | Table: PRICES | Topic: prices | Formats: KAFKA, JSON
 
             """
         ),

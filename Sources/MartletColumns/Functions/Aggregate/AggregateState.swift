@@ -28,7 +28,8 @@ public struct AggregateSteps: Sendable {
         case add
         /// The row, an old one of a table, is taken out of the slot.
         case remove
-        /// `rows[i]` is not a row but a slot: it is merged into the step's slot and emptied (sessions that grow together). The merged slot holds older rows.
+        /// `rows[i]` is not a row but a slot: what it holds is put behind what the step's slot holds, and it is emptied (sessions that grow
+        /// together: merge them in order of time into one slot, then add the row that joined them, as Kafka Streams does).
         case merge
         /// The slot becomes that of an empty group; `rows[i]` is unspecified.
         case clear

@@ -28,6 +28,10 @@ enum NotNullPushdown {
             join.left = apply(join.left)
             join.right = apply(join.right)
             return .join(join)
+        case .materialize(let input, let step, let keyCount): return .materialize(apply(input), step: step, keyCount: keyCount)
+        case .aggregate(var node):
+            node.input = apply(node.input)
+            return .aggregate(node)
         }
     }
 }
