@@ -99,6 +99,9 @@ public final class TransientQuery: Sendable {
             }
         }
 
+        /// Whether the results are changes of a table.
+        var yieldsTable: Bool { plan.stages.last?.root.yieldsTable ?? false }
+
         private func pass(_ batch: Batch, from stage: Int) throws(MartletError) {
             guard case .repartition(let repartition) = plan.stages[stage].output else {
                 results.append(batch)
@@ -178,6 +181,12 @@ public final class TransientQuery: Sendable {
         let results = stages.results
         stages.results = []
         for var batch in results {
+            // A row of a stream that has no value is none for a client (ksqlDB: push queries on streams).
+            if !stages.yieldsTable, let absent = batch.nullValues {
+                batch = batch.gathered((0..<UInt32(batch.count)).filter { !absent[Int($0)] })
+                batch.nullValues = nil
+            }
+            if batch.count == 0 { continue }
             if let limit, sent + Int64(batch.count) > limit { batch = batch.gathered((0..<UInt32(limit - sent)).map { $0 }) }
             sent += Int64(batch.count)
             let written = batch.count
