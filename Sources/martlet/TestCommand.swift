@@ -67,12 +67,12 @@ struct TestCommand: AsyncParsableCommand {
             DirectoryRemoval.remove(directory)
             throw error
         }
-        let client = RestClient(try ServerAddress("http://127.0.0.1:\(node.ports.ksql)"))
+        let address = try ServerAddress("http://127.0.0.1:\(node.ports.ksql)")
         return RestTestServer(
             engine: node.engine, log: node.log, registry: node.registry,
             post: { path, body, accept throws(MartletError) in
                 do throws(RestFailure) {
-                    let answer = try client.post(path, body, accept: accept, patienceMs: 20_000)
+                    let answer = try RestClient(address).post(path, body, accept: accept, patienceMs: 20_000)
                     return RestAnswer { () throws(MartletError) in
                         do throws(RestFailure) { return try answer() } catch { throw Self.error(error) }
                     }

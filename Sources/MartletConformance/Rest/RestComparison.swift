@@ -51,7 +51,7 @@ struct RestComparison {
         if let wanted = expected.message, !message.contains(wanted) { out.append("message '\(message)', expected '\(wanted)'") }
         if expected.type == "KsqlStatementErrorMessage" {
             let text = refusal.body["statementText"]?.stringValue ?? ""
-            if !text.contains(lastStatement.trimmed) && !lastStatement.contains(text) || text.isEmpty { out.append("statementText '\(text)', expected '\(lastStatement)'") }
+            if text.isEmpty || !text.contains(lastStatement) && !lastStatement.contains(text) { out.append("statementText '\(text)', expected '\(lastStatement)'") }
         }
         return out
     }
@@ -63,7 +63,7 @@ struct RestComparison {
         switch (member.name, actual) {
         case ("admin", .admin(let entity)): return subsetDifference(member.value, entity).map { [$0] } ?? []
         case ("query", .query(let messages)): return differences(member.value.arrayValue ?? [], messages)
-        case ("queryProto", .protobuf(let bytes)): return ProtobufAnswer.differences(member.value.arrayValue ?? [], bytes)
+        case ("queryProto", .protobuf): return ["rows as Protobuf messages cannot be compared by this release"]
         default: return ["an answer of another kind, expected \(member.name)"]
         }
     }

@@ -41,7 +41,7 @@ struct RestExecution {
         if one.waitsForPushQuery, let push = queries.first {
             askedQuery = true
             let answer = try server.post("/query", body(push), Self.json)
-            try await wait("the push query to run") { await server.engine.runningTransientQueries > 0 }
+            try await wait("the push query to run") { await server.engine.startedTransientQueries > 0 }
             try await produce()
             try take(answer)
         } else {

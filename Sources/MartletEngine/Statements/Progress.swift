@@ -3,8 +3,8 @@ import MartletLog
 
 /// How far queries are.
 extension Engine {
-    /// Push and pull queries that run at this moment.
-    public var runningTransientQueries: Int { transients.count }
+    /// Push and pull queries that were started since this engine was opened.
+    public var startedTransientQueries: Int { Int(nextTransientNumber) }
 
     /// Whether every running persistent query has processed and committed all that is committed in its topics.
     public var hasProcessedInput: Bool {

@@ -49,7 +49,7 @@ extension Engine {
         nextTransientNumber += 1
         let name = query.plan.sources.first ?? "QUERY"
         let transient = TransientQuery(
-            id: "transient_\(name)_\(String(UInt64(bitPattern: time.wallMs), radix: 36))\(nextTransientNumber)", statement: statement.text, isPush: isPush,
+            id: "\(Self.isScalablePush(query, catalog, fromLatest: fromLatest) ? "SCALABLE_PUSH_QUERY" : "transient")_\(name)_\(String(UInt64(bitPattern: time.wallMs), radix: 36))\(nextTransientNumber)", statement: statement.text, isPush: isPush,
             fields: query.fields, keyFlags: query.keyFlags, limit: query.plan.limit)
         let models = try sessions(query.plan.models)
         transients[transient.id] = transient
@@ -64,4 +64,18 @@ extension Engine {
     }
 
     private func forget(_ id: String) { transients[id] = nil }
+
+    /// ksqlDB serves a push query from the end, over what one persistent query makes, from that query's own output, and shows it in the
+    /// query's id; clients tell the two by that (ksqlDB, "Scalable push queries").
+    private static func isScalablePush(_ query: AnalyzedTransient, _ catalog: Catalog, fromLatest: Bool) -> Bool {
+        guard fromLatest, query.plan.sources.count == 1, let source = catalog.sources[query.plan.sources[0]], source.createdBy != nil,
+            query.plan.stages.count == 1, query.plan.stages[0].inputs.count == 1
+        else { return false }
+        return query.plan.stages[0].root.operators.allSatisfy { step in
+            switch step {
+            case .filter, .project, .materialize: true
+            default: false
+            }
+        }
+    }
 }

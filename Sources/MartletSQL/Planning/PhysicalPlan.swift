@@ -236,6 +236,8 @@ public struct PhysicalPlan: Sendable, Hashable, Codable {
 /// A closed set: adding one makes the compiler list every place to touch.
 public enum PhysicalOperator: Sendable, Hashable, Codable {
     /// Keeps rows for which the condition is true; rows with a null record value are dropped. `text` is the condition's SQL, for errors.
+    /// In changes with `previous` a row that stops passing is a deletion, and one that did not pass before has no previous row; a change of a row
+    /// that passes neither before nor after is dropped.
     case filter(BoundExpression, text: String)
     /// One output column per expression. Rows with a null record value keep it (a projection passes null values on).
     case project([BoundExpression], names: [String])
@@ -245,6 +247,9 @@ public enum PhysicalOperator: Sendable, Hashable, Codable {
     case flatMap([TableFunctionCall])
 
     /// Keeps the newest row of each key of a table and adds to each change what the row was before. `keyCount` columns, the first, are the key.
+    ///
+    /// Every persistent query whose result is a table has a `materialize` or an `aggregate` in its last stage with only `filter`, `project` and
+    /// `suppress` above it: from its rows and those operators lookups in the result are answered.
     case materialize(step: String, keyCount: Int)
     /// Turns changes of a table into rows for an aggregation by other keys. Output: the group keys, ADDED and REMOVED (BOOLEAN: whether the row
     /// is added to the group, removed from it, or both), the arguments of the new row, the arguments of the old row. A change that leaves the
@@ -262,6 +267,8 @@ public enum PhysicalOperator: Sendable, Hashable, Codable {
     ///
     /// Input: the first `keyCount` columns are the group's key; a row with a null part in it is dropped. Output: the key columns, one column a call, then
     /// WINDOWSTART and WINDOWEND (BIGINT) if there is a window. The output is a table's changes with `previous`; its timestamp is the largest that went into the group.
+    /// Rows with a null record value are dropped. Without key columns all rows are one group. If the input's keys are windowed and `window` is nil,
+    /// each of the key's windows is a group of its own and the result's keys keep them.
     public struct Aggregate: Sendable, Hashable, Codable {
         public var step: String
         public var keyCount: Int
