@@ -39,7 +39,7 @@ let modules: [Module] = [
     Module(
         name: "MartletEngine", needs: ["MartletCore", "MartletColumns", "MartletSQL", "MartletLog", "MartletModels"],
         products: [logging]),
-    Module(name: "MartletConformance", needs: ["MartletCore", "MartletColumns", "MartletSQL", "MartletEngine"]),
+    Module(name: "MartletConformance", needs: ["MartletCore", "MartletColumns", "MartletSQL", "MartletLog", "MartletEngine"]),
     Module(name: "MartletConnect", needs: ["MartletCore", "MartletColumns", "MartletEngine", "MartletLog"], products: [logging]),
     Module(
         name: "MartletServer",
