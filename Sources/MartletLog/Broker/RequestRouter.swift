@@ -31,6 +31,9 @@ final class RequestRouter: Sendable {
     let log: EmbeddedLog
     let groups: GroupCoordinator
     let delayedFetches = DelayedFetches()
+    let fetchSessions: FetchSessions
+    let topicIDs: TopicIDs
+    let answerBytes: AnswerBytes
     /// Threads for work that may wait for a disk.
     let blocking: NIOThreadPool
     let config: BrokerConfig
@@ -48,6 +51,9 @@ final class RequestRouter: Sendable {
         self.config = config
         self.time = time
         self.logger = logger
+        fetchSessions = FetchSessions(sessionsMax: config.fetchSessionsMax)
+        topicIDs = TopicIDs(log: log)
+        answerBytes = AnswerBytes(most: config.unsentBytesMax)
     }
 
     /// - Returns: the whole response frame.
@@ -72,8 +78,10 @@ final class RequestRouter: Sendable {
             }
         }
         switch api {
-        case .apiVersions: return try serve(ApiVersionsRequest.self) { apiVersions($0) }
+        case .apiVersions: return try serve(ApiVersionsRequest.self) { apiVersions($0, context) }
         case .metadata: return try serve(MetadataRequest.self) { metadata($0, context) }
+        case .describeTopicPartitions:
+            return try serve(DescribeTopicPartitionsRequest.self) { describeTopicPartitions($0, context) }
         case .describeCluster: return try serve(DescribeClusterRequest.self) { describeCluster($0, context) }
         case .produce: return try serve(ProduceRequest.self) { produce($0, context) }
         case .fetch: return try serve(FetchRequest.self) { fetch($0, context) }
@@ -87,7 +95,7 @@ final class RequestRouter: Sendable {
         case .offsetCommit: return try serve(OffsetCommitRequest.self) { offsetCommit($0, context) }
         case .offsetFetch: return try serve(OffsetFetchRequest.self) { offsetFetch($0, context) }
         case .offsetDelete: return try serve(OffsetDeleteRequest.self) { offsetDelete($0, context) }
-        case .describeGroups: return try serve(DescribeGroupsRequest.self) { describeGroups($0) }
+        case .describeGroups: return try serve(DescribeGroupsRequest.self) { describeGroups($0, context) }
         case .listGroups: return try serve(ListGroupsRequest.self) { listGroups($0) }
         case .deleteGroups: return try serve(DeleteGroupsRequest.self) { deleteGroups($0, context) }
         case .createTopics: return try serve(CreateTopicsRequest.self) { createTopics($0, context) }
@@ -99,6 +107,14 @@ final class RequestRouter: Sendable {
         case .alterConfigs: return try serve(AlterConfigsRequest.self) { alterConfigs($0, context) }
         case .incrementalAlterConfigs:
             return try serve(IncrementalAlterConfigsRequest.self) { incrementalAlterConfigs($0, context) }
+        case .electLeaders: return try serve(ElectLeadersRequest.self) { electLeaders($0) }
+        case .alterPartitionReassignments:
+            return try serve(AlterPartitionReassignmentsRequest.self) { alterPartitionReassignments($0) }
+        case .listPartitionReassignments:
+            return try serve(ListPartitionReassignmentsRequest.self) { listPartitionReassignments($0) }
+        case .describeProducers: return try serve(DescribeProducersRequest.self) { describeProducers($0, context) }
+        case .listTransactions: return try serve(ListTransactionsRequest.self) { listTransactions($0, context) }
+        case .describeTransactions: return try serve(DescribeTransactionsRequest.self) { describeTransactions($0, context) }
         case .addPartitionsToTxn: return try serve(AddPartitionsToTxnRequest.self) { addPartitionsToTxn($0, context) }
         case .addOffsetsToTxn: return try serve(AddOffsetsToTxnRequest.self) { addOffsetsToTxn($0, context) }
         case .txnOffsetCommit: return try serve(TxnOffsetCommitRequest.self) { txnOffsetCommit($0, context) }
@@ -118,6 +134,16 @@ final class RequestRouter: Sendable {
     /// Runs `work` on a thread that may wait for the disk.
     func offload<Value: Sendable>(_ context: RequestContext, _ work: @escaping @Sendable () -> Value) -> Answer<Value> {
         .later(blocking.runIfActive(eventLoop: context.loop, work))
+    }
+
+    /// The topics with their names, where the request named them by id; the name stays empty if no topic has the id.
+    func named<Partition>(_ topics: [PerTopic<Partition>]) -> [PerTopic<Partition>] {
+        topics.map { topic in
+            guard topic.id != .zero else { return topic }
+            var topic = topic
+            topic.name = topicIDs.name(of: topic.id) ?? ""
+            return topic
+        }
     }
 
     /// How an error of the log is told to a Kafka client.

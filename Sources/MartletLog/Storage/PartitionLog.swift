@@ -100,7 +100,7 @@ public final class PartitionLog: Sendable {
     /// but not yet durable: see `whenDurable`. `requiredAcks` is checked only for being −1, 0 or 1.
     /// Throws CORRUPT_MESSAGE, INVALID_RECORD, MESSAGE_TOO_LARGE, UNSUPPORTED_FOR_MESSAGE_FORMAT, OUT_OF_ORDER_SEQUENCE_NUMBER,
     /// INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE, KAFKA_STORAGE_ERROR and the like.
-    public func append(client bytes: UnsafeRawBufferPointer, requiredAcks: Int16 = -1) throws(KafkaError) -> AppendResult {
+    public func append(client bytes: UnsafeRawBufferPointer, requiredAcks: Int16 = -1, produceVersion: Int16 = 9) throws(KafkaError) -> AppendResult {
         do throws(LogFailure) {
             guard (-1...1).contains(requiredAcks) else {
                 throw LogFailure(.invalidRequiredAcks, .badRequest, "acks must be -1, 0 or 1, not \(requiredAcks)")

@@ -47,6 +47,9 @@ final class TestBroker {
         self.broker = broker
     }
 
+    /// Zero if there is no such topic.
+    func topicID(_ name: String) -> UUIDBytes { UUIDBytes(log.topic(name)?.topicID ?? []) }
+
     var waitingFetches: Int { broker.waitingFetchCount }
 
     func stop() { broker.stop() }
