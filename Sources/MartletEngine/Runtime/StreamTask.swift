@@ -17,8 +17,11 @@ final class StreamTask {
     /// Next offsets to read; what a commit stages.
     private(set) var position: Int64
     private var tablePosition: Int64 = 0
-    private var committedPosition: Int64
-    private var committedTablePosition: Int64 = 0
+    /// As of the last transaction that was prepared.
+    private var preparedPosition: Int64
+    private var preparedTablePosition: Int64 = 0
+    /// What was handed over to a transaction that has not ended yet.
+    private var prepared: Prepared?
     private var block: RecordBlock?
     private var tableBlock: RecordBlock?
     /// Decoded rows of the stream that wait for older rows of the table.
@@ -37,13 +40,13 @@ final class StreamTask {
         self.table = table
         self.sink = sink
         self.position = position
-        committedPosition = position
+        preparedPosition = position
         input = try StageInput(stage.input, schemas: schemas)
         chain = try OperatorChain(stage.operators, models: models, schemas: schemas)
         if let table {
             // The table's topic is its changelog: rows up to the committed offset are read back before anything is processed.
             self.tablePosition = max(table.startOffset, 0)
-            committedTablePosition = tablePosition
+            preparedTablePosition = tablePosition
             try restoreTable(upTo: tablePosition)
         }
     }
@@ -61,11 +64,11 @@ final class StreamTask {
         }
     }
 
-    /// Records were read since the last commit.
+    /// Records were read since a commit was prepared.
     private(set) var hasUncommittedWork = false
-    /// Its offsets changed since the last commit. Alone, that is no reason to commit: what lies between the committed offset and here are
+    /// Its offsets changed since a commit was prepared. Alone, that is no reason to commit: what lies between the committed offset and here are
     /// transaction markers and aborted records, nothing that could be processed twice. Else each commit would cause another one downstream.
-    var hasUncommittedOffsets: Bool { position != committedPosition || tablePosition != committedTablePosition }
+    var hasUncommittedOffsets: Bool { position != preparedPosition || tablePosition != preparedTablePosition }
 
     /// Processes up to one block of records.
     /// - Returns: whether there was anything to do.
@@ -166,19 +169,35 @@ final class StreamTask {
     /// False while part of a block has been processed: its offsets cannot be staged yet.
     var canCommit: Bool { held == nil }
 
-    /// Closes output batches and stages this task's offsets in the transaction.
-    func prepareCommit(in transaction: TransactionalWriter) throws(MartletError) {
+    // MARK: commits
+    //
+    // A commit may run while the task already processes for the next one. So everything that belongs to it is handed over when it is prepared,
+    // under its token: output batches, offsets, and from operators that keep state the changes since the last time, as changelog records.
+    // What they hand over then, and nothing newer, may go into the local store when `committed` tells that very token. At most one token is
+    // under way. There is no undo: after an abort the task is thrown away and made anew from what is committed.
+
+    private struct Prepared {
+        var token: CommitToken
+        var hadWork: Bool
+    }
+
+    /// Hands this task's part of a transaction over.
+    func prepareCommit(in transaction: TransactionalWriter, as token: CommitToken) throws(MartletError) {
+        precondition(prepared == nil, "a commit is prepared after the one before it has ended")
         try sink.flush(in: transaction)
         var offsets = [source.id: position]
         if let table { offsets[table.id] = tablePosition }
         transaction.stageOffsets(offsets, group: query.consumerGroup)
+        prepared = Prepared(token: token, hadWork: hasUncommittedWork)
+        preparedPosition = position
+        preparedTablePosition = tablePosition
+        hasUncommittedWork = false
     }
 
-    func committed() {
-        committedPosition = position
-        committedTablePosition = tablePosition
-        guard hasUncommittedWork else { return }
-        hasUncommittedWork = false
-        query.statistics.update { $0.commits += 1 }
+    /// That transaction has committed; the task may have had no part in it.
+    func committed(_ token: CommitToken) {
+        guard let done = prepared, done.token == token else { return }
+        prepared = nil
+        if done.hadWork { query.statistics.update { $0.commits += 1 } }
     }
 }
