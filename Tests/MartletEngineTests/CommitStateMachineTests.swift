@@ -9,8 +9,8 @@ import Testing
 
     func machine() -> Machine { Machine(Machine.Limits(intervalNs: 100, bytesMax: 1000)) }
 
-    func ended(_ nowNs: Int64, busy: Bool = true, canCommit: Bool = true, work: Bool = true, bytes: Int = 10) -> Machine.Event {
-        .roundEnded(Machine.Progress(isBusy: busy, canCommit: canCommit, hasWork: work, bytes: bytes, nowNs: nowNs))
+    func ended(_ nowNs: Int64, busy: Bool = true, work: Bool = true, bytes: Int = 10) -> Machine.Event {
+        .roundEnded(Machine.Progress(isBusy: busy, hasWork: work, bytes: bytes, nowNs: nowNs))
     }
 
     @Test func aDrainedInputCommitsAtOnce() {
@@ -47,7 +47,7 @@ import Testing
     @Test func aFullTransactionCommitsBeforeItsTime() {
         var machine = machine()
         _ = machine.receive(.roundBegins)
-        #expect(machine.receive(ended(1, canCommit: false, bytes: 5000)) == [])
+        #expect(machine.receive(ended(1, bytes: 500)) == [])
         #expect(machine.receive(ended(2, bytes: 5000)) == [.prepare(t0), .commitInBackground(t0)])
     }
 
@@ -69,23 +69,23 @@ import Testing
         _ = machine.receive(.roundBegins)
         #expect(machine.receive(.failed) == [.awaitCommit(t0)])
         #expect(machine.receive(.commitEnded(t0, succeeded: commits)) == (commits ? [.tellCommitted(t0), .abort([t1])] : [.abort([t0, t1])]))
-        #expect(machine.receive(.mustSettle(canCommit: true, hasWork: true)) == [])
+        #expect(machine.receive(.mustSettle(hasWork: true)) == [])
     }
 
     @Test func settling() {
         var machine = machine()
-        #expect(machine.receive(.mustSettle(canCommit: true, hasWork: true)) == [])
+        #expect(machine.receive(.mustSettle(hasWork: true)) == [])
         _ = machine.receive(.roundBegins)
-        #expect(machine.receive(.mustSettle(canCommit: false, hasWork: true)) == [.abort([t0])])
+        #expect(machine.receive(.mustSettle(hasWork: false)) == [])
         _ = machine.receive(.roundBegins)
         _ = machine.receive(ended(0))
         _ = machine.receive(ended(100))
         _ = machine.receive(.roundBegins)
-        #expect(machine.receive(.mustSettle(canCommit: true, hasWork: true)) == [.awaitCommit(t1)])
+        #expect(machine.receive(.mustSettle(hasWork: true)) == [.awaitCommit(t1)])
         #expect(machine.receive(.commitEnded(t1, succeeded: true)) == [.tellCommitted(t1)])
-        #expect(machine.receive(.mustSettle(canCommit: true, hasWork: true)) == [.prepare(t2), .commit(t2)])
+        #expect(machine.receive(.mustSettle(hasWork: true)) == [.prepare(t2), .commit(t2)])
         #expect(machine.receive(.commitEnded(t2, succeeded: false)) == [.abort([t2])])
-        #expect(machine.receive(.mustSettle(canCommit: true, hasWork: true)) == [])
+        #expect(machine.receive(.mustSettle(hasWork: true)) == [])
     }
 
     /// Whatever happens in whatever order, and wherever it is cut off: a world that does as it is told processes every input once.
@@ -139,7 +139,7 @@ import Testing
             guard !todo.isEmpty else {
                 if inBackground, Int.random(in: 0..<4, using: &random) == 0 { return endCommit(&machine, &random) }
                 switch Int.random(in: 0..<20, using: &random) {
-                case 0: todo = machine.receive(.mustSettle(canCommit: Bool.random(using: &random), hasWork: filling.map { $0.from < position } ?? false))
+                case 0: todo = machine.receive(.mustSettle(hasWork: filling.map { $0.from < position } ?? false))
                 default:
                     todo = machine.receive(.roundBegins)
                     if let action = todo.first, case .begin(let token) = action { filling = (token, position) }
@@ -154,8 +154,7 @@ import Testing
                     todo = machine.receive(
                         .roundEnded(
                             CommitStateMachine.Progress(
-                                isBusy: rows > 0, canCommit: Int.random(in: 0..<4, using: &random) > 0, hasWork: isWork,
-                                bytes: (position - (filling?.from ?? 0)) * 90, nowNs: nowNs)))
+                                isBusy: rows > 0, hasWork: isWork, bytes: (position - (filling?.from ?? 0)) * 90, nowNs: nowNs)))
                 }
                 return
             }

@@ -18,7 +18,6 @@ struct CommitToken: Hashable, Comparable, Sendable {
 /// (2) If one fails, the one that is filled meanwhile is given up too, since it begins where the failed one ends; both are done again.
 /// (3) A drained input commits at once, on the thread itself. Under load the commit runs in the background and the next transaction is filled.
 /// (4) What is not committed is bounded: at `bytesMax` a transaction commits before its time, or waits for the one before it.
-/// (5) A transaction is never prepared while a task is in the middle of a block.
 struct CommitStateMachine: Sendable {
     struct Limits: Sendable {
         /// Under load a transaction is this long.
@@ -31,8 +30,6 @@ struct CommitStateMachine: Sendable {
     struct Progress: Sendable {
         /// A task found something to do in this round.
         var isBusy: Bool
-        /// No task is in the middle of a block.
-        var canCommit: Bool
         /// There is something to commit.
         var hasWork: Bool
         /// Bytes of output since the transaction began.
@@ -49,7 +46,7 @@ struct CommitStateMachine: Sendable {
         /// A task failed while it processed.
         case failed
         /// All must be settled: a query leaves the thread, or the thread ends. Comes again until nothing is to be done.
-        case mustSettle(canCommit: Bool, hasWork: Bool)
+        case mustSettle(hasWork: Bool)
     }
 
     enum Action: Equatable, Sendable {
@@ -106,10 +103,9 @@ struct CommitStateMachine: Sendable {
         case .failed:
             isDoomed = true
             return committing.map { [.awaitCommit($0)] } ?? giveUp([])
-        case .mustSettle(let canCommit, let hasWork):
+        case .mustSettle(let hasWork):
             if let committing { return [.awaitCommit(committing)] }
             guard let token = filling?.token else { return [] }
-            if !canCommit { return giveUp([]) }  // (5)
             filling = nil
             guard hasWork else { return [] }
             committing = token
@@ -120,7 +116,6 @@ struct CommitStateMachine: Sendable {
     private mutating func roundEnded(_ progress: Progress) -> [Action] {
         guard progress.hasWork, let filling else { return progress.isBusy ? [] : [.sleep] }
         if filling.sinceNs == nil { self.filling?.sinceNs = progress.nowNs }
-        guard progress.canCommit else { return [] }
         let isFull = progress.bytes >= limits.bytesMax
         let isDue = isFull || progress.nowNs - (filling.sinceNs ?? progress.nowNs) >= limits.intervalNs
         guard !progress.isBusy || isDue else { return [] }

@@ -94,16 +94,14 @@ struct StreamLoop: ~Copyable {
         }
     }
 
-    /// Commits what is done, or undoes it where a task is in the middle of a block, whose rest is then done again.
+    /// Commits what is done.
     private mutating func settle() {
         while true {
-            let actions = machine.receive(.mustSettle(canCommit: canCommit, hasWork: slots.contains { $0.task.hasUncommittedOffsets }))
+            let actions = machine.receive(.mustSettle(hasWork: slots.contains { $0.task.hasUncommittedOffsets }))
             if actions.isEmpty { return }
             _ = perform(actions)
         }
     }
-
-    private var canCommit: Bool { slots.allSatisfy { $0.task.canCommit } }
 
     /// Older writers of these ids are fenced, and what they left open is aborted, before anything is processed.
     private mutating func openWriters() -> Bool {
@@ -129,8 +127,7 @@ struct StreamLoop: ~Copyable {
         let writer = writer(token)
         var isBusy = false
         for slot in slots {
-            // A block that has been begun is finished first: until then nothing on this thread can be committed.
-            if slot.factory.query.isPaused && slot.task.canCommit { continue }
+            if slot.factory.query.isPaused { continue }
             do {
                 if try slot.task.process(in: writer, log: processingLog) { isBusy = true }
             } catch {
@@ -139,7 +136,7 @@ struct StreamLoop: ~Copyable {
             }
         }
         let progress = CommitStateMachine.Progress(
-            isBusy: isBusy, canCommit: canCommit, hasWork: slots.contains { $0.task.hasUncommittedWork }, bytes: writer.appendedBytes,
+            isBusy: isBusy, hasWork: slots.contains { $0.task.hasUncommittedWork }, bytes: writer.appendedBytes,
             nowNs: time.monotonicNs)
         return perform(machine.receive(.roundEnded(progress)))
     }
@@ -194,7 +191,7 @@ struct StreamLoop: ~Copyable {
         let writer = writer(token)
         for slot in slots where slot.task.hasUncommittedOffsets {
             do {
-                try slot.task.prepareCommit(in: writer, as: token)
+                try slot.task.prepareCommit(in: writer, as: token, log: processingLog)
             } catch {
                 note(error, of: slot.factory.query)
                 return false

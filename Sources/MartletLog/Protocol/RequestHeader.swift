@@ -83,4 +83,6 @@ enum Frame {
 protocol WireRequest: WireMessage {
     associatedtype Response: WireMessage
     static var api: APIKey { get }
+    /// Asked before the request is worked on, where access rules are in force (`Security/Permissions`).
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<Response>
 }
