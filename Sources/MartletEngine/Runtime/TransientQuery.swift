@@ -59,8 +59,9 @@ public final class TransientQuery: Sendable {
     }
 
     /// Starts the thread; `ended` is called on it when it is done.
-    func start(_ work: Work, ended: @escaping @Sendable () -> Void) {
-        _ = OSThread.start { [self] in
+    /// - Throws: `.io` if there is no thread to be had.
+    func start(_ work: Work, ended: @escaping @Sendable () -> Void) throws(MartletError) {
+        try WorkerThread("martlet-\(id)") { [self] in
             do throws(MartletError) {
                 try run(work)
                 rows.finish()

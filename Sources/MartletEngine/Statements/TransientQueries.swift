@@ -57,9 +57,15 @@ extension Engine {
         let watch = isPush ? watcher.watch(topics) { [weak transient] in transient?.wake() } : nil
         let work = TransientQuery.Work(
             plan: query.plan, sources: sources, models: models, schemas: registry, logger: logger)
-        transient.start(work) { [self] in
+        do throws(MartletError) {
+            try transient.start(work) { [self] in
+                if let watch { watcher.forget(watch) }
+                Task { await forget(transient.id) }
+            }
+        } catch {
             if let watch { watcher.forget(watch) }
-            Task { await forget(transient.id) }
+            forget(transient.id)
+            throw error
         }
         return transient
     }
