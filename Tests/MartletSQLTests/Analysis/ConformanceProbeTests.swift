@@ -51,6 +51,27 @@ import Testing
     }
 
     @Test(.enabled(if: folder != nil, "conformance cases are not here: set MARTLET_SHARED"))
+    func casesOfJoins() throws {
+        var tally = Tally()
+        for file in try FileManager.default.contentsOfDirectory(atPath: Self.folder!).sorted() where file.hasSuffix(".json") {
+            let text = try String(contentsOfFile: "\(Self.folder!)/\(file)", encoding: .utf8)
+            guard case .array(let cases)? = try JSONValue(parsing: text)["cases"] else { continue }
+            for one in cases {
+                let statements = one["statements"]?.arrayValue?.compactMap(\.stringValue) ?? []
+                let upper = statements.joined(separator: "\n").uppercased()
+                if upper.contains(" JOIN "), !upper.contains("GROUP BY") { probe(one, statements, &tally) }
+            }
+        }
+        print(
+            "conformance probe, joins: \(tally.analysed)/\(tally.positive) accepted as they should be (\(tally.schemas) with the recorded schemas, \(tally.formats) with the recorded formats), \(tally.refused)/\(tally.negative) refused as they should be (\(tally.worded) in the expected words)"
+        )
+        if let path = ProcessInfo.processInfo.environment["MARTLET_PROBE_OUT"] {
+            try tally.problems.joined(separator: "\n").write(toFile: path + ".joins", atomically: true, encoding: .utf8)
+        }
+        #expect(tally.analysed >= 1)
+    }
+
+    @Test(.enabled(if: folder != nil, "conformance cases are not here: set MARTLET_SHARED"))
     func restCasesWithoutJoins() throws {
         var tally = Tally()
         let folder = Self.folder!.replacing("/qtt", with: "/rest")
