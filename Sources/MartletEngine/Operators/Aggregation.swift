@@ -14,6 +14,7 @@ struct AggregationSetup {
     var emitsEveryUpdate: Bool
     /// Changes are taken for a changelog after each flush.
     var isPersistent: Bool
+    var functions: FunctionRegistry
     var properties: [String: String]
 }
 
@@ -50,7 +51,7 @@ final class Aggregation: StreamOperator, StateStore {
         }
         table = GroupTable(
             types: Array(setup.inputTypes[..<description.keyCount]), isWindowed: description.window != nil || setup.keepsWindows)
-        columns = try AggregateColumns(description, inputWidth: setup.inputTypes.count, properties: setup.properties)
+        columns = try AggregateColumns(description, inputWidth: setup.inputTypes.count, functions: setup.functions, properties: setup.properties)
         before = description.calls.map { .empty($0.type) }
     }
 

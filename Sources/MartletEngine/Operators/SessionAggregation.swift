@@ -56,7 +56,7 @@ final class SessionAggregation: StreamOperator, StateStore {
         gap = gapMs
         retention = max(window.retentionMs, gapMs + window.graceMs)
         table = GroupTable(types: Array(setup.inputTypes[..<description.keyCount]))
-        columns = try AggregateColumns(description, inputWidth: setup.inputTypes.count, properties: setup.properties)
+        columns = try AggregateColumns(description, inputWidth: setup.inputTypes.count, functions: setup.functions, properties: setup.properties)
         before = description.calls.map { .empty($0.type) }
     }
 
