@@ -166,13 +166,13 @@ struct RegisteredProtobuf {
         return (year, month, rest + 1)
     }
 
+    /// Days since 1970-01-01 (Howard Hinnant, "chrono-compatible low-level date algorithms").
     private static func days(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
-        var low: Int64 = -800_000, high: Int64 = 3_000_000
-        while low < high {
-            let middle = (low + high) / 2
-            if civil(middle) < (year, month, day) { low = middle + 1 } else { high = middle }
-        }
-        return low
+        let y = month <= 2 ? year - 1 : year
+        let era = (y >= 0 ? y : y - 399) / 400
+        let yearOfEra = y - era * 400
+        let dayOfYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1
+        return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
     }
 
     // MARK: reading
