@@ -124,7 +124,7 @@ final class OperatorTree {
             let grouping = AggregationSetup(
                 inputTypes: below.outputTypes, keepsWindows: aggregate.window == nil && below.hasWindowedKeys, needsPrevious: above.needsPrevious,
                 finalGraceMs: above.finalGraceMs, emitsEveryUpdate: setup.emitsEveryUpdate, isPersistent: setup.isPersistent,
-                properties: setup.properties)
+                functions: setup.functions, properties: setup.properties)
             if let window = aggregate.window, case .session(let gap) = window.kind {
                 return (try SessionAggregation(aggregate, gapMs: gap, window: window, grouping), true)
             }
