@@ -288,7 +288,7 @@ struct GroupAnalysis {
             let value = from.left.valueFormat
             node.repartition = LogicalPlan.Aggregation.Repartition(
                 keyFormat: internalKeyFormat(zip(names, keys).map { Field($0, $1.type) }),
-                valueFormat: FormatSpec(value.kind, properties: FormatRules.inheritedProperties(value)), partitionsOfTopic: from.left.topic)
+                valueFormat: FormatSpec(value.kind, properties: FormatRules.inheritedProperties(value)), partitionsOfTopic: from.partitionsOfTopic)
         }
         return node
     }
@@ -303,7 +303,7 @@ struct GroupAnalysis {
 
     /// The source's key format, or JSON where it cannot hold the groups.
     private func internalKeyFormat(_ fields: [Field]) -> FormatSpec {
-        let own = from.left.keyFormat
+        let own = from.keyFormat
         var format = FormatSpec(own.kind, properties: FormatRules.inheritedProperties(own))
         if own.kind == .none || FormatRules.reason(own.kind, fields, .key) != nil { format = FormatSpec(.json) }
         format.unwrapSingle = FormatRules.unwrapsKey(format.kind, columns: fields.count)

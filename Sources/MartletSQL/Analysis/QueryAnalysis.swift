@@ -43,13 +43,13 @@ struct QueryAnalysis {
     var isPull = false
 
     func analyze(_ query: Query) throws(MartletError) -> AnalyzedSelect {
-        var from = try FromAnalysis(catalog: catalog, context: context).analyze(query.from)
+        var from = try FromAnalysis(catalog: catalog, context: context, isPersistent: sink != nil).analyze(query.from)
         if let sink, from.kind == .table, from.isWindowed {
             throw MartletError(
                 .badStatement, "KSQL does not support persistent queries on windowed tables.", at: query.span, hint: "\(sink) would be one")
         }
-        try checkReservedNames(query)
         let sourceScope = scope(query, from)
+        try checkReservedNames(query, sourceScope)
         var aliases = AliasGenerator(sourceScope)
         let groups = GroupAnalysis(catalog: catalog, context: context, sink: sink, query: query, from: from, scope: sourceScope)
         try groups.check()
@@ -104,11 +104,12 @@ struct QueryAnalysis {
     }
 
     /// System columns have to be renamed in what is written to a topic.
-    private func checkReservedNames(_ query: Query) throws(MartletError) {
+    private func checkReservedNames(_ query: Query, _ scope: Scope) throws(MartletError) {
         guard sink != nil else { return }
         for case .expression(let expression, let alias) in query.select {
-            guard case .column(_, let name) = expression.node, PseudoColumns.reserved.contains(name.name), alias == nil || alias?.name == name.name
-            else { continue }
+            guard case .column(_, let name) = expression.node, PseudoColumns.reserved.contains(name.name) else { continue }
+            // Columns that several sources have are called by their source's name too.
+            if let alias { if alias.name != name.name { continue } } else if scope.columns.count(where: { $0.name == name.name }) > 1 { continue }
             throw MartletError(
                 .badStatement, "Reserved column name in select: \(SQLType.quoted(name.name)). Please remove or alias the column.", at: expression.span)
         }
@@ -247,13 +248,25 @@ struct QueryAnalysis {
             }
             slots.append(KeySlot(viable: viable, expression: .column(index, keys[index].type), name: names[index]))
         }
+        from.keys = slots
+        if from.scope.isJoin {
+            // Behind a join all columns of its sources are values: `*` shows the pseudo columns too, and the sources' keys after them.
+            let rank: [Scope.Column.Role: Int] = [.value: 0, .header: 1, .pseudo: 2, .key: 3]
+            var values: [Scope.Column] = []
+            for source in from.scope.sources {
+                for role in 0...3 { values += columns.filter { $0.source == source && rank[$0.role] == role } }
+            }
+            for index in values.indices { values[index].role = .value }
+            from.scope.columns = newKeys + values
+            from.scope.syntheticKeys = []
+            return
+        }
         let oldKeys = columns.filter { $0.role == .key }.map { column in
             var column = column
             column.role = .value
             return column
         }
         from.scope.columns = newKeys + columns.filter { $0.role == .value || $0.role == .header } + oldKeys + columns.filter { $0.role == .pseudo }
-        from.keys = slots
     }
 
     // MARK: projection
@@ -270,12 +283,12 @@ struct QueryAnalysis {
         _ items: [ProjectionItem], _ binder: ExpressionAnalyzer, _ from: FromClause, _ select: inout AnalyzedSelect
     ) throws(MartletError) {
         var uses: [[ProjectionItem]] = from.keys.map { _ in [] }
+        // The columns of both sides of a join stand for its key; the leftmost source's that is selected is it, the others are copies.
+        let chosen = from.keys.map { slot in slot.viable.first { viable in items.contains { $0.expression == viable } } }
         for item in items {
             let key = from.keys.firstIndex { $0.viable.contains(item.expression) }
             if let key {
-                // The columns of both sides of a join stand for its key; the first one named is it, the others are copies.
-                let isKey = uses[key].isEmpty || uses[key].contains { $0.expression == item.expression }
-                if isKey {
+                if item.expression == chosen[key] {
                     uses[key].append(item)
                     select.outputs.append(.init(name: item.name, expression: from.keys[key].expression, keyIndex: key))
                     continue
@@ -306,7 +319,7 @@ struct QueryAnalysis {
                 }
                 return
             }
-            throw missingKey(from, uses, sink, select.span)
+            throw missingKey(uses, from, sink, select.span)
         }
         for (slot, items) in zip(from.keys, uses) where items.count > 1 {
             let names = items.map(\.name)
@@ -331,8 +344,16 @@ struct QueryAnalysis {
         return from.scope.isJoin && from.left.schema.key.isEmpty && from.keyDescription.one == "join expression"
     }
 
-    private func missingKey(_ from: FromClause, _ uses: [[ProjectionItem]], _ sink: String, _ span: SourceSpan) -> MartletError {
+    private func missingKey(_ uses: [[ProjectionItem]], _ from: FromClause, _ sink: String, _ span: SourceSpan) -> MartletError {
         let text = ExpressionText(columns: .qualified)
+        if from.keyDescription.one == "primary key column" {
+            let missing = zip(from.keys, uses).filter { $1.isEmpty }.map { SQLType.quoted($0.0.name) }
+            let s = missing.count == 1 ? "" : "s"
+            return MartletError(
+                .badStatement,
+                "Primary key column\(s) missing in projection. For foreign-key table-table joins, the projection must include all primary key columns from the left input table (\(SQLType.quoted(from.scope.sources[0]))). Missing column\(s): \(missing.joined(separator: ", ")).",
+                at: span)
+        }
         let names: [String], list: String
         if from.keyDescription.one == "grouping expression" {
             let plain = ExpressionText(columns: .plain(isJoin: from.scope.isJoin))
@@ -342,7 +363,8 @@ struct QueryAnalysis {
             names = from.keys.map(\.name)
             list = Self.enumeration(names, "and")
         } else if from.keyDescription.one == "join expression" {
-            names = from.keys[0].viable.map { text($0) }
+            let slot = zip(from.keys, uses).first { $1.isEmpty }?.0 ?? from.keys[0]
+            names = slot.viable.map { text($0) }
             list = Self.enumeration(names, "or")
         } else {
             names = from.keys.map { text($0.viable[0]) }
@@ -350,9 +372,14 @@ struct QueryAnalysis {
         }
         let noun = names.count == 1 ? from.keyDescription.one : from.keyDescription.many
         let example = from.keyDescription.one == "join expression" ? names[0] : names.joined(separator: ", ")
+        var explanation = ""
+        if let synthetic = from.scope.syntheticKeys.first, from.keyDescription.one == "join expression" {
+            explanation =
+                "\n\(synthetic) was added as a synthetic key column because the join criteria did not match any source column. This expression must be included in the projection and may be aliased."
+        }
         return MartletError(
             .badStatement,
-            "Key missing from projection (ie, SELECT). See https://cnfl.io/2LV7ouS.\nThe query used to build \(SQLType.quoted(sink)) must include the \(noun) \(list) in its projection (eg, SELECT \(example)...).",
+            "Key missing from projection (ie, SELECT). See https://cnfl.io/2LV7ouS.\nThe query used to build \(SQLType.quoted(sink)) must include the \(noun) \(list) in its projection (eg, SELECT \(example)...).\(explanation)",
             at: span)
     }
 
