@@ -9,16 +9,21 @@ extension Engine {
         try insertRows([(insert.key, insert.value, insert.timestampMs ?? time.wallMs)], into: insert.source)
     }
 
-    /// Writes rows and waits until they are durable.
-    func insertRows(_ rows: [(key: [SQLValue], value: [SQLValue], timestampMs: Int64)], into source: Source) throws(MartletError) {
+    /// DELETE FROM: a record without a value for each key.
+    func deleteRows(_ delete: AnalyzedDelete) throws(MartletError) {
+        try insertRows(delete.keys.map { ($0, nil, time.wallMs) }, into: delete.source)
+    }
+
+    /// Writes rows and waits until they are durable. A row whose value is nil deletes.
+    func insertRows(_ rows: [(key: [SQLValue], value: [SQLValue]?, timestampMs: Int64)], into source: Source) throws(MartletError) {
         try checkWritable(source.topic)
         let partitions = try partitionLogs(of: source.topic)
-        func encoded(_ fields: [Field], _ spec: FormatSpec, _ side: Side, _ values: [[SQLValue]]) throws(MartletError) -> EncodedColumn {
+        func encoded(_ fields: [Field], _ spec: FormatSpec, _ side: Side, _ values: [[SQLValue]?]) throws(MartletError) -> EncodedColumn {
             let schema = try registry.writerSchema(of: fields, spec: spec, side: side, topic: source.topic)
             var encoder = try RecordEncoder(spec: spec, fields: fields, schemaID: schema?.id, schemaText: schema?.text)
-            let columns = fields.indices.map { i in ColumnBuilder.column(of: fields[i].type, values.map { $0[i] }) }
+            let columns = fields.indices.map { i in ColumnBuilder.column(of: fields[i].type, values.map { $0?[i] ?? .null }) }
             // A key is absent if all its columns are; a value of nulls is a row of nulls.
-            let isNull: [Bool]? = side == .key ? values.map { $0.allSatisfy(\.isNull) } : nil
+            let isNull: [Bool] = values.map { row in row.map { side == .key && $0.allSatisfy(\.isNull) } ?? true }
             var out = EncodedColumn(), errors = RowErrors()
             encoder.encode(columns, count: values.count, isNull: isNull, into: &out, errors: &errors)
             if let first = errors.entries.first {
@@ -57,7 +62,7 @@ extension Engine {
         }
         guard source.kind == .stream else { throw MartletError(.badStatement, "\(name) is not a stream, rows can only be inserted into streams") }
         guard !source.isSource else { throw MartletError(.badStatement, "Cannot insert values into read-only stream: \(name)") }
-        var rows: [(key: [SQLValue], value: [SQLValue], timestampMs: Int64)] = []
+        var rows: [(key: [SQLValue], value: [SQLValue]?, timestampMs: Int64)] = []
         for object in objects {
             var given: [String: JSONValue] = [:]
             for member in object.members {

@@ -217,9 +217,11 @@ struct PersistentQueryAnalysis {
 
 extension PhysicalPlan {
     init(_ select: AnalyzedSelect, _ logical: LogicalPlan, _ output: Output, throwsOnInvalidTimestamp: Bool) {
-        var planner = PhysicalPlanner(throwsOnInvalidTimestamp: throwsOnInvalidTimestamp)
+        var isTransient = false
+        if case .results = output { isTransient = true }
+        var planner = PhysicalPlanner(throwsOnInvalidTimestamp: throwsOnInvalidTimestamp, isTransient: isTransient)
         let stages = planner.plan(logical, output: output)
-        self.init(stages: stages, sources: select.from.sources.map(\.name), models: logical.models.sorted(), limit: select.limit)
+        self.init(stages: stages, sources: select.from.sources.map(\.name), models: logical.models.sorted(), limit: select.limit, ending: select.ending)
     }
 }
 
@@ -230,7 +232,7 @@ extension LogicalPlan {
         case .filter(let input, _, _), .project(let input, _, _): input.keepsRows
         case .materialize, .aggregate: true
         case .join(let join): join.foreign != nil
-        case .scan, .flatMap, .selectKey: false
+        case .scan, .flatMap, .selectKey, .union: false
         }
     }
 
@@ -245,6 +247,7 @@ extension LogicalPlan {
         case .join(let join):
             (join.leftKeys + join.rightKeys + [join.condition].compactMap { $0 }).reduce(join.left.models.union(join.right.models)) { $0.union($1.models) }
         case .materialize(let input, _, _): input.models
+        case .union(let inputs): inputs.reduce(into: []) { $0.formUnion($1.models) }
         case .aggregate(let node): (node.keys + node.arguments).reduce(node.input.models) { $0.union($1.models) }
         }
     }

@@ -30,11 +30,18 @@ extension PhysicalPlanner {
         open.append(
             .aggregate(
                 PhysicalOperator.Aggregate(
-                    step: "Aggregate-Aggregate-Materialize", keyCount: keys.count, calls: calls, window: node.window, undoes: node.undoes)))
-        if node.isFinal, let window = node.window { open.append(.suppress(step: "Aggregate-Suppress", graceMs: window.graceMs)) }
+                    step: step("Aggregate-Aggregate-Materialize"), keyCount: keys.count, calls: calls, window: node.window, undoes: node.undoes)))
+        if node.isFinal, let window = node.window { open.append(.suppress(step: step("Aggregate-Suppress"), graceMs: window.graceMs)) }
         open.place = Array(node.fields.indices)
         open.width = open.place.count
         return open
+    }
+
+    /// A name for state and internal topics that no other step of the query has; the same for the same statement.
+    private mutating func step(_ name: String) -> String {
+        let count = steps[name, default: 0]
+        steps[name] = count + 1
+        return count == 0 ? name : "\(name)-\(count + 1)"
     }
 
     private func unique(_ names: [String]) -> [String] {
@@ -59,11 +66,11 @@ extension PhysicalPlanner {
         // Columns that the source's format cannot hold, or none at all, travel as JSON.
         let fits = !value.isEmpty && FormatRules.reason(repartition.valueFormat.kind, value, .value) == nil
         let valueFormat = fits ? repartition.valueFormat : FormatSpec(.json)
-        let step = "Aggregate-GroupBy"
+        let step = step("Aggregate-GroupBy")
         let output = PhysicalPlan.Repartition(
             step: step, keyFields: key, keyFormat: repartition.keyFormat, valueFields: value, valueFormat: valueFormat,
             partitionsOfTopic: repartition.partitionsOfTopic)
-        stages.append(PhysicalPlan.Stage(root: before.root, output: .repartition(output)))
+        end(before.root, .repartition(output))
         return PhysicalPlan.Input(
             topic: .repartition(step: step), kind: .stream, keyFields: key, keyFormat: repartition.keyFormat, valueFields: value,
             valueFormat: valueFormat, columns: key.indices.map { .key($0) } + value.indices.map { .value($0) })

@@ -4,9 +4,16 @@ import MartletCore
 /// Cuts a logical plan into stages: a new one begins behind each repartition topic.
 struct PhysicalPlanner {
     var throwsOnInvalidTimestamp: Bool
+    /// One task reads all partitions.
+    var isTransient: Bool
     var stages: [PhysicalPlan.Stage] = []
+    /// How often each name of a step was given.
+    var steps: [String: Int] = [:]
 
-    init(throwsOnInvalidTimestamp: Bool) { self.throwsOnInvalidTimestamp = throwsOnInvalidTimestamp }
+    init(throwsOnInvalidTimestamp: Bool, isTransient: Bool) {
+        self.throwsOnInvalidTimestamp = throwsOnInvalidTimestamp
+        self.isTransient = isTransient
+    }
 
     /// The stage under construction: what it has done so far.
     struct Open {
@@ -20,8 +27,21 @@ struct PhysicalPlanner {
 
     mutating func plan(_ logical: LogicalPlan, output: PhysicalPlan.Output) -> [PhysicalPlan.Stage] {
         let open = lower(logical)
-        stages.append(PhysicalPlan.Stage(root: open.root, output: output))
+        end(open.root, output)
         return stages
+    }
+
+    /// Ends a stage; a union in it ends in as many stages with the same output.
+    mutating func end(_ root: PhysicalPlan.Node, _ output: PhysicalPlan.Output) {
+        for one in isTransient ? [root] : Self.alternatives(root) { stages.append(PhysicalPlan.Stage(root: one, output: output)) }
+    }
+
+    private static func alternatives(_ node: PhysicalPlan.Node) -> [PhysicalPlan.Node] {
+        switch node {
+        case .union(let nodes): nodes.flatMap(alternatives)
+        case .step(let step, let below): alternatives(below).map { .step(step, of: $0) }
+        case .input, .join: [node]
+        }
     }
 
     mutating func lower(_ plan: LogicalPlan) -> Open {
@@ -64,6 +84,10 @@ struct PhysicalPlanner {
             open.append(.materialize(step: step, keyCount: keyCount))
             return open
         case .aggregate(let node): return lower(node)
+        case .union(let inputs):
+            // Each part ends in a projection: columns have the same places in all.
+            let parts = inputs.map { lower($0) }
+            return Open(root: .union(parts.map(\.root)), place: parts[0].place, width: parts[0].width)
         }
     }
 
@@ -74,7 +98,7 @@ struct PhysicalPlanner {
         // The result of a stream-table join keeps the stream's time; that of other joins is the later one.
         case .join(let join): join.method == .streamTable && index < join.left.width && isRowTime(join.left, index)
         case .materialize(let input, _, _): isRowTime(input, index)
-        case .flatMap, .selectKey, .project, .aggregate: false
+        case .flatMap, .selectKey, .project, .aggregate, .union: false
         }
     }
 
