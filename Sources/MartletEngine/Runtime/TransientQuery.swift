@@ -16,18 +16,21 @@ public final class TransientQuery: Sendable {
     public let fields: [Field]
     public let keyFlags: [Bool]
     public let limit: Int64?
+    /// A pull query on a table: its end is not told to clients of the older row format.
+    public let endsSilently: Bool
     public let statistics = QueryStatistics()
     public let rows = ResultChannel<ResultBatch>()
     private let signal = Signal()
     private let isClosed = Mutex(false)
 
-    init(id: String, statement: String, isPush: Bool, fields: [Field], keyFlags: [Bool], limit: Int64?) {
+    init(id: String, statement: String, isPush: Bool, fields: [Field], keyFlags: [Bool], limit: Int64?, endsSilently: Bool = false) {
         self.id = id
         self.statement = statement
         self.isPush = isPush
         self.fields = fields
         self.keyFlags = keyFlags
         self.limit = limit
+        self.endsSilently = endsSilently
     }
 
     /// Ends the query; safe at any time, from any thread.
@@ -56,8 +59,9 @@ public final class TransientQuery: Sendable {
     }
 
     /// Starts the thread; `ended` is called on it when it is done.
-    func start(_ work: Work, ended: @escaping @Sendable () -> Void) {
-        _ = OSThread.start { [self] in
+    /// - Throws: `.io` if there is no thread to be had.
+    func start(_ work: Work, ended: @escaping @Sendable () -> Void) throws(MartletError) {
+        try WorkerThread("martlet-\(id)") { [self] in
             do throws(MartletError) {
                 try run(work)
                 rows.finish()
@@ -75,6 +79,8 @@ public final class TransientQuery: Sendable {
         let trees: [OperatorTree]
         /// Rows for the client, not yet sent.
         var results: [Batch] = []
+        /// Of a query whose results come at its end only.
+        var ending: ResultEnding?
         var failed = 0
 
         init(_ plan: PhysicalPlan, setup: OperatorSetup) throws(MartletError) {
@@ -82,6 +88,17 @@ public final class TransientQuery: Sendable {
             var trees: [OperatorTree] = []
             for stage in plan.stages { trees.append(try OperatorTree(stage.root, setup: setup)) }
             self.trees = trees
+            if let ending = plan.ending, case .results(let fields, _)? = plan.stages.last?.output {
+                self.ending = ResultEnding(ending, shown: fields.count)
+            }
+        }
+
+        /// The input has ended.
+        func finish() throws(MartletError) {
+            try flush()
+            guard let held = ending?.finish() else { return }
+            ending = nil
+            results.append(held)
         }
 
         func push(_ batch: Batch, stage: Int, leaf: Int) throws(MartletError) {
@@ -99,9 +116,12 @@ public final class TransientQuery: Sendable {
             }
         }
 
+        /// Whether the results are changes of a table.
+        var yieldsTable: Bool { plan.stages.last?.root.yieldsTable ?? false }
+
         private func pass(_ batch: Batch, from stage: Int) throws(MartletError) {
             guard case .repartition(let repartition) = plan.stages[stage].output else {
-                results.append(batch)
+                if ending != nil { ending?.add(batch) } else { results.append(batch) }
                 return
             }
             for next in plan.stages.indices.dropFirst(stage + 1) {
@@ -152,7 +172,7 @@ public final class TransientQuery: Sendable {
                 progressed = true
                 if readers[i].isEmpty || stages.results.count >= 16 { break }
             }
-            if !progressed, !isPush { try stages.flush() }
+            if !progressed, !isPush { try stages.finish() }
             if try !send(stages, &sent) { return }
             if progressed { continue }
             if !isPush { return }
@@ -178,6 +198,12 @@ public final class TransientQuery: Sendable {
         let results = stages.results
         stages.results = []
         for var batch in results {
+            // A row of a stream that has no value is none for a client (ksqlDB: push queries on streams).
+            if !stages.yieldsTable, let absent = batch.nullValues {
+                batch = batch.gathered((0..<UInt32(batch.count)).filter { !absent[Int($0)] })
+                batch.nullValues = nil
+            }
+            if batch.count == 0 { continue }
             if let limit, sent + Int64(batch.count) > limit { batch = batch.gathered((0..<UInt32(limit - sent)).map { $0 }) }
             sent += Int64(batch.count)
             let written = batch.count

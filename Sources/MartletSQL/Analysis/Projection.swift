@@ -74,11 +74,6 @@ struct Projection {
                 let qualified = try qualifier.qualify(expression)
                 if let alias {
                     if PseudoColumns.reserved.contains(alias.name) {
-                        if case .column(_, let name) = expression.node, name.name == alias.name {
-                            throw MartletError(
-                                .badStatement, "Reserved column name in select: \(SQLType.quoted(alias.name)). Please remove or alias the column.",
-                                at: alias.span)
-                        }
                         throw MartletError(
                             .badStatement, "\(SQLType.quoted(alias.name)) is a reserved column name. You cannot use it as an alias for a column.",
                             at: alias.span)

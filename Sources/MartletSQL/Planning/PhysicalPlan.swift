@@ -91,6 +91,18 @@ public struct PhysicalPlan: Sendable, Hashable, Codable {
             }
         }
 
+        /// Whether what the node yields are changes of a table.
+        public var yieldsTable: Bool {
+            switch self {
+            case .input(let input): input.kind == .table
+            case .join(let join, _, _): join.method == .tableTable || join.method == .foreignKey
+            case .step(.aggregate, _), .step(.suppress, _), .step(.materialize, _), .step(.resolve, _): true
+            case .step(.groupChanges, _), .step(.subscribe, _): false
+            case .step(_, let node): node.yieldsTable
+            case .union(let nodes): nodes.allSatisfy(\.yieldsTable)
+            }
+        }
+
         /// All operators below and in this node, in the order of evaluation, left before right.
         public var operators: [PhysicalOperator] {
             switch self {

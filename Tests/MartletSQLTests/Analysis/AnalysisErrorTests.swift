@@ -176,7 +176,7 @@ import Testing
         ("DROP TYPE nope;", "Type NOPE does not exist."),
         ("CREATE TYPE x AS nope;", "Cannot resolve unknown type: NOPE"),
         ("SELECT * FROM s JOIN t ON s.id = t.v EMIT CHANGES;", "Invalid join condition: stream-table joins require to join on the table's primary key. Got S.ID = T.V."),
-        ("CREATE STREAM n AS SELECT s.id, t3.v FROM s JOIN t3 ON s.id = t3.id;", "Can't join `S` with `T3` since the number of partitions don't match. `S` partitions = 2; `T3` partitions = 3."),
+        ("CREATE STREAM n AS SELECT * FROM s JOIN t3 ON s.id = t3.id;", "Can't join `S` with `T3` since the number of partitions don't match. `S` partitions = 2; `T3` partitions = 3."),
         ("SELECT * FROM s JOIN s ON s.id = s.id EMIT CHANGES;", "Can not join 'S' to 'S': self joins are not yet supported."),
         ("SELECT * FROM s JOIN t ON s.id = t.id;", "Pull queries don't support JOIN clauses."),
         ("SELECT ROWOFFSET FROM s;", "Pull queries don't support the following columns in SELECT clauses: `ROWOFFSET`"),
