@@ -270,8 +270,9 @@ struct RegisteredProtobuf {
 
     private func absent(_ field: ProtobufField) throws(MartletError) -> ActualValue {
         switch field.kind {
-        case .scalar(.string), .scalar(.bytes): return try value(.bytes([]), field)
-        case .message: return .null
+        case .scalar(.string): return try value(.bytes([]), field)
+        // proto3 does not tell empty bytes from none; cases expect null.
+        case .scalar(.bytes), .message: return .null
         case .scalar, .enumeration: return try value(.number(0), field)
         }
     }
