@@ -23,7 +23,7 @@ enum CaseScope {
                 if create.kind == .table { tables.insert(create.name.name) }
             case .createAs(let create):
                 if let reason = reason(create.query, tables: tables) { return reason }
-                if create.kind == .table { return "tables as results come later" }
+                if create.kind == .table { tables.insert(create.name.name) }
             case .insertInto(_, _, let query):
                 if let reason = reason(query, tables: tables) { return reason }
             default: break
@@ -37,7 +37,6 @@ enum CaseScope {
     }
 
     private static func reason(_ query: Query, tables: Set<String>) -> String? {
-        if !query.groupBy.isEmpty || query.window != nil || query.having != nil { return "aggregates come later" }
         switch query.from {
         case .source: return nil
         case .subquery: return "subqueries come later"

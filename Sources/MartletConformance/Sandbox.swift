@@ -81,7 +81,7 @@ struct Sandbox {
             let prefix = "_confluent-ksql-\(Self.serviceID)query_\(query.queryID)-"
             var stages: [StageRunner] = []
             for stage in query.plan.stages {
-                let made = try StageRunner(stage, registry: registry, functions: TestFunctions.registry) { prefix + $0 + "-repartition" }
+                let made = try StageRunner(stage, registry: registry, functions: TestFunctions.registry, properties: properties) { prefix + $0 + "-repartition" }
                 if made.outputTopic.hasPrefix(prefix) { partitions[made.outputTopic] = sinkPartitions }
                 stages.append(made)
             }

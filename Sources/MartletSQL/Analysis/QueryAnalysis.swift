@@ -39,6 +39,8 @@ struct QueryAnalysis {
     var context: AnalysisContext
     /// Name of the sink; nil for a transient query, whose rules are looser.
     var sink: String?
+    /// The query ends: it reads what is there.
+    var isPull = false
 
     func analyze(_ query: Query) throws(MartletError) -> AnalyzedSelect {
         var from = try FromAnalysis(catalog: catalog, context: context, isPersistent: sink != nil).analyze(query.from)
@@ -116,7 +118,8 @@ struct QueryAnalysis {
 
     private func filter(_ plan: LogicalPlan, _ condition: Expression, _ scope: Scope) throws(MartletError) -> LogicalPlan {
         let qualified = try Qualifier(scope: scope, clause: .whereClause, functions: context.functions).qualify(condition)
-        let binder = ExpressionAnalyzer(scope: scope, clause: .whereClause, catalog: catalog, functions: context.functions)
+        var binder = ExpressionAnalyzer(scope: scope, clause: .whereClause, catalog: catalog, functions: context.functions)
+        binder.isInterpreted = isPull
         let text = binder.text(qualified)
         do throws(MartletError) {
             let bound = try binder.bind(qualified)

@@ -51,7 +51,7 @@ public enum Explain {
     }
 
     private static func bounds(_ method: PhysicalPlan.Join.Method) -> String {
-        if method == .foreignKey { return " | Foreign key" }
+        if case .foreignKey = method { return " | Foreign key" }
         guard case .streamStream(let before, let after, let grace) = method else { return "" }
         return " | Within: \(before) ms before, \(after) ms after" + (grace.map { ", grace \($0) ms" } ?? "")
     }
@@ -131,7 +131,7 @@ public enum Explain {
             return line
         case .aggregate(let aggregate):
             let calls = aggregate.calls.map { call in
-                "\(call.name)(\((call.arguments.map { names[$0] } + call.constants.map { "\($0)" }).joined(separator: ", ")))"
+                "\(call.name)(\((call.arguments.map { names[$0] } + call.constants.map { BoundText.literal($0) }).joined(separator: ", ")))"
             }
             let keys = names[..<aggregate.keyCount]
             names = keys + calls + (aggregate.window == nil ? [] : [PseudoColumns.windowStart, PseudoColumns.windowEnd])
@@ -183,7 +183,7 @@ struct BoundText {
     func callAsFunction(_ expression: BoundExpression) -> String {
         switch expression {
         case .column(let index, _): index < names.count ? names[index] : "#\(index)"
-        case .literal(let value, _): literal(value)
+        case .literal(let value, _): Self.literal(value)
         case .arithmetic(let op, let a, let b, _): "(\(self(a)) \(op.rawValue) \(self(b)))"
         case .negate(let e, _): "-\(self(e))"
         case .compare(let op, let a, let b): "(\(self(a)) \(op.rawValue) \(self(b)))"
@@ -211,7 +211,7 @@ struct BoundText {
 
     private func list(_ expressions: [BoundExpression]) -> String { expressions.map { self($0) }.joined(separator: ", ") }
 
-    private func literal(_ value: SQLValue) -> String {
+    static func literal(_ value: SQLValue) -> String {
         switch value {
         case .null: "null"
         case .boolean(let value): value ? "true" : "false"

@@ -164,7 +164,10 @@ import Testing
     @Test(arguments: plans.indices)
     func columnsAreInRange(_ index: Int) throws {
         var bench = Self.bench
-        let plan = try bench.physicalPlan(Self.plans[index].sql)
+        Self.checkColumns(try bench.physicalPlan(Self.plans[index].sql))
+    }
+
+    static func checkColumns(_ plan: PhysicalPlan) {
         for stage in plan.stages {
             let width = width(of: stage.root)
             switch stage.output {
@@ -176,7 +179,7 @@ import Testing
     }
 
     /// Columns that a node yields; checks each operator below against those it reads.
-    private func width(of node: PhysicalPlan.Node) -> Int {
+    private static func width(of node: PhysicalPlan.Node) -> Int {
         switch node {
         case .input(let input): return input.columns.count
         case .join(let join, let left, let right):
@@ -198,6 +201,10 @@ import Testing
                     ([], aggregate.keyCount + aggregate.calls.count + (aggregate.window == nil ? 0 : 2))
                 case .subscribe: ([], input + 2)
                 }
+            if case .aggregate(let aggregate) = step {
+                let removed = aggregate.undoes ? Set(aggregate.calls.flatMap(\.arguments)).count : 0
+                #expect(aggregate.calls.allSatisfy { $0.arguments.allSatisfy { $0 + removed < input } } && aggregate.keyCount <= input)
+            }
             for expression in expressions { #expect(expression.columns.allSatisfy { $0 < input }) }
             return output
         }
