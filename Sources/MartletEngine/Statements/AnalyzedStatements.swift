@@ -13,6 +13,9 @@ extension Engine {
         case .insertValues(let insert):
             try insertRow(insert)
             return nil
+        case .deleteRows(let delete):
+            try deleteRows(delete)
+            return nil
         case .nothingToDo(let message):
             return entity(statement, commandID: commandID(statement), message: message, sequence: -1)
         case .transientQuery, .other:
@@ -142,7 +145,7 @@ extension Engine {
             catalog.types[name] = nil
             return ("Dropped type '\(name)'", nil)
         case .nothingToDo(let message): return (message, nil)
-        case .transientQuery, .insertValues, .other:
+        case .transientQuery, .insertValues, .deleteRows, .other:
             throw MartletError(.internalError, "\(statement.kindName) is not a change of the catalog")
         }
     }
