@@ -31,6 +31,8 @@ final class JoinWindow: StateStore {
     private(set) var newest = StreamTime()
     private var rowsAfterPacking = 1
     private var changed: Set<UInt32> = []
+    /// Rows that came back from the changelog, by number, until the first is added: a later record says whether one still waits.
+    private var restored: [Int64: UInt32] = [:]
 
     /// - `retentionMs`: how long rows are kept.
     init(name: String, types: [SQLType], keys: [Int], retentionMs: Int64, isWindowed: Bool, isPersistent: Bool) {
@@ -60,6 +62,7 @@ final class JoinWindow: StateStore {
     ///
     /// - Returns: the first one's number and the slots of their keys.
     func append(_ batch: Batch) -> (first: Int, slots: [UInt32]) {
+        restored = [:]
         if timestamps.count > 2 * rowsAfterPacking + 65_536 { pack() }
         let first = timestamps.count
         var own = batch.columns
@@ -174,27 +177,25 @@ final class JoinWindow: StateStore {
         guard let (values, _) = KeyEncoding.decode(changes.values, types: [.bigint, .bigint, .boolean] + types), case .bigint(let times) = values[0],
             case .bigint(let own) = values[1], case .boolean(let isWaiting) = values[2]
         else { throw MartletError(.corruptRecord, "a row of the state \(name) is not what this query keeps") }
-        // A later record of a row says whether it still waits.
-        var known: [Int64: Int] = [:]
-        for row in 1..<timestamps.count { known[numbers[row]] = row }
+        var known = restored
         var fresh: [UInt32] = []
         for i in 0..<changes.values.count {
-            if let row = known[own.values[i]] {
-                waits[row] = isWaiting.values[i]
-            } else {
-                fresh.append(UInt32(i))
-            }
+            if let row = known[own.values[i]] { waits[Int(row)] = isWaiting.values[i] } else { fresh.append(UInt32(i)) }
         }
         fresh.sort { own.values[Int($0)] < own.values[Int($1)] }
         let batch = Batch(
             count: fresh.count, columns: values[3...].map { $0.gathered(fresh) }, timestamps: fresh.map { times.values[Int($0)] })
+        rowsAfterPacking = max(rowsAfterPacking, timestamps.count)
         let (first, slots) = append(batch)
         for (i, source) in fresh.enumerated() {
-            numbers[first + i] = own.values[Int(source)]
+            let number = own.values[Int(source)]
+            numbers[first + i] = number
             waits[first + i] = isWaiting.values[Int(source)]
             add(UInt32(first + i), slot: slots[i])
-            nextNumber = max(nextNumber, own.values[Int(source)] + 1)
+            nextNumber = max(nextNumber, number + 1)
+            known[number] = UInt32(first + i)
         }
+        restored = known
         changed = []
     }
 }
