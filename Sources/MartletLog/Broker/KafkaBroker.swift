@@ -11,6 +11,10 @@ public struct BrokerConfig: Sendable {
     public var frameBytesMax = 100 << 20
     /// Most records in one Fetch response, whatever the client asks for; one batch may exceed it.
     public var fetchBytesMax = 55 << 20
+    /// Fetch sessions of all clients (KIP-227).
+    public var fetchSessionsMax = 1000
+    /// Bytes of answers, of all connections together, that may wait for sockets before Fetch answers get small.
+    public var unsentBytesMax = 512 << 20
     /// Longest wait of a Fetch.
     public var fetchWaitMsMax: Int32 = 300_000
     public var createTopicsOnUse = true

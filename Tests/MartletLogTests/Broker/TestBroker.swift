@@ -54,6 +54,9 @@ final class TestBroker {
 
     var users: UserStore { broker.users }
 
+    /// Zero if there is no such topic.
+    func topicID(_ name: String) -> UUIDBytes { UUIDBytes(log.topic(name)?.topicID ?? []) }
+
     var waitingFetches: Int { broker.waitingFetchCount }
 
     func stop() { broker.stop() }

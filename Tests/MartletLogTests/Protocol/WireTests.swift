@@ -242,8 +242,10 @@ struct MessageSample: Sendable, CustomTestStringConvertible {
         .init(InitProducerIDRequest(transactionalID: "x"), .initProducerID),
         .init(InitProducerIDResponse(producerID: 5, producerEpoch: 1), .initProducerID),
         .init(
-            AddPartitionsToTxnRequest(transactionalID: "x", topics: [.init(name: "t", partitions: [1])]), .addPartitionsToTxn),
-        .init(AddPartitionsToTxnResponse(topics: [.init(name: "t", partitions: [.init(index: 1)])]), .addPartitionsToTxn),
+            AddPartitionsToTxnRequest(transactions: [.init(transactionalID: "x", topics: [.init(name: "t", partitions: [1])])]), .addPartitionsToTxn),
+        .init(
+            AddPartitionsToTxnResponse(transactions: [.init(transactionalID: "x", topics: [.init(name: "t", partitions: [.init(index: 1)])])]),
+            .addPartitionsToTxn),
         .init(AddOffsetsToTxnRequest(transactionalID: "x", groupID: "g"), .addOffsetsToTxn),
         .init(TxnErrorResponse(error: .producerFenced), .addOffsetsToTxn),
         .init(
@@ -252,6 +254,36 @@ struct MessageSample: Sendable, CustomTestStringConvertible {
             .txnOffsetCommit),
         .init(TxnOffsetCommitResponse(topics: [.init(name: "t", partitions: [.init(index: 1)])]), .txnOffsetCommit),
         .init(EndTxnRequest(transactionalID: "x", isCommit: true), .endTxn),
+        .init(EndTxnResponse(producerID: 7, producerEpoch: 3), .endTxn),
+        .init(ElectLeadersRequest(topics: [.init(name: "t", partitions: [1])]), .electLeaders),
+        .init(ElectLeadersResponse(topics: [.init(name: "t", partitions: [.init(index: 1, errorMessage: "m")])]), .electLeaders),
+        .init(
+            AlterPartitionReassignmentsRequest(topics: [.init(name: "t", partitions: [.init(index: 1, replicas: [1])])]),
+            .alterPartitionReassignments),
+        .init(
+            AlterPartitionReassignmentsResponse(topics: [.init(name: "t", partitions: [.init(index: 1, error: .none)])]),
+            .alterPartitionReassignments),
+        .init(ListPartitionReassignmentsRequest(topics: [.init(name: "t", partitions: [1])]), .listPartitionReassignments),
+        .init(
+            ListPartitionReassignmentsResponse(topics: [.init(name: "t", partitions: [.init(index: 1, replicas: [1], adding: [2])])]),
+            .listPartitionReassignments),
+        .init(ListTransactionsRequest(states: ["Ongoing"], producerIDs: [4], pattern: "x.*"), .listTransactions),
+        .init(
+            ListTransactionsResponse(unknownStates: ["s"], transactions: [.init(transactionalID: "x", producerID: 4, state: "Ongoing")]),
+            .listTransactions),
+        .init(DescribeTransactionsRequest(transactionalIDs: ["x"]), .describeTransactions),
+        .init(
+            DescribeTransactionsResponse(transactions: [.init(transactionalID: "x", topics: [.init(name: "t", partitions: [1])])]),
+            .describeTransactions),
+        .init(DescribeProducersRequest(topics: [.init(name: "t", partitions: [1])]), .describeProducers),
+        .init(
+            DescribeProducersResponse(topics: [.init(name: "t", partitions: [.init(index: 1, producers: [.init(id: 1)])])]), .describeProducers),
+        .init(
+            DescribeTopicPartitionsRequest(topics: [.init(name: "t")], cursor: .init(topic: "t", partition: 3)), .describeTopicPartitions),
+        .init(
+            DescribeTopicPartitionsResponse(
+                topics: [.init(name: "t", partitions: [.init(index: 1, eligibleLeaders: [1])])], nextCursor: .init(topic: "u", partition: 1)),
+            .describeTopicPartitions),
         .init(DescribeLogDirsRequest(topics: [.init(name: "t", partitions: [1])]), .describeLogDirs),
         .init(
             DescribeLogDirsResponse(directories: [.init(path: "/d", topics: [.init(name: "t", partitions: [.init(index: 1)])])]),
