@@ -15,6 +15,7 @@ let swiftSettings: [SwiftSetting] = [
 ]
 
 func nio(_ name: String) -> Target.Dependency { .product(name: name, package: "swift-nio") }
+let tls: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 
 struct Module {
@@ -33,12 +34,12 @@ let modules: [Module] = [
     Module(name: "MartletSQL", needs: ["MartletCore", "MartletColumns"]),
     Module(
         name: "MartletLog", needs: ["MartletCore", "CCompression"],
-        products: [logging, nio("NIOCore"), nio("NIOPosix")]),
+        products: [logging, nio("NIOCore"), nio("NIOPosix"), tls]),
     Module(name: "MartletModels", needs: ["MartletCore", "MartletColumns"], products: [logging]),
     Module(
         name: "MartletEngine", needs: ["MartletCore", "MartletColumns", "MartletSQL", "MartletLog", "MartletModels"],
         products: [logging]),
-    Module(name: "MartletConformance", needs: ["MartletCore", "MartletColumns", "MartletSQL", "MartletEngine"]),
+    Module(name: "MartletConformance", needs: ["MartletCore", "MartletColumns", "MartletSQL", "MartletLog", "MartletEngine"]),
     Module(name: "MartletConnect", needs: ["MartletCore", "MartletColumns", "MartletEngine", "MartletLog"], products: [logging]),
     Module(
         name: "MartletServer",
@@ -108,6 +109,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     ],

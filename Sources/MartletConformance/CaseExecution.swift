@@ -48,7 +48,7 @@ struct CaseExecution {
         }
     }
 
-    private static func registered(_ schema: ConformanceCase.RegisteredText, format: String?) -> RegisteredSchema {
+    static func registered(_ schema: ConformanceCase.RegisteredText, format: String?) -> RegisteredSchema {
         if schema.isText, schema.text.contains("message ") { return RegisteredSchema(type: "PROTOBUF", text: schema.text) }
         let text = schema.isText ? JSONValue.string(schema.text).description : schema.text
         let isAvro = (try? AvroSchema(parsing: text)) != nil

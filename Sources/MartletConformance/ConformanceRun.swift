@@ -30,6 +30,36 @@ public struct ConformanceRun: Sendable {
         return report
     }
 
+    /// Runs cases of the REST API, each against a server of its own that `start` makes.
+    ///
+    /// - `paths`: case files (`.json`), or folders with such files anywhere below.
+    public func runRest(
+        _ paths: [String], start: () async throws(MartletError) -> RestTestServer
+    ) async throws(MartletError) -> ConformanceReport {
+        var report = ConformanceReport()
+        for path in paths {
+            for file in try Self.files(below: path) where file.hasSuffix(".json") {
+                var verdicts: [CaseVerdict] = []
+                for json in try Self.cases(of: file, kind: "rest") {
+                    let one = try RestCase(json)
+                    if let filter, !one.base.name.lowercased().contains(filter.lowercased()) { continue }
+                    let server = try await start()
+                    var execution = RestExecution(one, on: server)
+                    do throws(MartletError) {
+                        try await execution.run()
+                        verdicts.append(await RestComparison(one: one, execution: execution).verdict())
+                    } catch {
+                        verdicts.append(CaseVerdict(name: one.base.name, outcome: .failed(["the case cannot be run: \(error.message)"])))
+                    }
+                    await server.stop()
+                }
+                if verdicts.isEmpty { continue }
+                report.files.append(ConformanceReport.File(name: String(file.split(separator: "/").last ?? ""), verdicts: verdicts))
+            }
+        }
+        return report
+    }
+
     private func run(file: String) throws(MartletError) -> ConformanceReport.File {
         let name = String(file.split(separator: "/").last ?? "")
         if file.hasSuffix(".json") { return ConformanceReport.File(name: name, verdicts: try runCases(of: file)) }
@@ -49,20 +79,24 @@ public struct ConformanceRun: Sendable {
     }
 
     private func runCases(of file: String) throws(MartletError) -> [CaseVerdict] {
-        let json: JSONValue
-        do {
-            json = try JSONValue(parsing: try Self.contents(of: file))
-        } catch {
-            throw MartletError(error.code == .io ? .io : .badRequest, "\(file): \(error.message)")
-        }
-        guard let cases = json["cases"]?.arrayValue else { throw MartletError(.badRequest, "\(file) is no case file: it has no cases") }
         var verdicts: [CaseVerdict] = []
-        for one in cases where one["kind"]?.stringValue == "qtt" {
+        for one in try Self.cases(of: file, kind: "qtt") {
             let parsed = try ConformanceCase(one)
             if let filter, !parsed.name.lowercased().contains(filter.lowercased()) { continue }
             verdicts.append(CaseVerdict.of(parsed, batchRows: batchRows))
         }
         return verdicts
+    }
+
+    private static func cases(of file: String, kind: String) throws(MartletError) -> [JSONValue] {
+        let json: JSONValue
+        do {
+            json = try JSONValue(parsing: try contents(of: file))
+        } catch {
+            throw MartletError(error.code == .io ? .io : .badRequest, "\(file): \(error.message)")
+        }
+        guard let cases = json["cases"]?.arrayValue else { throw MartletError(.badRequest, "\(file) is no case file: it has no cases") }
+        return cases.filter { $0["kind"]?.stringValue == kind }
     }
 
     /// Case files below a path, by name.

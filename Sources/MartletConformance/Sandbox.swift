@@ -87,7 +87,7 @@ struct Sandbox {
             }
             let inner = Set(stages.map(\.outputTopic)).subtracting([query.sink.topic])
             let made = PersistentQuery(
-                id: query.queryID, sources: stages.flatMap { [$0.sourceTopic] + ($0.tableTopic.map { [$0] } ?? []) }.filter { !inner.contains($0) },
+                id: query.queryID, sources: Self.distinct(stages.flatMap(\.inputTopics).filter { !inner.contains($0) }),
                 sinkTopic: query.sink.topic, stages: stages)
             if let index = queries.firstIndex(where: { $0.id == made.id }) { queries[index] = made } else { queries.append(made) }
             nextQueryNumber += 1
@@ -104,6 +104,12 @@ struct Sandbox {
         }
     }
 
+    private static func distinct(_ topics: [String]) -> [String] {
+        var out: [String] = []
+        for topic in topics where !out.contains(topic) { out.append(topic) }
+        return out
+    }
+
     private func registerMissingSchemas(of source: Source) throws(MartletError) {
         for side in [Side.key, .value] where registry.latest(subject: "\(source.topic)-\(side.rawValue)") == nil {
             _ = try registry.writerSchema(
@@ -118,6 +124,8 @@ struct Sandbox {
     ///
     /// - `batchRows`: how many it gets at once.
     mutating func run(_ index: Int, _ topic: String, _ records: ArraySlice<RecordBytes>, batchRows: Int) throws(MartletError) {
+        // Where rows of several inputs meet, each goes all the way before the next.
+        let batchRows = queries[index].stages.contains { $0.inputTopics.count > 1 } ? 1 : batchRows
         var rest = records
         while !rest.isEmpty {
             let batch = rest.prefix(batchRows)
@@ -133,8 +141,7 @@ struct Sandbox {
         for at in queries[index].stages.indices {
             var stage = queries[index].stages[at]
             let known = stage.failures.count
-            if stage.tableTopic == topic { try stage.updateTable(block) }
-            let outputs = stage.sourceTopic == topic ? try stage.run(block) : []
+            let outputs = try stage.run(block, of: topic)
             rowFailures += stage.failures.dropFirst(known)
             queries[index].stages[at] = stage
             if outputs.isEmpty { continue }

@@ -75,7 +75,7 @@ public final class Node: Sendable {
             let engine = try await Engine.open(
                 log: log, registry: registry, models: models, config: config.engine, time: time, logger: logger)
             opened = engine
-            let kafka = KafkaBroker(log: log, host: config.host, port: config.kafkaPort, group: group, logger: logger, time: time)
+            let kafka = try KafkaBroker(log: log, host: config.host, port: config.kafkaPort, group: group, logger: logger, time: time)
             broker = kafka
             let kafkaPort = try kafka.start()
             let http = MartletHTTPServer(

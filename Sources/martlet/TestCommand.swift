@@ -1,6 +1,11 @@
 import ArgumentParser
 import MartletConformance
+import Logging
 import MartletCore
+import MartletEngine
+import MartletLog
+import MartletServer
+import MartletShell
 
 #if canImport(Glibc)
 import Glibc
@@ -8,16 +13,16 @@ import Glibc
 import Darwin
 #endif
 
-struct TestCommand: ParsableCommand {
+struct TestCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "test",
-        abstract: "Runs SQL tests and conformance cases, in process, on a clock that stands still.",
+        abstract: "Runs SQL tests and conformance cases: in process on a clock that stands still, or over HTTP against a server of its own.",
         discussion: "Prints what passed, failed and does not apply, by file and in total. The exit status is 1 if anything fails.")
 
     @Argument(help: "SQL tests (.sqltest, .sql), case files (.json), or folders of them.")
     var paths: [String]
 
-    @Option(help: "The kind of cases to run: qtt.")
+    @Option(help: "The kind of cases to run: qtt (queries in process) or rest (the REST API over HTTP).")
     var kind = "qtt"
 
     @Option(help: "Only cases whose name contains this text.")
@@ -30,19 +35,63 @@ struct TestCommand: ParsableCommand {
     var verbose = false
 
     func validate() throws {
-        if kind != "qtt" { throw ValidationError("--kind is qtt, not '\(kind)'") }
+        if kind != "qtt" && kind != "rest" { throw ValidationError("--kind is qtt or rest, not '\(kind)'") }
     }
 
-    func run() throws {
+    func run() async throws {
         let report: ConformanceReport
         do throws(MartletError) {
-            report = try ConformanceRun(filter: filter).run(paths)
+            let run = ConformanceRun(filter: filter)
+            report = kind == "qtt" ? try run.run(paths) : try await run.runRest(paths, start: Self.startServer)
             if let json { try Self.write(report.json.description + "\n", to: json) }
         } catch {
             throw failure(error)
         }
         for line in report.lines(verbose: verbose) { Output.line(line) }
         if report.total.failed > 0 { throw ExitCode(1) }
+    }
+
+    /// A server on free ports with nothing in it, set as ksqlDB's own tests set theirs: from the earliest record, every update comes out.
+    private static func startServer() async throws(MartletError) -> RestTestServer {
+        let options = try? NodeOptions.parse(["--ephemeral", "--durability", "os", "--log-level", "critical"])
+        guard let options else { throw MartletError(.internalError, "the options of a test server are wrong") }
+        let directory = try options.directory()
+        var config = options.config(directory: directory)
+        (config.kafkaPort, config.ksqlPort, config.registryPort) = (0, 0, 0)
+        config.engine.streamThreads = 1
+        config.engine.properties = ["auto.offset.reset": "earliest", "cache.max.bytes.buffering": "0"]
+        let node: Node
+        do throws(MartletError) {
+            node = try await Node.start(config, logger: options.logger)
+        } catch {
+            DirectoryRemoval.remove(directory)
+            throw error
+        }
+        let address = try ServerAddress("http://127.0.0.1:\(node.ports.ksql)")
+        return RestTestServer(
+            engine: node.engine, log: node.log, registry: node.registry,
+            post: { path, body, accept throws(MartletError) in
+                do throws(RestFailure) {
+                    let answer = try RestClient(address).post(path, body, accept: accept, patienceMs: 20_000)
+                    return RestAnswer { () throws(MartletError) in
+                        do throws(RestFailure) { return try answer() } catch { throw Self.error(error) }
+                    }
+                } catch {
+                    throw Self.error(error)
+                }
+            },
+            stop: {
+                await node.stop()
+                DirectoryRemoval.remove(directory)
+            })
+    }
+
+    private static func error(_ failure: RestFailure) -> MartletError {
+        switch failure {
+        case .transport(let error): error
+        case .refused(let refusal): MartletError(.badRequest, refusal.text)
+        case .interrupted: MartletError(.io, "interrupted")
+        }
     }
 
     private static func write(_ text: String, to path: String) throws(MartletError) {

@@ -21,6 +21,24 @@ public struct Batch: Sendable {
     /// Raw header sections as on the wire; nil: no row has headers.
     public var headers: BytesColumn?
 
+    /// Changes of a table only: what each key's row was before; nil: unknown, or not a table.
+    public var previous: Previous?
+
+    /// The rows before a change: columns laid out like the batch's, null where there was no row.
+    public struct Previous: Sendable {
+        public var columns: [Column]
+        /// Whether there was no row, one a row.
+        public var isNull: [Bool]
+        public init(columns: [Column], isNull: [Bool]) {
+            self.columns = columns
+            self.isNull = isNull
+        }
+
+        public func gathered(_ rows: [UInt32]) -> Previous {
+            Previous(columns: columns.map { $0.gathered(rows) }, isNull: rows.map { isNull[Int($0)] })
+        }
+    }
+
     /// Bounds in milliseconds, one a row: a time window's end is exclusive, a session's is its last event.
     public struct Windows: Sendable {
         public var starts: [Int64]
@@ -53,6 +71,7 @@ public struct Batch: Sendable {
         out.nullKeys = nullKeys.map { flags in rows.map { flags[Int($0)] } }
         out.windows = windows?.gathered(rows)
         out.headers = headers?.gathered(rows)
+        out.previous = previous?.gathered(rows)
         return out
     }
 }

@@ -35,6 +35,15 @@ public struct Validity: Sendable, Hashable {
         }
     }
 
+    /// Appends the states of `counts.1` rows to those of `counts.0`.
+    public mutating func append(contentsOf other: Validity, counts: (Int, Int)) {
+        if flags == nil {
+            if other.flags == nil { return }
+            flags = [Bool](repeating: true, count: counts.0)
+        }
+        if let more = other.flags { flags!.append(contentsOf: more) } else { flags!.append(contentsOf: repeatElement(true, count: counts.1)) }
+    }
+
     /// Rows valid in both; columns have equal counts.
     public func and(_ other: Validity) -> Validity {
         guard let a = flags else { return other }

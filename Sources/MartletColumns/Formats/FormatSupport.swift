@@ -2,10 +2,6 @@ import MartletCore
 
 /// What each format can hold (ksqlDB, "Serialization formats"), and its settings.
 public enum FormatSupport {
-    static func absent(_ kind: FormatKind) -> MartletError {
-        MartletError(.notSupported, "format \(kind.rawValue) is not supported yet", hint: "use AVRO, JSON, JSON_SR, DELIMITED, KAFKA or NONE")
-    }
-
     /// Whether records of this format can hold these columns.
     ///
     /// - Throws: `.notSupported` in ksqlDB's words, e.g. "The 'DELIMITED' format does not support type 'ARRAY', column: `A`".
@@ -36,7 +32,8 @@ public enum FormatSupport {
             for field in fields { try checkMapKeys(field.type, "Avro only supports MAPs with STRING keys") }
         case .jsonSR:
             for field in fields { try checkMapKeys(field.type, "JSON_SR maps with other than STRING keys are not supported yet") }
-        case .protobuf, .protobufNoSR: throw absent(spec.kind)
+        case .protobuf, .protobufNoSR:
+            for field in fields { try checkMapKeys(field.type, "PROTOBUF format only supports MAP types with STRING keys") }
         }
         if spec.unwrapSingle, fields.count > 1 {
             throw MartletError(.badStatement, "unwrapping is only possible for a single column, there are \(fields.count)")

@@ -25,6 +25,7 @@ public struct RecordDecoder: Sendable {
         case delimited(DelimitedDecoder)
         case json(JSONDecoder)
         case avro(AvroDecoder)
+        case protobuf(ProtobufDecoder)
     }
 
     private var implementation: Implementation
@@ -48,7 +49,8 @@ public struct RecordDecoder: Sendable {
         case .json: implementation = .json(JSONDecoder(request: request, unwrapped: spec.unwrapSingle, headerBytes: 0))
         case .jsonSR: implementation = .json(JSONDecoder(request: request, unwrapped: spec.unwrapSingle, headerBytes: 5))
         case .avro: implementation = .avro(AvroDecoder(request: request, unwrapped: spec.unwrapSingle, schemas: schemas))
-        case .protobuf, .protobufNoSR: throw FormatSupport.absent(spec.kind)
+        case .protobuf, .protobufNoSR:
+            implementation = .protobuf(try ProtobufDecoder(request: request, spec: spec, schemas: schemas))
         }
     }
 
@@ -66,6 +68,10 @@ public struct RecordDecoder: Sendable {
         case .avro(var decoder):
             let decoded = decoder.decode(slices, errors: &errors)
             implementation = .avro(decoder)
+            return decoded
+        case .protobuf(var decoder):
+            let decoded = decoder.decode(slices, errors: &errors)
+            implementation = .protobuf(decoder)
             return decoded
         }
     }

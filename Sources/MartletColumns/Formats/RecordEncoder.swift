@@ -8,6 +8,7 @@ public struct RecordEncoder: Sendable {
         case delimited(DelimitedEncoder)
         case json(JSONEncoder)
         case avro(AvroEncoder)
+        case protobuf(ProtobufEncoder)
     }
 
     private let implementation: Implementation
@@ -15,14 +16,17 @@ public struct RecordEncoder: Sendable {
     private var missing: [Field] = []
 
     /// - `fields`: the columns that `encode` will get, in order.
-    /// - `schemaID`: Avro and JSON_SR: the id under which the schema is registered, written before each record.
-    /// - `schemaText`: Avro and JSON_SR: the registered schema if it is not `SchemaTranslation.schemaText(for: fields, …)`, e.g. one chosen by
+    /// - `schemaID`: Avro, JSON_SR and Protobuf: the id under which the schema is registered, written before each record.
+    /// - `schemaText`: the registered schema if it is not `SchemaTranslation.schemaText(for: fields, …)`, e.g. one chosen by
     ///   `VALUE_SCHEMA_ID`; columns are matched to its fields by name, others take their defaults.
+    /// - `imports`: the schemas that `schemaText` refers to.
     /// - Throws: `.notSupported` for a type the format cannot hold, or a format that is not there; `.badStatement` for a registry format
     ///   without an id; `.schemaIncompatible` if the schema cannot hold the columns.
-    public init(spec: FormatSpec, fields: [Field], schemaID: Int32? = nil, schemaText: String? = nil) throws(MartletError) {
+    public init(spec: FormatSpec, fields: [Field], schemaID: Int32? = nil, schemaText: String? = nil, imports: [SchemaImport] = [])
+        throws(MartletError)
+    {
         try FormatSupport.check(spec: spec, fields: fields)
-        if spec.kind.usesSchemaRegistry, schemaID == nil, spec.kind != .protobuf {
+        if spec.kind.usesSchemaRegistry, schemaID == nil {
             throw MartletError(.badStatement, "format \(spec.kind.rawValue) needs the id of a registered schema")
         }
         switch spec.kind {
@@ -38,7 +42,9 @@ public struct RecordEncoder: Sendable {
             implementation = .json(JSONEncoder(fields: fields + missing, unwrapped: spec.unwrapSingle, schemaID: schemaID))
         case .avro:
             implementation = .avro(try AvroEncoder(spec: spec, fields: fields, schemaID: schemaID ?? 0, schemaText: schemaText))
-        case .protobuf, .protobufNoSR: throw FormatSupport.absent(spec.kind)
+        case .protobuf, .protobufNoSR:
+            implementation = .protobuf(
+                try ProtobufEncoder(spec: spec, fields: fields, schemaID: schemaID, schemaText: schemaText, imports: imports))
         }
     }
 
@@ -62,6 +68,7 @@ public struct RecordEncoder: Sendable {
         case .delimited(let encoder): encoder.encode(rows, into: &out)
         case .json(let encoder): encoder.encode(rows, into: &out)
         case .avro(let encoder): encoder.encode(rows, into: &out, errors: &errors)
+        case .protobuf(let encoder): encoder.encode(rows, into: &out, errors: &errors)
         }
     }
 }

@@ -9,7 +9,7 @@ public enum SchemaTranslation {
         switch spec.kind {
         case .avro: return try AvroTranslation.schema(for: fields, spec: spec, side: side).description
         case .jsonSR: return try JSONSchemaTranslation.schema(for: fields, spec: spec, side: side).description
-        case .protobuf, .protobufNoSR: throw FormatSupport.absent(spec.kind)
+        case .protobuf, .protobufNoSR: return ProtobufText.text(of: try ProtobufTranslation.file(for: fields, spec: spec))
         case .none, .kafka, .delimited, .json: throw noSchema(spec.kind)
         }
     }
@@ -17,20 +17,24 @@ public enum SchemaTranslation {
     /// The columns that a registered schema declares, in its order.
     ///
     /// - `keepsCase`: names as the schema has them (ksqlDB does so when a schema id is given); else upper-cased.
+    /// - `imports`: the schemas that `text` refers to.
     /// - Throws: `.schemaInvalid` for what is no schema, `.notSupported` for what SQL has no type for.
-    public static func fields(fromSchemaText text: String, spec: FormatSpec, side: Side, keepsCase: Bool = false) throws(MartletError)
-        -> [Field]
+    public static func fields(fromSchemaText text: String, spec: FormatSpec, side: Side, keepsCase: Bool = false, imports: [SchemaImport] = [])
+        throws(MartletError) -> [Field]
     {
         switch spec.kind {
         case .avro:
             return try AvroTranslation.fields(from: try AvroSchema(parsing: text), spec: spec, side: side, keepsCase: keepsCase)
         case .jsonSR: return try JSONSchemaTranslation.fields(from: text, spec: spec, side: side, keepsCase: keepsCase)
-        case .protobuf, .protobufNoSR: throw FormatSupport.absent(spec.kind)
+        case .protobuf, .protobufNoSR:
+            let schema = try ProtobufSchema(parsing: text, imports: imports)
+            let message = try schema.message(named: spec.properties["fullSchemaName"])
+            return try ProtobufTranslation.fields(of: message, schema, keepsCase: keepsCase)
         case .none, .kafka, .delimited, .json: throw noSchema(spec.kind)
         }
     }
 
     private static func noSchema(_ kind: FormatKind) -> MartletError {
-        MartletError(.notSupported, "format \(kind.rawValue) has no schemas", hint: "AVRO and JSON_SR have")
+        MartletError(.notSupported, "format \(kind.rawValue) has no schemas", hint: "AVRO, JSON_SR and PROTOBUF have")
     }
 }

@@ -133,7 +133,7 @@ public struct FunctionSignature: Sendable, CustomStringConvertible {
     }
 
     /// The parameter that takes argument `index` of `count`; nil if there is none. Fixed parameters may follow the variadic one.
-    func parameter(_ index: Int, of count: Int) -> Parameter? {
+    public func parameter(_ index: Int, of count: Int) -> Parameter? {
         guard let variadic = parameters.firstIndex(where: \.isVariadic) else {
             return count == parameters.count ? parameters[index] : nil
         }

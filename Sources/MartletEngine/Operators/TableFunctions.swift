@@ -4,7 +4,7 @@ import MartletSQL
 
 /// Evaluates table functions: each input row becomes as many rows as the longest of its lists; shorter ones are padded with null and a row
 /// whose lists are all null or empty disappears (ksqlDB, "Table functions").
-struct TableFunctions {
+final class TableFunctions: StatelessOperator {
     private let calls: [PhysicalOperator.TableFunctionCall]
     private let program: ExpressionProgram
 
@@ -16,7 +16,14 @@ struct TableFunctions {
         program = try ExpressionProgram(calls.flatMap(\.arguments), models: models, registry: registry)
     }
 
-    func process(_ batch: Batch, errors: inout RowErrors) -> Batch {
+    func process(_ batch: Batch, side: InputSide, _ context: inout OperatorContext) throws(MartletError) -> Batch {
+        var errors = RowErrors()
+        let out = expand(batch, errors: &errors)
+        context.failed.add(errors, of: batch)
+        return out
+    }
+
+    private func expand(_ batch: Batch, errors: inout RowErrors) -> Batch {
         var failures = RowErrors()
         let arguments = program.evaluate(batch, labels: calls.map(\.name), errors: &failures)
         // A row whose argument fails is dropped.

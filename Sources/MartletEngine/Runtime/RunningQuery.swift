@@ -56,4 +56,7 @@ public final class RunningQuery: Sendable {
 
     /// Name of the topic that a stage writes for the next: ksqlDB's form.
     func repartitionTopic(step: String) -> String { "\(consumerGroup)-\(step)-repartition" }
+
+    /// Name of the topic that the changes of a store are written to: ksqlDB's form.
+    func changelogTopic(store: String) -> String { "\(consumerGroup)-\(store)-changelog" }
 }

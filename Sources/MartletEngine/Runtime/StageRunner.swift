@@ -16,15 +16,14 @@ public struct StageRunner {
         public var headers: [UInt8]?
     }
 
-    private var input: StageInput
-    private let chain: OperatorChain
+    private var inputs: [StageInput] = []
+    private let tree: OperatorTree
     private var encoder: SinkEncoder
     /// Rows that were left out or have a null for a failed expression, and why.
     public private(set) var failures: [String] = []
 
-    /// The topics it reads and writes; `tableTopic` is that of the table it joins with, if it does.
-    public let sourceTopic: String
-    public let tableTopic: String?
+    /// The topics it reads, one a leaf, left to right; and the one it writes.
+    public let inputTopics: [String]
     public let outputTopic: String
 
     /// - `repartitionTopic`: names the topic between two stages by its step.
@@ -32,16 +31,14 @@ public struct StageRunner {
     public init(
         _ stage: PhysicalPlan.Stage, registry: SchemaRegistry, functions: FunctionRegistry = .builtin, repartitionTopic: (_ step: String) -> String
     ) throws(MartletError) {
-        input = try StageInput(stage.input, schemas: registry)
-        chain = try OperatorChain(stage.operators, models: [:], schemas: registry, functions: functions)
-        func name(_ topic: PhysicalPlan.Input.Topic) -> String {
-            switch topic {
+        tree = try OperatorTree(stage.root, setup: OperatorSetup(functions: functions, emitsEveryUpdate: true))
+        for leaf in tree.leaves { inputs.append(try StageInput(leaf.input, schemas: registry)) }
+        inputTopics = tree.leaves.map { leaf in
+            switch leaf.input.topic {
             case .source(_, let topic): topic
             case .repartition(let step): repartitionTopic(step)
             }
         }
-        sourceTopic = name(stage.input.topic)
-        tableTopic = chain.table.map { name($0.description.table.topic) }
         switch stage.output {
         case .sink(let sink):
             outputTopic = sink.topic
@@ -53,34 +50,34 @@ public struct StageRunner {
         }
     }
 
-    /// Applies records of the table's topic to the table that the stage joins with.
-    public mutating func updateTable(_ block: RecordBlock) throws(MartletError) {
-        guard let table = chain.table else { return }
-        var errors = RowErrors()
-        try table.update(block, errors: &errors)
-        for entry in errors.entries { failures.append("offset \(block.offsets[entry.row]): \(entry.column): \(entry.reason)") }
-    }
-
-    /// Processes the records of `block` in order.
+    /// Processes the records of `block`, of the topic `topic`, in order; a topic at several leaves has to come record by record.
     ///
     /// - Throws: what would end the query, e.g. an invalid timestamp under `ksql.timestamp.throw.on.invalid`.
-    public mutating func run(_ block: RecordBlock) throws(MartletError) -> [Output] {
-        var errors = RowErrors()
-        let decoded = try input.decode(block, errors: &errors)
-        for entry in errors.entries { failures.append("offset \(block.offsets[entry.row]): \(entry.column): \(entry.reason)") }
-        if decoded.count == 0 { return [] }
-        var failed = FailedRows()
-        let (batch, unwritten) = try encoder.encode(chain.run(decoded, failed: &failed), failed: &failed)
-        for entry in failed.entries { failures.append("offset \(entry.offset): \(entry.column): \(entry.reason)") }
+    public mutating func run(_ block: RecordBlock, of topic: String) throws(MartletError) -> [Output] {
         var out: [Output] = []
-        for row in 0..<batch.count where !unwritten.contains(row) {
-            let headers = batch.headers.map { Array($0.slice(row)) }
-            out.append(
-                Output(
-                    timestampMs: batch.timestamps[row], key: encoder.hasKeys ? encoder.keys.slice(row).map { Array($0) } : nil,
-                    value: encoder.values.slice(row).map { Array($0) }, headers: headers.flatMap { $0.isEmpty ? nil : $0 }))
+        for leaf in inputs.indices where inputTopics[leaf] == topic {
+            var errors = RowErrors()
+            let decoded = try inputs[leaf].decode(block, errors: &errors)
+            for entry in errors.entries { failures.append("offset \(block.offsets[entry.row]): \(entry.column): \(entry.reason)") }
+            if decoded.count == 0 { continue }
+            var context = OperatorContext()
+            try encode(tree.push(decoded, leaf: leaf, &context), &context, &out)
         }
         return out
+    }
+
+    private mutating func encode(_ rows: Batch, _ context: inout OperatorContext, _ out: inout [Output]) throws(MartletError) {
+        if rows.count > 0 {
+            let (batch, unwritten) = try encoder.encode(rows, failed: &context.failed)
+            for row in 0..<batch.count where !unwritten.contains(row) {
+                let headers = batch.headers.map { Array($0.slice(row)) }
+                out.append(
+                    Output(
+                        timestampMs: batch.timestamps[row], key: encoder.hasKeys ? encoder.keys.slice(row).map { Array($0) } : nil,
+                        value: encoder.values.slice(row).map { Array($0) }, headers: headers.flatMap { $0.isEmpty ? nil : $0 }))
+            }
+        }
+        for entry in context.failed.entries { failures.append("offset \(entry.offset): \(entry.column): \(entry.reason)") }
     }
 }
 

@@ -5,59 +5,52 @@ import MartletSQL
 
 /// One partition of one stage of a persistent query: reads, runs the operators, writes, inside its thread's transaction.
 ///
-/// It is owned by one `StreamThread` and touched by no other thread.
+/// It is owned by one `StreamThread` and touched by no other thread. What its operators keep is written to changelogs in the same transaction
+/// as the results and the offsets, and read back when the task is made.
 final class StreamTask {
     let query: RunningQuery
     let partition: Int32
-    private let source: PartitionLog
-    private let table: PartitionLog?
-    private var input: StageInput
-    private let chain: OperatorChain
+    private var readers: [InputReader]
+    private let tree: OperatorTree
     private var sink: SinkWriter
-    /// Next offsets to read; what a commit stages.
-    private(set) var position: Int64
-    private var tablePosition: Int64 = 0
-    private var committedPosition: Int64
-    private var committedTablePosition: Int64 = 0
-    private var block: RecordBlock?
-    private var tableBlock: RecordBlock?
-    /// Decoded rows of the stream that wait for older rows of the table.
-    private var held: Batch?
-    private var heldNext: Int64 = 0
+    private var changelogs: [Changelog] = []
+    private var committed: [Int64]
 
     static let readBytes = 1 << 20
 
+    /// What a task reads: a partition, and from where.
+    struct Source {
+        var log: PartitionLog
+        var position: Int64
+        /// The stage's leaves that it feeds.
+        var leaves: [Int]
+    }
+
+    /// - `changelogs`: the partition of each store's changelog, by the store's name.
     init(
-        query: RunningQuery, stage: PhysicalPlan.Stage, partition: Int32, source: PartitionLog, table: PartitionLog?, position: Int64,
-        tablePosition: Int64, sink: SinkWriter, models: [String: any BatchModel], schemas: any SchemaSource
+        query: RunningQuery, stage: PhysicalPlan.Stage, partition: Int32, sources: [Source], changelogs: [String: PartitionLog], sink: SinkWriter,
+        setup: OperatorSetup, schemas: any SchemaSource
     ) throws(MartletError) {
         self.query = query
         self.partition = partition
-        self.source = source
-        self.table = table
         self.sink = sink
-        self.position = position
-        committedPosition = position
-        input = try StageInput(stage.input, schemas: schemas)
-        chain = try OperatorChain(stage.operators, models: models, schemas: schemas)
-        if let table {
-            // The table's topic is its changelog: rows up to the committed offset are read back before anything is processed.
-            self.tablePosition = max(table.startOffset, 0)
-            committedTablePosition = tablePosition
-            try restoreTable(upTo: tablePosition)
+        let tree = try OperatorTree(stage.root, setup: setup)
+        self.tree = tree
+        readers = []
+        for source in sources {
+            var targets: [InputReader.Target] = []
+            for leaf in source.leaves { targets.append(try tree.target(leaf: leaf, stage: 0, schemas: schemas)) }
+            readers.append(InputReader(source.log, targets: targets, position: source.position))
         }
-    }
-
-    private func restoreTable(upTo end: Int64) throws(MartletError) {
-        guard let table, let join = chain.table else { return }
-        var discarded = RowErrors()
-        while tablePosition < end {
-            let block = try table.readBlock(from: tablePosition, maxBytes: Self.readBytes, isolation: .readCommitted, reusing: &tableBlock)
-            if block.nextOffset == tablePosition { break }
-            tablePosition = block.nextOffset
-            // Rows that could not be decoded were reported when they were first read.
-            try join.update(block, errors: &discarded)
-            tableBlock = block
+        committed = readers.map(\.position)
+        for store in tree.stores {
+            guard let log = changelogs[store.name] else { throw MartletError(.internalError, "the state \(store.name) has no changelog") }
+            let changelog = Changelog(store, log)
+            try changelog.restore()
+            self.changelogs.append(changelog)
+        }
+        for i in readers.indices {
+            try readers[i].restore { (target, batch) throws(MartletError) in try tree.restore(batch, leaf: target.leaf) }
         }
     }
 
@@ -65,120 +58,79 @@ final class StreamTask {
     private(set) var hasUncommittedWork = false
     /// Its offsets changed since the last commit. Alone, that is no reason to commit: what lies between the committed offset and here are
     /// transaction markers and aborted records, nothing that could be processed twice. Else each commit would cause another one downstream.
-    var hasUncommittedOffsets: Bool { position != committedPosition || tablePosition != committedTablePosition }
+    var hasUncommittedOffsets: Bool { zip(readers, committed).contains { $0.position != $1 } }
 
-    /// Processes up to one block of records.
+    /// Processes up to one block of records: by the smaller timestamp where there are several inputs, as far as all of them are known.
     /// - Returns: whether there was anything to do.
     func process(in transaction: TransactionalWriter, log: ProcessingLog) throws(MartletError) -> Bool {
-        if position < source.startOffset {
-            // Retention was faster than the query: what is gone is reported, the rest is processed.
-            log.lostRecords(query: query, source: source.id, from: position, to: source.startOffset)
-            position = source.startOffset
-        }
-        if let table, let join = chain.table { return try processJoin(table: table, join: join, in: transaction, log: log) }
-        let block = try source.readBlock(from: position, maxBytes: Self.readBytes, isolation: .readCommitted, reusing: &block)
-        defer { self.block = block }
-        if block.nextOffset == position { return false }
-        var errors = RowErrors()
-        let batch = try input.decode(block, errors: &errors)
-        log.deserializationErrors(errors, query: query, topic: source.id.topic, block: block)
-        try push(batch, in: transaction, log: log)
-        advance(to: block.nextOffset, rows: block.count, bytes: block.buffer.count)
-        return true
-    }
-
-    private func advance(to next: Int64, rows: Int, bytes: Int) {
-        position = next
-        if rows > 0 { hasUncommittedWork = true }
-        query.statistics.update {
-            $0.rowsRead += Int64(rows)
-            $0.bytesRead += Int64(bytes)
-        }
-    }
-
-    private func push(_ batch: Batch, in transaction: TransactionalWriter, log: ProcessingLog) throws(MartletError) {
-        if batch.count == 0 { return }
-        var failed = FailedRows()
-        let out = chain.run(batch, failed: &failed)
-        let written = try sink.write(out, in: transaction, failed: &failed)
-        log.processingErrors(failed, query: query, source: source.id)
-        query.statistics.update { $0.rowsWritten += Int64(written) }
-    }
-
-    /// Two inputs: rows are taken by the smaller timestamp, the table first among equals, as far as both sides are known.
-    private func processJoin(
-        table: PartitionLog, join: StreamTableJoin, in transaction: TransactionalWriter, log: ProcessingLog
-    ) throws(MartletError) -> Bool {
         var progressed = false
-        if held == nil {
-            let block = try source.readBlock(from: position, maxBytes: Self.readBytes, isolation: .readCommitted, reusing: &block)
-            if block.nextOffset != position {
-                var errors = RowErrors()
-                held = try input.decode(block, errors: &errors)
-                heldNext = block.nextOffset
+        for i in readers.indices {
+            let source = readers[i].log
+            if readers[i].isEmpty, readers[i].readPosition < source.startOffset {
+                // Retention was faster than the query: what is gone is reported, the rest is processed.
+                log.lostRecords(query: query, source: source.id, from: readers[i].readPosition, to: source.startOffset)
+                readers[i].skip(to: source.startOffset)
+            }
+            let read = try readers[i].fill(maxBytes: Self.readBytes) { (errors, block) throws(MartletError) in
                 log.deserializationErrors(errors, query: query, topic: source.id.topic, block: block)
-                query.statistics.update { $0.rowsRead += Int64(block.count) }
-                if block.count > 0 { hasUncommittedWork = true }
-                progressed = true
             }
-            self.block = block
-        }
-        let updates = try table.readBlock(from: tablePosition, maxBytes: Self.readBytes, isolation: .readCommitted, reusing: &tableBlock)
-        if updates.nextOffset != tablePosition {
+            guard read.progressed else { continue }
             progressed = true
-            if updates.count > 0 { hasUncommittedWork = true }
-            var errors = RowErrors()
-            let rows = try join.decode(updates, errors: &errors)
-            log.deserializationErrors(errors, query: query, topic: table.id.topic, block: updates)
-            // Interleave by time: stream rows older than the next table row see the table as it was.
-            var done = 0
-            while done < rows.count {
-                let time = rows.timestamps[done]
-                if let batch = held {
-                    let older = batch.timestamps.firstIndex { $0 >= time } ?? batch.count
-                    if older > 0 {
-                        try push(batch.gathered((0..<UInt32(older)).map { $0 }), in: transaction, log: log)
-                        held = older == batch.count ? nil : batch.gathered((UInt32(older)..<UInt32(batch.count)).map { $0 })
-                        if held == nil { position = heldNext }
-                    }
-                }
-                let limit = held?.timestamps.first ?? Int64.max
-                var end = done
-                while end < rows.count && rows.timestamps[end] <= limit { end += 1 }
-                if end == done { end = done + 1 }
-                join.update(rows.gathered((UInt32(done)..<UInt32(end)).map { $0 }))
-                done = end
+            if read.rows > 0 { hasUncommittedWork = true }
+            query.statistics.update {
+                $0.rowsRead += Int64(read.rows)
+                $0.bytesRead += Int64(read.bytes)
             }
-            tablePosition = updates.nextOffset
-            tableBlock = updates
-            return true
         }
-        tableBlock = updates
-        // The table is read to its end: what the stream holds may go.
-        if let batch = held {
-            try push(batch, in: transaction, log: log)
-            held = nil
-            position = heldNext
+        // Once a reader has handed out everything it has to be filled first: its next rows may be older than the others'.
+        while let (i, limit) = readers.first {
+            let (target, batch) = readers[i].take(before: limit)
+            var context = OperatorContext()
+            try write(tree.push(batch, leaf: target.leaf, &context), &context, source: readers[i].log.id, in: transaction, log: log)
+            progressed = true
+            if readers[i].isEmpty { break }
         }
         return progressed
     }
 
-    /// False while part of a block has been processed: its offsets cannot be staged yet.
-    var canCommit: Bool { held == nil }
+    private func write(
+        _ batch: Batch, _ context: inout OperatorContext, source: TopicPartition, in transaction: TransactionalWriter, log: ProcessingLog
+    ) throws(MartletError) {
+        var written = 0
+        if batch.count > 0 { written = try sink.write(batch, in: transaction, failed: &context.failed) }
+        log.processingErrors(context.failed, query: query, source: source)
+        if written > 0 { query.statistics.update { $0.rowsWritten += Int64(written) } }
+    }
 
-    /// Closes output batches and stages this task's offsets in the transaction.
-    func prepareCommit(in transaction: TransactionalWriter) throws(MartletError) {
+    /// Brings out what operators held back, closes output batches, writes what changed of the state and stages this task's offsets: all in the transaction.
+    func prepareCommit(in transaction: TransactionalWriter, log: ProcessingLog) throws(MartletError) {
+        var context = OperatorContext()
+        for batch in try tree.flush(&context) {
+            try write(batch, &context, source: readers[0].log.id, in: transaction, log: log)
+            context = OperatorContext()
+        }
         try sink.flush(in: transaction)
-        var offsets = [source.id: position]
-        if let table { offsets[table.id] = tablePosition }
+        for changelog in changelogs { try changelog.write(in: transaction) }
+        var offsets: [TopicPartition: Int64] = [:]
+        for reader in readers { offsets[reader.log.id] = reader.position }
         transaction.stageOffsets(offsets, group: query.consumerGroup)
     }
 
-    func committed() {
-        committedPosition = position
-        committedTablePosition = tablePosition
+    /// The transaction of the last `prepareCommit` has been committed.
+    func markCommitted() {
+        committed = readers.map(\.position)
         guard hasUncommittedWork else { return }
         hasUncommittedWork = false
         query.statistics.update { $0.commits += 1 }
+    }
+}
+
+extension OperatorTree {
+    func target(leaf: Int, stage: Int, schemas: any SchemaSource) throws(MartletError) -> InputReader.Target {
+        let one = leaves[leaf]
+        // A table's rows are there for a stream's rows of the same time, whatever stage these come from.
+        let rank = one.isLookedUp ? one.rank : (stage + 1) * 1_000_000 + one.rank
+        return InputReader.Target(
+            stage: stage, leaf: leaf, rank: rank, input: try StageInput(one.input, schemas: schemas), isSourceTable: one.isSourceTable)
     }
 }

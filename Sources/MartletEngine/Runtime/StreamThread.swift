@@ -96,14 +96,14 @@ final class StreamThread: Sendable {
                 case .add(let factory):
                     start(factory, &slots)
                 case .remove(let query, let done):
-                    if isOpen, let open = writer, !settle(open, &slots, &trouble) { writer = nil }
+                    if isOpen, let open = writer, !finish(open, &slots, &trouble) { writer = nil }
                     isOpen = false
                     let before = slots.count
                     slots.removeAll { $0.factory.query.id == query }
                     assigned.withLock { $0 -= before - slots.count }
                     done()
                 case .stop:
-                    if isOpen, let open = writer { _ = settle(open, &slots, &trouble) }
+                    if isOpen, let open = writer { _ = finish(open, &slots, &trouble) }
                     return
                 }
             }
@@ -128,8 +128,7 @@ final class StreamThread: Sendable {
             var progressed = false
             var i = 0
             while i < slots.count {
-                // A block that has been begun is finished first: until then nothing on this thread can be committed.
-                if slots[i].factory.query.isPaused && slots[i].task.canCommit {
+                if slots[i].factory.query.isPaused {
                     i += 1
                     continue
                 }
@@ -154,7 +153,7 @@ final class StreamThread: Sendable {
                 continue
             }
             let isDue = time.monotonicNs - openedAt >= commitIntervalMs * 1_000_000
-            if !progressed || isDue, slots.allSatisfy({ $0.task.canCommit }) {
+            if !progressed || isDue {
                 if slots.contains(where: { $0.task.hasUncommittedWork }) {
                     if finish(current, &slots, &trouble) {
                         isOpen = false
@@ -179,21 +178,13 @@ final class StreamThread: Sendable {
         }
     }
 
-    /// Ends the open transaction now: commits, or undoes it where a task is in the middle of a block, whose rest is then done again.
-    /// - Returns: false if the writer is of no more use.
-    private func settle(_ writer: TransactionalWriter, _ slots: inout [Slot], _ trouble: inout Trouble) -> Bool {
-        if slots.allSatisfy({ $0.task.canCommit }) { return finish(writer, &slots, &trouble) }
-        restart(nil, writer, &slots)
-        return false
-    }
-
     /// Commits outputs and offsets of all tasks.
     /// - Returns: false if it failed; the tasks have then been made anew.
     private func finish(_ writer: TransactionalWriter, _ slots: inout [Slot], _ trouble: inout Trouble) -> Bool {
         let moved = slots.filter { $0.task.hasUncommittedOffsets }
         for slot in moved {
             do {
-                try slot.task.prepareCommit(in: writer)
+                try slot.task.prepareCommit(in: writer, log: processingLog)
             } catch {
                 fail(slot.factory.query, error, writer, &slots, &trouble)
                 return false
@@ -207,7 +198,7 @@ final class StreamThread: Sendable {
             restart(nil, writer, &slots)
             return false
         }
-        for slot in moved { slot.task.committed() }
+        for slot in moved { slot.task.markCommitted() }
         if trouble.message != nil {
             logger.warning("stream thread goes on")
             trouble = Trouble()

@@ -39,20 +39,17 @@ public final class TransientQuery: Sendable {
 
     func wake() { signal.raise() }
 
-    struct SourcePartition {
-        var log: PartitionLog
-        var position: Int64
-        /// Nil: no end.
-        var end: Int64?
-        var block: RecordBlock?
+    /// A topic that the query reads and the leaves that it feeds.
+    struct Source: Sendable {
+        var leaves: [(stage: Int, leaf: Int)]
+        var partitions: [(log: PartitionLog, start: Int64, end: Int64?)]
+        /// The topic's partitions now; more than `partitions` once some are added.
+        var current: @Sendable () -> [PartitionLog]
     }
 
     struct Work: Sendable {
         var plan: PhysicalPlan
-        var sources: [(log: PartitionLog, start: Int64, end: Int64?)]
-        /// The partitions of the source's topic now; more than `sources` once some are added.
-        var partitions: @Sendable () -> [PartitionLog]
-        var tables: [PartitionLog]
+        var sources: [Source]
         var models: [String: any BatchModel]
         var schemas: any SchemaSource
         var logger: Logger
@@ -72,87 +69,130 @@ public final class TransientQuery: Sendable {
         }
     }
 
-    private func run(_ work: Work) throws(MartletError) {
-        var input = try StageInput(work.plan.stages[0].input, schemas: work.schemas)
-        var chains: [OperatorChain] = []
-        for stage in work.plan.stages {
-            chains.append(try OperatorChain(stage.operators, models: work.models, schemas: work.schemas))
+    /// The stages of the query, all partitions of them, on this thread.
+    private final class Stages {
+        let plan: PhysicalPlan
+        let trees: [OperatorTree]
+        /// Rows for the client, not yet sent.
+        var results: [Batch] = []
+        var failed = 0
+
+        init(_ plan: PhysicalPlan, setup: OperatorSetup) throws(MartletError) {
+            self.plan = plan
+            var trees: [OperatorTree] = []
+            for stage in plan.stages { trees.append(try OperatorTree(stage.root, setup: setup)) }
+            self.trees = trees
         }
-        let table = chains.compactMap(\.table).first
-        var tables = work.tables.map { SourcePartition(log: $0, position: $0.startOffset, end: nil, block: nil) }
-        var sources = work.sources.map { SourcePartition(log: $0.log, position: $0.start, end: $0.end, block: nil) }
+
+        func push(_ batch: Batch, stage: Int, leaf: Int) throws(MartletError) {
+            var context = OperatorContext()
+            let out = try trees[stage].push(batch, leaf: leaf, &context)
+            failed += context.failed.count
+            if out.count > 0 { try pass(out, from: stage) }
+        }
+
+        func flush() throws(MartletError) {
+            for (stage, tree) in trees.enumerated() {
+                var context = OperatorContext()
+                for batch in try tree.flush(&context) { try pass(batch, from: stage) }
+                failed += context.failed.count
+            }
+        }
+
+        private func pass(_ batch: Batch, from stage: Int) throws(MartletError) {
+            guard case .repartition(let repartition) = plan.stages[stage].output else {
+                results.append(batch)
+                return
+            }
+            for next in plan.stages.indices.dropFirst(stage + 1) {
+                for (leaf, input) in plan.stages[next].inputs.enumerated() where input.topic == .repartition(step: repartition.step) {
+                    try push(TransientQuery.link(batch, repartition, to: input), stage: next, leaf: leaf)
+                }
+            }
+        }
+    }
+
+    private func run(_ work: Work) throws(MartletError) {
+        // What a pull query groups comes out once, at the end.
+        let stages = try Stages(work.plan, setup: OperatorSetup(models: work.models, emitsEveryUpdate: isPush))
+        var readers: [InputReader] = []
+        func reader(_ log: PartitionLog, _ source: Source, start: Int64, end: Int64?) throws(MartletError) -> InputReader {
+            var targets: [InputReader.Target] = []
+            for (stage, leaf) in source.leaves { targets.append(try stages.trees[stage].target(leaf: leaf, stage: stage, schemas: work.schemas)) }
+            return InputReader(log, targets: targets, position: start, end: end)
+        }
+        for source in work.sources {
+            for partition in source.partitions {
+                readers.append(try reader(partition.log, source, start: partition.start, end: partition.end))
+            }
+        }
+        var known = work.sources.map(\.partitions.count)
         var sent: Int64 = 0
         if limit == 0 { return }
+        // A query with a limit need not decode a whole block for its first row.
+        let bytes = limit.map { $0 < 1000 } == true ? 64 * 1024 : StreamTask.readBytes
 
         while !isClosed.withLock({ $0 }) {
             let seen = signal.now
             var progressed = false
-            if let table {
-                for i in tables.indices {
-                    while true {
-                        let block = try tables[i].log.readBlock(
-                            from: tables[i].position, maxBytes: StreamTask.readBytes, isolation: .readCommitted, reusing: &tables[i].block)
-                        if block.nextOffset == tables[i].position { break }
-                        tables[i].position = block.nextOffset
-                        var errors = RowErrors()
-                        try table.update(block, errors: &errors)
-                        statistics.update { $0.rowsFailed += Int64(errors.count) }
-                        tables[i].block = block
-                        progressed = true
-                    }
-                }
-            }
-            for i in sources.indices {
-                if let end = sources[i].end, sources[i].position >= end { continue }
-                // A query with a limit need not decode a whole block for its first row.
-                let bytes = limit.map { $0 < 1000 } == true ? 64 * 1024 : StreamTask.readBytes
-                var block = try sources[i].log.readBlock(
-                    from: sources[i].position, maxBytes: bytes, isolation: .readCommitted, reusing: &sources[i].block)
-                if block.nextOffset == sources[i].position {
-                    if sources[i].end != nil { sources[i].position = sources[i].end! }
-                    continue
-                }
+            for i in readers.indices {
+                var failed = 0
+                let read = try readers[i].fill(maxBytes: bytes) { errors, _ in failed += errors.count }
+                if !read.progressed { continue }
                 progressed = true
-                sources[i].position = block.nextOffset
-                if let end = sources[i].end, let last = block.offsets.last, last >= end { block.keepFirst(block.offsets.firstIndex { $0 >= end }!) }
-                var errors = RowErrors(), failed = FailedRows()
-                var batch = try input.decode(block, errors: &errors)
-                for (k, chain) in chains.enumerated() {
-                    if k > 0 { batch = Self.link(batch, from: work.plan.stages[k - 1], to: work.plan.stages[k]) }
-                    batch = chain.run(batch, failed: &failed)
-                }
-                let (rowsRead, bytesRead, rowsFailed) = (block.count, block.buffer.count, errors.count + failed.count)
-                sources[i].block = block
                 statistics.update {
-                    $0.rowsRead += Int64(rowsRead)
-                    $0.bytesRead += Int64(bytesRead)
-                    $0.rowsFailed += Int64(rowsFailed)
+                    $0.rowsRead += Int64(read.rows)
+                    $0.bytesRead += Int64(read.bytes)
+                    $0.rowsFailed += Int64(failed)
                 }
-                if batch.count == 0 { continue }
-                if let limit, sent + Int64(batch.count) > limit { batch = batch.gathered((0..<UInt32(limit - sent)).map { $0 }) }
-                sent += Int64(batch.count)
-                let result = ResultBatch(columns: batch.columns, count: batch.count, tombstones: batch.nullValues)
-                let written = batch.count
-                statistics.update { $0.rowsWritten += Int64(written) }
-                if !rows.send(result) { return }
-                if let limit, sent >= limit { return }
             }
+            while let (i, limit) = readers.first {
+                let (target, batch) = readers[i].take(before: limit)
+                try stages.push(batch, stage: target.stage, leaf: target.leaf)
+                progressed = true
+                if readers[i].isEmpty || stages.results.count >= 16 { break }
+            }
+            if !progressed, !isPush { try stages.flush() }
+            if try !send(stages, &sent) { return }
             if progressed { continue }
             if !isPush { return }
-            if let gone = sources.first(where: { $0.log.isClosed }) {
+            if let gone = readers.first(where: { $0.log.isClosed }) {
                 throw MartletError(.unknownSource, "topic \(gone.log.id.topic) was deleted")
             }
-            let added = work.partitions().dropFirst(sources.count)
-            sources += added.map { SourcePartition(log: $0, position: $0.startOffset, end: nil, block: nil) }
-            if added.isEmpty { signal.wait(past: seen) }
+            var isGrown = false
+            for (i, source) in work.sources.enumerated() {
+                let added = source.current().dropFirst(known[i])
+                for log in added { readers.append(try reader(log, source, start: log.startOffset, end: nil)) }
+                known[i] += added.count
+                if !added.isEmpty { isGrown = true }
+            }
+            if !isGrown { signal.wait(past: seen) }
         }
     }
 
+    /// Sends what the stages have given. False: the query is to end.
+    private func send(_ stages: Stages, _ sent: inout Int64) throws(MartletError) -> Bool {
+        let failed = stages.failed
+        stages.failed = 0
+        if failed > 0 { statistics.update { $0.rowsFailed += Int64(failed) } }
+        let results = stages.results
+        stages.results = []
+        for var batch in results {
+            if let limit, sent + Int64(batch.count) > limit { batch = batch.gathered((0..<UInt32(limit - sent)).map { $0 }) }
+            sent += Int64(batch.count)
+            let written = batch.count
+            statistics.update { $0.rowsWritten += Int64(written) }
+            if !rows.send(ResultBatch(columns: batch.columns, count: batch.count, tombstones: batch.nullValues)) { return false }
+            if let limit, sent >= limit { return false }
+        }
+        return true
+    }
+
     /// What the next stage would read from a repartition topic, without one: all partitions are on this thread anyway.
-    static func link(_ batch: Batch, from: PhysicalPlan.Stage, to: PhysicalPlan.Stage) -> Batch {
-        guard case .repartition(let repartition) = from.output else { return batch }
+    static func link(_ batch: Batch, _ repartition: PhysicalPlan.Repartition, to input: PhysicalPlan.Input) -> Batch {
         var out = batch
-        out.columns = to.input.columns.map { source in
+        out.previous = nil
+        out.columns = input.columns.map { source in
             switch source {
             case .key(let i): batch.columns[i]
             case .value(let i): batch.columns[repartition.keyFields.count + i]

@@ -174,57 +174,47 @@ extension Engine {
         var topics: Set<String> = []
         var factories: [StreamThread.TaskFactory] = []
         for stage in query.plan.stages {
-            let topic: String
-            let isInternal: Bool
-            switch stage.input.topic {
-            case .source(_, let name): (topic, isInternal) = (name, false)
-            case .repartition(let step): (topic, isInternal) = (query.repartitionTopic(step: step), true)
-            }
-            let table = stage.operators.lazy.compactMap { op -> PhysicalPlan.Input? in
-                if case .streamTableJoin(let join) = op { return join.table } else { return nil }
-            }.first
-            guard let partitions = log.topic(topic)?.partitions else { throw MartletError(.unknownSource, "topic \(topic) does not exist") }
-            topics.insert(topic)
-            var tableTopic: String?
-            if let table, case .source(_, let name) = table.topic {
-                tableTopic = name
-                topics.insert(name)
-                guard log.topic(name)?.partitions == partitions else {
-                    throw MartletError(
-                        .badStatement,
-                        "Can't join a stream and a table with different numbers of partitions: \(topic) has \(partitions), \(name) has \(log.topic(name)?.partitions ?? 0). Please repartition one of them."
-                    )
+            // The leaves that each topic feeds; a topic at several is read once.
+            var leaves: [(topic: String, isInternal: Bool, leaves: [Int])] = []
+            for (leaf, input) in stage.inputs.enumerated() {
+                let topic: String, isInternal: Bool
+                switch input.topic {
+                case .source(_, let name): (topic, isInternal) = (name, false)
+                case .repartition(let step): (topic, isInternal) = (query.repartitionTopic(step: step), true)
                 }
+                if let known = leaves.firstIndex(where: { $0.topic == topic }) {
+                    leaves[known].leaves.append(leaf)
+                } else {
+                    leaves.append((topic, isInternal, [leaf]))
+                }
+                topics.insert(topic)
             }
+            let partitions = try partitionCount(of: leaves.map(\.topic))
             let sink = try sinkDescription(stage.output, query)
             let sinkPartitions = try partitionLogs(of: sink.topic)
-            let models = try sessions(query.plan.models)
+            let setup = OperatorSetup(models: try sessions(query.plan.models))
+            let changelogs = try changelogTopics(stage, query, setup, partitions: partitions)
             for partition in 0..<partitions {
-                guard let source = log.partition(TopicPartition(topic, partition)) else {
-                    throw MartletError(.unknownSource, "topic \(topic) has no partition \(partition)")
-                }
-                let tablePartition = tableTopic.flatMap { log.partition(TopicPartition($0, partition)) }
-                // Where a query starts is settled once, at its creation: from then on its committed offsets tell.
-                let offsets = log.groupOffsets
-                func start(_ id: PartitionLog, latest: Bool) throws(MartletError) {
-                    if offsets.committed(group: query.consumerGroup, id.id) != nil { return }
-                    let offset = latest ? id.lastStableOffset : id.startOffset
-                    do throws(KafkaError) {
-                        try offsets.commit(group: query.consumerGroup, [id.id: CommittedOffset(offset: offset)])
-                    } catch {
-                        throw MartletError(.io, "cannot commit the start offset of \(query.id): \(error.message)")
+                var sources: [(log: PartitionLog, leaves: [Int])] = []
+                for (topic, isInternal, leaves) in leaves {
+                    guard let source = log.partition(TopicPartition(topic, partition)) else {
+                        throw MartletError(.unknownSource, "topic \(topic) has no partition \(partition)")
                     }
+                    // A table that is looked up is there from its beginning.
+                    let isTable = leaves.contains { stage.inputs[$0].kind == .table }
+                    try settleStart(source, of: query, latest: fromLatest && !isInternal && !isTable)
+                    sources.append((source, leaves))
                 }
-                try start(source, latest: fromLatest && !isInternal)
-                if let tablePartition { try start(tablePartition, latest: false) }
-                let schemas = registry
+                let offsets = log.groupOffsets, schemas = registry
+                let stores = changelogs.compactMapValues { log.partition(TopicPartition($0, partition)) }
                 factories.append(
-                    StreamThread.TaskFactory(query: query) { () throws(MartletError) in
+                    StreamThread.TaskFactory(query: query) { [sources] () throws(MartletError) in
                         try StreamTask(
-                            query: query, stage: stage, partition: partition, source: source, table: tablePartition,
-                            position: max(offsets.committed(group: query.consumerGroup, source.id)?.offset ?? source.startOffset, source.startOffset),
-                            tablePosition: tablePartition.flatMap { offsets.committed(group: query.consumerGroup, $0.id)?.offset } ?? 0,
-                            sink: SinkWriter(sink.description, partitions: sinkPartitions), models: models, schemas: schemas)
+                            query: query, stage: stage, partition: partition,
+                            sources: sources.map { source, leaves in
+                                let committed = offsets.committed(group: query.consumerGroup, source.id)?.offset ?? source.startOffset
+                                return StreamTask.Source(log: source, position: max(committed, source.startOffset), leaves: leaves)
+                            }, changelogs: stores, sink: SinkWriter(sink.description, partitions: sinkPartitions), setup: setup, schemas: schemas)
                     })
             }
         }
@@ -239,6 +229,49 @@ extension Engine {
             return watcher.watch(topics) { thread.wake() }
         }
         for i in used { threads[i].wake() }
+    }
+
+    /// Where a query starts is settled once, at its creation: from then on its committed offsets tell.
+    private func settleStart(_ source: PartitionLog, of query: RunningQuery, latest: Bool) throws(MartletError) {
+        if log.groupOffsets.committed(group: query.consumerGroup, source.id) != nil { return }
+        let offset = latest ? source.lastStableOffset : source.startOffset
+        do throws(KafkaError) {
+            try log.groupOffsets.commit(group: query.consumerGroup, [source.id: CommittedOffset(offset: offset)])
+        } catch {
+            throw MartletError(.io, "cannot commit the start offset of \(query.id): \(error.message)")
+        }
+    }
+
+    /// Topics that are read together have equal numbers of partitions.
+    private func partitionCount(of topics: [String]) throws(MartletError) -> Int32 {
+        var first: (topic: String, partitions: Int32)?
+        for topic in topics {
+            guard let partitions = log.topic(topic)?.partitions else { throw MartletError(.unknownSource, "topic \(topic) does not exist") }
+            if let first, first.partitions != partitions {
+                throw MartletError(
+                    .badStatement,
+                    "Can't join \(first.topic) with \(topic) since the number of partitions don't match. \(first.topic) partitions = \(first.partitions); \(topic) partitions = \(partitions). Please repartition either one so that the number of partitions match."
+                )
+            }
+            if first == nil { first = (topic, partitions) }
+        }
+        return first?.partitions ?? 0
+    }
+
+    /// The changelog topic of each store of a stage, by the store's name; made if it is not there.
+    private func changelogTopics(
+        _ stage: PhysicalPlan.Stage, _ query: RunningQuery, _ setup: OperatorSetup, partitions: Int32
+    ) throws(MartletError) -> [String: String] {
+        var topics: [String: String] = [:]
+        for store in try OperatorTree(stage.root, setup: setup).stores {
+            let topic = query.changelogTopic(store: store.name)
+            topics[store.name] = topic
+            if log.topic(topic) != nil { continue }
+            var settings = ["cleanup.policy": "compact"]
+            if let retention = store.retentionMs { settings = ["cleanup.policy": "compact,delete", "retention.ms": String(retention)] }
+            try log.createTopic(topic, partitions: partitions, settings: settings)
+        }
+        return topics
     }
 
     private func sinkDescription(

@@ -21,7 +21,8 @@ extension Engine {
         return out
     }
 
-    private func topics(of query: RunningQuery) -> Set<String> {
+    /// - `readOnly`: without the sink.
+    func topics(of query: RunningQuery, readOnly: Bool = false) -> Set<String> {
         var names: Set<String> = []
         func add(_ topic: PhysicalPlan.Input.Topic) {
             switch topic {
@@ -30,9 +31,8 @@ extension Engine {
             }
         }
         for stage in query.plan.stages {
-            add(stage.input.topic)
-            for case .streamTableJoin(let join) in stage.operators { add(join.table.topic) }
-            if case .sink(let sink) = stage.output { names.insert(sink.topic) }
+            for input in stage.inputs { add(input.topic) }
+            if !readOnly, case .sink(let sink) = stage.output { names.insert(sink.topic) }
         }
         return names
     }

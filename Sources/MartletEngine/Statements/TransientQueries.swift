@@ -28,33 +28,34 @@ extension Engine {
         }
         let isPush = query.kind == .push
         let fromLatest = isPush && session.properties["auto.offset.reset"] != "earliest"
-        guard let first = query.plan.stages.first, case .source(_, let topic) = first.input.topic else {
-            throw MartletError(.internalError, "a transient query begins at a source")
-        }
-        var sources: [(log: PartitionLog, start: Int64, end: Int64?)] = []
-        for partition in try partitionLogs(of: topic) {
-            let end = partition.lastStableOffset
-            sources.append((partition, fromLatest ? end : partition.startOffset, isPush ? nil : end))
-        }
-        var topics: Set<String> = [topic]
-        var tables: [PartitionLog] = []
-        for stage in query.plan.stages {
-            for case .streamTableJoin(let join) in stage.operators {
-                guard case .source(_, let topic) = join.table.topic else { continue }
-                tables += try partitionLogs(of: topic)
-                topics.insert(topic)
+        var sources: [TransientQuery.Source] = []
+        var topics: [String] = []
+        for (stage, description) in query.plan.stages.enumerated() {
+            for (leaf, input) in description.inputs.enumerated() {
+                guard case .source(_, let topic) = input.topic else { continue }
+                if let known = topics.firstIndex(of: topic) {
+                    sources[known].leaves.append((stage, leaf))
+                    continue
+                }
+                topics.append(topic)
+                let partitions = try partitionLogs(of: topic).map { partition -> (log: PartitionLog, start: Int64, end: Int64?) in
+                    let end = partition.lastStableOffset
+                    // A table that is looked up is there from its beginning.
+                    return (partition, fromLatest && input.kind == .stream ? end : partition.startOffset, isPush ? nil : end)
+                }
+                sources.append(TransientQuery.Source(leaves: [(stage, leaf)], partitions: partitions, current: { [log] in log.partitions(of: topic) }))
             }
         }
         nextTransientNumber += 1
         let name = query.plan.sources.first ?? "QUERY"
         let transient = TransientQuery(
-            id: "transient_\(name)_\(String(UInt64(bitPattern: time.wallMs), radix: 36))\(nextTransientNumber)", statement: statement.text, isPush: isPush,
+            id: "\(Self.isScalablePush(query, catalog, fromLatest: fromLatest) ? "SCALABLE_PUSH_QUERY" : "transient")_\(name)_\(String(UInt64(bitPattern: time.wallMs), radix: 36))\(nextTransientNumber)", statement: statement.text, isPush: isPush,
             fields: query.fields, keyFlags: query.keyFlags, limit: query.plan.limit)
         let models = try sessions(query.plan.models)
         transients[transient.id] = transient
         let watch = isPush ? watcher.watch(topics) { [weak transient] in transient?.wake() } : nil
         let work = TransientQuery.Work(
-            plan: query.plan, sources: sources, partitions: { [log] in log.partitions(of: topic) }, tables: tables, models: models, schemas: registry, logger: logger)
+            plan: query.plan, sources: sources, models: models, schemas: registry, logger: logger)
         transient.start(work) { [self] in
             if let watch { watcher.forget(watch) }
             Task { await forget(transient.id) }
@@ -63,4 +64,18 @@ extension Engine {
     }
 
     private func forget(_ id: String) { transients[id] = nil }
+
+    /// ksqlDB serves a push query from the end, over what one persistent query makes, from that query's own output, and shows it in the
+    /// query's id; clients tell the two by that (ksqlDB, "Scalable push queries").
+    private static func isScalablePush(_ query: AnalyzedTransient, _ catalog: Catalog, fromLatest: Bool) -> Bool {
+        guard fromLatest, query.plan.sources.count == 1, let source = catalog.sources[query.plan.sources[0]], source.createdBy != nil,
+            query.plan.stages.count == 1, query.plan.stages[0].inputs.count == 1
+        else { return false }
+        return query.plan.stages[0].root.operators.allSatisfy { step in
+            switch step {
+            case .filter, .project, .materialize: true
+            default: false
+            }
+        }
+    }
 }

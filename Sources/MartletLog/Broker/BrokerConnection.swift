@@ -1,5 +1,6 @@
 import Logging
 import NIOCore
+import NIOSSL
 
 /// One client: cuts the stream into frames, hands requests on in order, writes the answers in the same order.
 ///
@@ -16,6 +17,8 @@ final class BrokerConnection: ChannelDuplexHandler {
     private let advertisedPort: Int?
     private let logger: Logger
     private let life = ConnectionLife()
+    private let session: ConnectionSession
+    private var isIdentified = false
 
     private var received = ByteBuffer()
     private var pending = CircularBuffer<PendingRequest>()
@@ -39,8 +42,9 @@ final class BrokerConnection: ChannelDuplexHandler {
         var response: ByteBuffer?
     }
 
-    init(router: RequestRouter, advertisedHost: String?, advertisedPort: Int?, logger: Logger) {
+    init(router: RequestRouter, listener: Listener.Security, advertisedHost: String?, advertisedPort: Int?, logger: Logger) {
         self.router = router
+        session = ConnectionSession(listener: listener, security: router.security, time: router.time)
         self.advertisedHost = advertisedHost
         self.advertisedPort = advertisedPort
         self.logger = logger
@@ -50,6 +54,14 @@ final class BrokerConnection: ChannelDuplexHandler {
         clientHost = "/" + (context.remoteAddress?.ipAddress ?? "?")
         localHost = context.localAddress?.ipAddress ?? "127.0.0.1"
         localPort = context.localAddress?.port ?? 0
+        if session.listener != .plaintext {
+            // Who does not say who it is does not stay.
+            let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+            context.eventLoop.scheduleTask(in: .milliseconds(router.security.config.authenticationTimeoutMs)) {
+                let (handler, context) = bound.value
+                if handler.nextID == 0 || !handler.session.isAuthenticated { handler.refuse(context, "not authenticated in time") }
+            }
+        }
         context.fireChannelActive()
     }
 
@@ -107,8 +119,9 @@ final class BrokerConnection: ChannelDuplexHandler {
     /// The next whole frame (without its size), if it is there and may be worked on now.
     private func nextFrame(_ context: ChannelHandlerContext) -> ByteBuffer? {
         guard let size = received.getInteger(at: received.readerIndex, as: Int32.self) else { return nil }
-        guard size >= 8, size <= router.config.frameBytesMax else {
-            refuse(context, "frame size \(size) is not between 8 and \(router.config.frameBytesMax)")
+        let sizes = allowedSizes
+        guard sizes.contains(Int(size)) else {
+            refuse(context, "frame size \(size) is not between \(sizes.lowerBound) and \(sizes.upperBound)")
             return nil
         }
         let total = Int(size) + 4
@@ -117,11 +130,18 @@ final class BrokerConnection: ChannelDuplexHandler {
             received.reserveCapacity(minimumWritableBytes: min(total - received.readableBytes, max(received.readableBytes, 1 << 20)))
             return nil
         }
-        guard mayStart(received.getInteger(at: received.readerIndex + 4, as: Int16.self)) else { return nil }
+        let apiKey = size >= 8 ? received.getInteger(at: received.readerIndex + 4, as: Int16.self) : nil
+        guard mayStart(session.expectsBareToken ? nil : apiKey) else { return nil }
         received.moveReaderIndex(forwardBy: 4)
         let frame = received.readSlice(length: Int(size))
         if received.readableBytes == 0 { received = ByteBuffer() }
         return frame
+    }
+
+    /// A client that has not said who it is gets by with little.
+    private var allowedSizes: ClosedRange<Int> {
+        let most = session.isAuthenticated ? router.config.frameBytesMax : min(router.config.frameBytesMax, 512 << 10)
+        return (session.expectsBareToken ? 0 : 8)...most
     }
 
     private func mayStart(_ apiKey: Int16?) -> Bool {
@@ -131,15 +151,50 @@ final class BrokerConnection: ChannelDuplexHandler {
             && pendingRequestBytes <= router.config.pendingBytesMax
     }
 
+    private func requestContext(_ context: ChannelHandlerContext, version: Int16, clientID: String) -> RequestContext {
+        let principal = session.principal
+        let access = router.security.authorizer?.access(principal, host: String(clientHost.dropFirst()))
+        return RequestContext(
+            version: version, clientID: clientID, clientHost: clientHost, advertisedHost: advertisedHost ?? localHost,
+            advertisedPort: Int32(truncatingIfNeeded: advertisedPort ?? localPort), loop: context.eventLoop, life: life, session: session,
+            access: access ?? Access(principal: principal, host: clientHost, rules: nil, allowsWithoutRule: true))
+    }
+
+    /// On a listener with TLS the client's certificate says who it is, unless SASL does.
+    private func identify(_ context: ChannelHandlerContext) throws(WireError) {
+        guard !isIdentified else { return }
+        isIdentified = true
+        guard session.listener == .ssl else { return }
+        do {
+            guard let certificate = try context.pipeline.syncOperations.nioSSL_peerCertificate() else { return }
+            if let subject = CertificateSubject.name(der: try certificate.toDERBytes()) { session.identify(subject: subject) }
+        } catch {
+            throw WireError(message: "the client's certificate cannot be read: \(error)", position: 0)
+        }
+    }
+
+    private func dispatchToken(_ frame: ByteBuffer, _ context: ChannelHandlerContext) {
+        let id = nextID
+        nextID += 1
+        pending.append(PendingRequest(id: id, api: .saslAuthenticate, bytes: frame.readableBytes))
+        pendingRequestBytes += frame.readableBytes
+        let answer = router.bareToken(Array(frame.readableBytesView), requestContext(context, version: 0, clientID: ""))
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        answer.hop(to: context.eventLoop).whenComplete { result in
+            let (handler, context) = bound.value
+            handler.complete(id, (try? result.get()) ?? nil, context)
+        }
+    }
+
     private func dispatch(_ frame: ByteBuffer, _ context: ChannelHandlerContext) {
+        if session.expectsBareToken { return dispatchToken(frame, context) }
         let size = frame.readableBytes
         do throws(WireError) {
             let (header, body, api) = try Frame.openRequest(frame)
             guard let api else { throw WireError(message: "api key \(header.apiKey) is not known", position: 0) }
-            let request = RequestContext(
-                version: header.version, clientID: header.clientID ?? "", clientHost: clientHost,
-                advertisedHost: advertisedHost ?? localHost, advertisedPort: Int32(truncatingIfNeeded: advertisedPort ?? localPort),
-                loop: context.eventLoop, life: life)
+            try identify(context)
+            if let reason = session.refusal(of: api) { throw WireError(message: reason, position: 0) }
+            let request = requestContext(context, version: header.version, clientID: header.clientID ?? "")
             let id = nextID
             nextID += 1
             pending.append(PendingRequest(id: id, api: api, bytes: size))
@@ -184,6 +239,10 @@ final class BrokerConnection: ChannelDuplexHandler {
             wrote = true
         }
         if wrote { context.flush() }
+        if session.hasFailed, pending.isEmpty {
+            isClosed = true
+            return context.close(promise: nil)
+        }
         process(context)
     }
 

@@ -2,6 +2,7 @@ import Logging
 import MartletCore
 import NIOCore
 import NIOPosix
+import NIOSSL
 import Synchronization
 
 /// Bounds and defaults of the broker.
@@ -23,14 +24,16 @@ public struct BrokerConfig: Sendable {
     /// Request bytes that may wait for the disk, and response bytes that may wait for the socket, on one connection.
     public var pendingBytesMax = 32 << 20
 
+    /// What is asked of clients; by default nothing.
+    public var security = SecurityConfig()
+
     public init() {}
 }
 
 /// Serves an `EmbeddedLog` to Kafka clients: node 1 of a cluster of one.
 public final class KafkaBroker: Sendable {
     private let log: EmbeddedLog
-    private let host: String
-    private let port: Int
+    private let listeners: [Listener]
     private let advertisedHost: String?
     private let advertisedPort: Int?
     private let group: MultiThreadedEventLoopGroup
@@ -39,7 +42,7 @@ public final class KafkaBroker: Sendable {
     private let state = Mutex(State())
 
     private struct State {
-        var listener: (any Channel)?
+        var listeners: [any Channel] = []
         var connections: [ObjectIdentifier: any Channel] = [:]
         var logListener: Int?
         var isStopped = false
@@ -50,33 +53,85 @@ public final class KafkaBroker: Sendable {
     public convenience init(
         log: EmbeddedLog, host: String = "127.0.0.1", port: Int = 9092, advertisedHost: String? = nil, advertisedPort: Int? = nil,
         group: MultiThreadedEventLoopGroup, logger: Logger, time: TimeSource = .system, config: BrokerConfig = BrokerConfig()
-    ) {
-        self.init(
-            log: log, host: host, port: port, advertisedHost: advertisedHost, advertisedPort: advertisedPort, group: group,
+    ) throws(MartletError) {
+        try self.init(
+            log: log, listeners: [Listener(host: host, port: port)], advertisedHost: advertisedHost, advertisedPort: advertisedPort,
+            group: group, logger: logger, time: time, config: config)
+    }
+
+    /// - Throws: if what is kept of users' rights cannot be read.
+    public convenience init(
+        log: EmbeddedLog, listeners: [Listener], advertisedHost: String? = nil, advertisedPort: Int? = nil,
+        group: MultiThreadedEventLoopGroup, logger: Logger, time: TimeSource = .system, config: BrokerConfig = BrokerConfig()
+    ) throws(MartletError) {
+        try self.init(
+            log: log, listeners: listeners, advertisedHost: advertisedHost, advertisedPort: advertisedPort, group: group,
             logger: logger, time: time, config: config, groupConfig: GroupConfig())
     }
 
     init(
-        log: EmbeddedLog, host: String, port: Int, advertisedHost: String?, advertisedPort: Int?, group: MultiThreadedEventLoopGroup,
+        log: EmbeddedLog, listeners: [Listener], advertisedHost: String?, advertisedPort: Int?, group: MultiThreadedEventLoopGroup,
         logger: Logger, time: TimeSource, config: BrokerConfig, groupConfig: GroupConfig
-    ) {
+    ) throws(MartletError) {
         self.log = log
-        self.host = host
-        self.port = port
+        self.listeners = listeners
         self.advertisedHost = advertisedHost
         self.advertisedPort = advertisedPort
         self.group = group
         self.logger = logger
+        let fileSystem = log.services.fileSystem
+        var security = ConnectionSecurity(
+            config: config.security, users: UserStore(directory: log.directory, fileSystem: fileSystem))
+        if config.security.authorizes(on: listeners) {
+            security.authorizer = Authorizer(
+                store: try AccessRuleStore(directory: log.directory, fileSystem: fileSystem), superUsers: config.security.superUsers,
+                allowsWithoutRule: config.security.allowsWithoutRule)
+        }
         let groups = GroupCoordinator(log: log, timers: group, time: time, logger: logger, config: groupConfig)
         router = RequestRouter(
-            log: log, groups: groups, blocking: NIOThreadPool(numberOfThreads: 4), config: config, time: time, logger: logger)
+            log: log, groups: groups, blocking: NIOThreadPool(numberOfThreads: 4), config: config, security: security, time: time,
+            logger: logger)
     }
 
-    /// Listens. Not for an event loop: waits for the socket to be bound.
-    /// - Returns: the port.
-    /// - Throws: `.addressInUse` naming address and port, `.io` if the address is not ours.
+    /// Listens. Not for an event loop: waits for the sockets to be bound.
+    /// - Returns: the port of the first listener.
+    /// - Throws: `.addressInUse` naming address and port, `.io` if the address is not ours, `.invalidProperty` for a certificate that cannot
+    ///   be used; then none is open.
     public func start() throws(MartletError) -> Int {
+        guard let ports = try startAll().first else { throw MartletError(.invalidProperty, "there is no listener for the Kafka protocol") }
+        return ports
+    }
+
+    /// As `start`; returns the port of each listener.
+    public func startAll() throws(MartletError) -> [Int] {
         router.blocking.start()
+        var ports: [Int] = []
+        do throws(MartletError) {
+            for listener in listeners { ports.append(try open(listener)) }
+        } catch {
+            let opened = state.withLock { state in
+                state.isStopped = true
+                return state.listeners
+            }
+            for channel in opened { try? channel.close().wait() }
+            router.blocking.shutdownGracefully { _ in }
+            throw error
+        }
+        let delayedFetches = router.delayedFetches
+        let logListener = log.addListener { event in delayedFetches.receive(event) }
+        state.withLock { $0.logListener = logListener }
+        return ports
+    }
+
+    private func open(_ listener: Listener) throws(MartletError) -> Int {
+        var tls: NIOSSLContext?
+        if listener.security.hasTLS {
+            guard let files = router.security.config.tls else {
+                throw MartletError(
+                    .invalidProperty, "\(listener) needs a certificate", hint: "set ssl.certificate.location and ssl.key.location")
+            }
+            tls = try files.context()
+        }
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 256)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -85,56 +140,55 @@ public final class KafkaBroker: Sendable {
             .childChannelOption(
                 .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 2048, initial: 16_384, maximum: 1 << 20)
             )
-            .childChannelInitializer { channel in
+            .childChannelInitializer { [tls] channel in
                 channel.eventLoop.makeCompletedFuture {
                     guard self.admit(channel) else { throw ChannelError.ioOnClosedChannel }
+                    if let tls { try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls)) }
                     try channel.pipeline.syncOperations.addHandler(
                         BrokerConnection(
-                            router: self.router, advertisedHost: self.advertisedHost, advertisedPort: self.advertisedPort,
-                            logger: self.logger))
+                            router: self.router, listener: listener.security, advertisedHost: self.advertisedHost,
+                            advertisedPort: self.advertisedPort, logger: self.logger))
                 }
             }
         let channel: any Channel
-        // Without a listener there is nothing to stop later.
-        func giveUp() {
-            state.withLock { $0.isStopped = true }
-            router.blocking.shutdownGracefully { _ in }
-        }
         do {
-            channel = try bootstrap.bind(host: host, port: port).wait()
+            channel = try bootstrap.bind(host: listener.host, port: listener.port).wait()
         } catch let error as IOError where error.errnoCode == EADDRINUSE {
-            giveUp()
             throw MartletError(
-                .addressInUse, "port \(port) on \(host) is in use",
+                .addressInUse, "port \(listener.port) on \(listener.host) is in use",
                 hint: "stop the other server, or choose another port for the Kafka protocol")
         } catch {
-            giveUp()
-            throw MartletError(.io, "cannot listen on \(host):\(port)", detail: "\(error)")
+            throw MartletError(.io, "cannot listen on \(listener.host):\(listener.port)", detail: "\(error)")
         }
-        let delayedFetches = router.delayedFetches
-        let logListener = log.addListener { event in delayedFetches.receive(event) }
-        state.withLock {
-            $0.listener = channel
-            $0.logListener = logListener
-        }
-        let bound = channel.localAddress?.port ?? port
-        logger.info("kafka listener started", metadata: ["host": "\(host)", "port": "\(bound)"])
+        state.withLock { $0.listeners.append(channel) }
+        let bound = channel.localAddress?.port ?? listener.port
+        logger.info(
+            "kafka listener started",
+            metadata: ["host": "\(listener.host)", "port": "\(bound)", "security": "\(listener.security.rawValue)"])
         return bound
     }
 
     /// Stops listening, closes all connections and waits until they are closed. Not for an event loop.
     public func stop() {
-        let (listener, connections, logListener, first) = state.withLock { state in
+        let (listeners, connections, logListener, first) = state.withLock { state in
             defer { state.isStopped = true }
-            return (state.listener, Array(state.connections.values), state.logListener, !state.isStopped)
+            return (state.listeners, Array(state.connections.values), state.logListener, !state.isStopped)
         }
         guard first else { return }
         if let logListener { log.removeListener(logListener) }
         router.groups.close()
-        try? listener?.close().wait()  // it may have been closed by an error before
+        for listener in listeners { try? listener.close().wait() }  // it may have been closed by an error before
         for connection in connections { try? connection.close().wait() }
         router.blocking.shutdownGracefully { _ in }
         logger.info("kafka listener stopped", metadata: ["connections": "\(connections.count)"])
+    }
+
+    /// Users of this broker, and whether one may change the cluster: for the other ports of the same process.
+    public var users: UserStore { router.security.users }
+
+    /// Whether this user may alter the cluster; true where access rules are not in force.
+    public func mayAlterCluster(user: String, host: String) -> Bool {
+        router.security.authorizer?.access(Principal(name: user), host: host).allowsCluster(.alter) ?? true
     }
 
     /// Partitions that long polls are waiting for.

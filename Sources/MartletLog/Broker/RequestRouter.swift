@@ -15,6 +15,10 @@ struct RequestContext: Sendable {
     /// The connection's.
     var loop: any EventLoop
     var life: ConnectionLife
+    /// How far the connection is with saying who it is.
+    var session: ConnectionSession
+    /// What whoever is at the other end may do.
+    var access: Access
 }
 
 /// What a handler gives back: an answer, one that comes later, or none at all (Produce with acks=0).
@@ -37,18 +41,21 @@ final class RequestRouter: Sendable {
     /// Threads for work that may wait for a disk.
     let blocking: NIOThreadPool
     let config: BrokerConfig
+    let security: ConnectionSecurity
     let time: TimeSource
     let logger: Logger
 
     static let nodeID: Int32 = 1
 
     init(
-        log: EmbeddedLog, groups: GroupCoordinator, blocking: NIOThreadPool, config: BrokerConfig, time: TimeSource, logger: Logger
+        log: EmbeddedLog, groups: GroupCoordinator, blocking: NIOThreadPool, config: BrokerConfig, security: ConnectionSecurity,
+        time: TimeSource, logger: Logger
     ) {
         self.log = log
         self.groups = groups
         self.blocking = blocking
         self.config = config
+        self.security = security
         self.time = time
         self.logger = logger
         fetchSessions = FetchSessions(sessionsMax: config.fetchSessionsMax)
@@ -69,16 +76,34 @@ final class RequestRouter: Sendable {
             var request = Request(), wire = body
             // Bytes after the end are let pass, as Kafka does: librdkafka 2.16 pads Metadata 12 for all topics with three.
             try request.code(&wire)
+            request.nameTopics(topicIDs)
+            var amend: (@Sendable (inout Request.Response) -> Void)?
+            if context.access.rules != nil {
+                switch request.authorize(context.access, log) {
+                case .granted: break
+                case .refused(let response): return .now(try encode(response, api, header))
+                case .limited(let change): amend = change
+                case .closed: throw WireError(message: "\(context.access.principal) is not authorised", position: 0)
+                }
+            }
             switch handler(request) {
             case .none: return .none
-            case .now(let response): return .now(try encode(response, api, header))
+            case .now(var response):
+                amend?(&response)
+                return .now(try encode(response, api, header))
             case .later(let future):
                 return .later(
-                    future.flatMapThrowing { response in try self.encode(response, api, header) })
+                    future.flatMapThrowing { [amend] response in
+                        var response = response
+                        amend?(&response)
+                        return try self.encode(response, api, header)
+                    })
             }
         }
         switch api {
         case .apiVersions: return try serve(ApiVersionsRequest.self) { apiVersions($0, context) }
+        case .saslHandshake: return try serve(SaslHandshakeRequest.self) { saslHandshake($0, context) }
+        case .saslAuthenticate: return try serve(SaslAuthenticateRequest.self) { saslAuthenticate($0, context) }
         case .metadata: return try serve(MetadataRequest.self) { metadata($0, context) }
         case .describeTopicPartitions:
             return try serve(DescribeTopicPartitionsRequest.self) { describeTopicPartitions($0, context) }
@@ -107,6 +132,13 @@ final class RequestRouter: Sendable {
         case .alterConfigs: return try serve(AlterConfigsRequest.self) { alterConfigs($0, context) }
         case .incrementalAlterConfigs:
             return try serve(IncrementalAlterConfigsRequest.self) { incrementalAlterConfigs($0, context) }
+        case .describeAcls: return try serve(DescribeAclsRequest.self) { describeAcls($0) }
+        case .createAcls: return try serve(CreateAclsRequest.self) { createAcls($0, context) }
+        case .deleteAcls: return try serve(DeleteAclsRequest.self) { deleteAcls($0, context) }
+        case .describeUserScramCredentials:
+            return try serve(DescribeUserScramCredentialsRequest.self) { describeUserScramCredentials($0, context) }
+        case .alterUserScramCredentials:
+            return try serve(AlterUserScramCredentialsRequest.self) { alterUserScramCredentials($0, context) }
         case .electLeaders: return try serve(ElectLeadersRequest.self) { electLeaders($0) }
         case .alterPartitionReassignments:
             return try serve(AlterPartitionReassignmentsRequest.self) { alterPartitionReassignments($0) }
@@ -134,16 +166,6 @@ final class RequestRouter: Sendable {
     /// Runs `work` on a thread that may wait for the disk.
     func offload<Value: Sendable>(_ context: RequestContext, _ work: @escaping @Sendable () -> Value) -> Answer<Value> {
         .later(blocking.runIfActive(eventLoop: context.loop, work))
-    }
-
-    /// The topics with their names, where the request named them by id; the name stays empty if no topic has the id.
-    func named<Partition>(_ topics: [PerTopic<Partition>]) -> [PerTopic<Partition>] {
-        topics.map { topic in
-            guard topic.id != .zero else { return topic }
-            var topic = topic
-            topic.name = topicIDs.name(of: topic.id) ?? ""
-            return topic
-        }
     }
 
     /// How an error of the log is told to a Kafka client.

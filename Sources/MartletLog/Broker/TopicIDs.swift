@@ -18,6 +18,16 @@ final class TopicIDs: Sendable {
         }
     }
 
+    /// The topics with their names, where a request named them by id; the name stays empty if no topic has the id.
+    func named<Partition>(_ topics: [PerTopic<Partition>]) -> [PerTopic<Partition>] {
+        topics.map { topic in
+            guard topic.id != .zero else { return topic }
+            var topic = topic
+            topic.name = name(of: topic.id) ?? ""
+            return topic
+        }
+    }
+
     /// Zero if there is no such topic.
     func id(of name: String) -> UUIDBytes { log.topic(name).map { UUIDBytes($0.topicID) } ?? .zero }
 }

@@ -13,6 +13,7 @@ enum APIKey: Int16, Sendable, CaseIterable {
     case syncGroup = 14
     case describeGroups = 15
     case listGroups = 16
+    case saslHandshake = 17
     case apiVersions = 18
     case createTopics = 19
     case deleteTopics = 20
@@ -23,9 +24,13 @@ enum APIKey: Int16, Sendable, CaseIterable {
     case addOffsetsToTxn = 25
     case endTxn = 26
     case txnOffsetCommit = 28
+    case describeAcls = 29
+    case createAcls = 30
+    case deleteAcls = 31
     case describeConfigs = 32
     case alterConfigs = 33
     case describeLogDirs = 35
+    case saslAuthenticate = 36
     case createPartitions = 37
     case deleteGroups = 42
     case electLeaders = 43
@@ -33,6 +38,8 @@ enum APIKey: Int16, Sendable, CaseIterable {
     case alterPartitionReassignments = 45
     case listPartitionReassignments = 46
     case offsetDelete = 47
+    case describeUserScramCredentials = 50
+    case alterUserScramCredentials = 51
     case describeCluster = 60
     case describeProducers = 61
     case describeTransactions = 65
@@ -60,6 +67,7 @@ enum APIKey: Int16, Sendable, CaseIterable {
         case .syncGroup: (0...5, 4)
         case .describeGroups: (0...6, 5)
         case .listGroups: (0...5, 3)
+        case .saslHandshake: (0...1, .max)
         case .apiVersions: (0...4, 3)
         case .createTopics: (0...7, 5)
         case .deleteTopics: (0...6, 4)
@@ -68,13 +76,16 @@ enum APIKey: Int16, Sendable, CaseIterable {
         case .offsetForLeaderEpoch: (0...4, 4)
         case .addPartitionsToTxn, .endTxn, .txnOffsetCommit: (0...5, 3)
         case .addOffsetsToTxn: (0...4, 3)
+        case .describeAcls, .createAcls, .deleteAcls: (0...3, 2)
         case .describeConfigs: (0...4, 4)
         case .alterConfigs: (0...2, 2)
         case .describeLogDirs: (0...4, 2)
+        case .saslAuthenticate: (0...2, 2)
         case .createPartitions: (0...3, 2)
         case .deleteGroups, .electLeaders: (0...2, 2)
         case .incrementalAlterConfigs: (0...1, 1)
         case .offsetDelete: (0...0, .max)
+        case .describeUserScramCredentials, .alterUserScramCredentials: (0...0, 0)
         case .alterPartitionReassignments: (0...1, 0)
         case .describeCluster, .listTransactions: (0...2, 0)
         case .listPartitionReassignments, .describeProducers, .describeTransactions, .describeTopicPartitions: (0...0, 0)

@@ -26,6 +26,9 @@ struct PerTopic<Partition: WireMessage>: WireMessage {
         try wire.tags()
     }
 
+    /// Named by an id that no topic has, once `TopicIDs` has looked.
+    var isUnknownID: Bool { id != .zero && name.isEmpty }
+
     /// What is said of a partition that is not there.
     var errorIfMissing: KafkaErrorCode { id == .zero ? .unknownTopicOrPartition : .unknownTopicID }
 

@@ -19,6 +19,8 @@ protocol FileSystem: Sendable {
     func removeTree(_ path: String) throws(MartletError)
     /// Makes creations, renames and removals in this directory durable.
     func syncDirectory(_ path: String) throws(MartletError)
+    /// Lets only the owner into a directory.
+    func makePrivate(_ path: String) throws(MartletError)
     /// Takes the exclusive lock of a file until the result goes away. Throws `.directoryInUse` if another process has it.
     func lock(_ path: String) throws(MartletError) -> any Sendable
 }

@@ -68,6 +68,10 @@ struct PosixFileSystem: FileSystem {
         if fsync(directory.descriptor) != 0 { throw posixError("sync", path) }
     }
 
+    func makePrivate(_ path: String) throws(MartletError) {
+        if chmod(path, 0o700) != 0 { throw posixError("restrict access to", path) }
+    }
+
     func lock(_ path: String) throws(MartletError) -> any Sendable {
         let file = try PosixFile(path, flags: O_RDWR | O_CREAT)
         if flock(file.descriptor, LOCK_EX | LOCK_NB) != 0 {

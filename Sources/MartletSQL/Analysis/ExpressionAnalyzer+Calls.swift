@@ -7,7 +7,10 @@ extension ExpressionAnalyzer {
         let upper = name.name.uppercased()
         if let model = catalog.models[name.name] ?? catalog.models[upper] { return try score(model, arguments, whole) }
         if functions.isAggregate(upper) {
-            throw MartletError(.notSupported, "Aggregate functions are not supported here: \(text(whole))", at: whole.span)
+            for argument in arguments { _ = try bind(argument) }
+            throw MartletError(
+                .badStatement, "Aggregate functions are not allowed in the \(clause.columnPrefix) clause: \(text(whole))", at: whole.span,
+                hint: clause == .whereClause ? "HAVING filters groups" : nil)
         }
         if functions.isTableFunction(upper) {
             throw MartletError(.badStatement, "Table functions are only allowed in the SELECT of a stream: \(text(whole))", at: whole.span)

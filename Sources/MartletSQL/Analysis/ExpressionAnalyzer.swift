@@ -46,7 +46,13 @@ struct ExpressionAnalyzer {
 
     /// A mistake of types, found before code is made.
     func typeError(_ message: String, _ span: SourceSpan, hint: String? = nil) -> MartletError {
-        MartletError(.typeMismatch, clause == .whereClause ? "Error in WHERE expression: \(message)" : message, at: span, hint: hint)
+        let prefix =
+            switch clause {
+            case .whereClause: "Error in WHERE expression: "
+            case .having: "Error in HAVING expression: "
+            case .select, .partitionBy, .groupBy, .joinOn, .values: ""
+            }
+        return MartletError(.typeMismatch, prefix + message, at: span, hint: hint)
     }
 
     /// A mistake found when code is made for the expression.
@@ -128,6 +134,8 @@ struct ExpressionAnalyzer {
             throw MartletError(
                 .unknownColumn, "\(span.messagePrefix)\(clause.columnPrefix) column '\(name.name)' cannot be resolved.", at: span)
         }
+        // Bounds of windows exist above the groups only.
+        guard column.index >= 0 else { throw typeError("Unknown column \(name.name).", span) }
         return Typed(.column(column.index, column.type))
     }
 

@@ -92,7 +92,7 @@ struct PersistentQueryAnalysis {
         try checkRegistered(.value, schema.value, value, properties, topic)
         let sink = Source(
             name: create.name.name, kind: create.kind, schema: schema, topic: topic, keyFormat: key, valueFormat: value,
-            timestamp: try TimestampRules.column(properties, schema), window: left.window, wrapSingleValue: wrapping.feature,
+            timestamp: try TimestampRules.column(properties, schema), window: select.window, wrapSingleValue: wrapping.feature,
             statement: statement.text)
         return (sink, warnings)
     }
@@ -144,9 +144,9 @@ struct PersistentQueryAnalysis {
             throw MartletError(
                 .badStatement, "Incompatible data sink and query result. Data sink (\(sink.name)) type is KSTREAM but select query result is KTABLE.", at: query.span)
         }
-        if (select.from.left.window == nil) != (sink.window == nil) {
+        if (select.window == nil) != (sink.window == nil) {
             throw MartletError(
-                .badStatement, "Incompatible windows: the query's key is \(select.from.left.window == nil ? "not windowed" : "windowed"), that of \(sink.name) is not the same.",
+                .badStatement, "Incompatible windows: the query's key is \(select.window == nil ? "not windowed" : "windowed"), that of \(sink.name) is not the same.",
                 at: target.span)
         }
         try convert(&select, to: sink, at: target.span)
@@ -232,6 +232,8 @@ extension LogicalPlan {
         case .selectKey(let input, let keys, _): keys.reduce(input.models) { $0.union($1.models) }
         case .project(let input, let expressions, _): expressions.reduce(input.models) { $0.union($1.models) }
         case .join(let join): join.left.models.union(join.key.models)
+        case .materialize(let input, _, _): input.models
+        case .aggregate(let node): (node.keys + node.arguments).reduce(node.input.models) { $0.union($1.models) }
         }
     }
 }

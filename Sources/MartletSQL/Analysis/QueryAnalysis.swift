@@ -16,6 +16,8 @@ struct AnalyzedSelect {
     var input: LogicalPlan
     /// In SELECT order.
     var outputs: [Output]
+    /// How the result's keys are windowed.
+    var window: Source.SourceWindow?
     /// The stream was made keyless by PARTITION BY NULL.
     var isUnkeyed: Bool
     var limit: Int64?
@@ -44,32 +46,70 @@ struct QueryAnalysis {
             throw MartletError(
                 .badStatement, "KSQL does not support persistent queries on windowed tables.", at: query.span, hint: "\(sink) would be one")
         }
-        let sourceScope = from.scope
+        try checkReservedNames(query)
+        let sourceScope = scope(query, from)
         var aliases = AliasGenerator(sourceScope)
-        try Aggregation(context: context, isPersistent: sink != nil).check(query, from)
+        let groups = GroupAnalysis(catalog: catalog, context: context, sink: sink, query: query, from: from, scope: sourceScope)
+        try groups.check()
 
-        var plan = from.plan
+        var plan = input(query, from)
         if let condition = query.whereClause { plan = try filter(plan, condition, sourceScope) }
         var computed: [Expression: Scope.Column] = [:]
-        try tableFunctions(query, sourceScope, from, &plan, &computed)
         var isUnkeyed = false
+        if !groups.isGrouped { try tableFunctions(query, sourceScope, from, &plan, &computed) }
         if !query.partitionBy.isEmpty {
             isUnkeyed = try partition(query, &from, &plan, &computed, &aliases)
         } else {
             from.plan = plan
         }
-        let binder = ExpressionAnalyzer(
-            scope: from.scope, clause: .select, catalog: catalog, functions: context.functions, computed: computed)
+        var binder = ExpressionAnalyzer(
+            scope: groups.isGrouped ? sourceScope : from.scope, clause: .select, catalog: catalog, functions: context.functions, computed: computed)
         let projection = Projection(
             scope: from.scope, type: { (expression) throws(MartletError) in try binder.bind(expression).type },
             qualifier: Qualifier(scope: sourceScope, clause: .select, functions: context.functions),
-            showsWindowBounds: sink == nil && from.sources.count == 1)
+            showsWindowBounds: sink == nil && from.sources.count == 1 && !groups.isGrouped)
         var items = try projection.expand(query.select, aliases: &aliases)
-        useKeyNames(&items, from)
+        var window = from.left.window
+        if groups.isGrouped {
+            let result = try groups.analyze(items, plan)
+            (from, plan, window) = (result.from, result.plan, result.window)
+            from.plan = plan
+            binder.computed = result.computed
+        } else {
+            useKeyNames(&items, from)
+        }
         var select = AnalyzedSelect(
-            from: from, input: plan, outputs: [], isUnkeyed: isUnkeyed, limit: query.limit?.count, span: query.span)
+            from: from, input: plan, outputs: [], window: window, isUnkeyed: isUnkeyed, limit: query.limit?.count, span: query.span)
         try bind(items, binder, from, &select)
         return select
+    }
+
+    /// The columns that names can mean: the source's, and the bounds of the query's own windows, which only what is above the groups has.
+    private func scope(_ query: Query, _ from: FromClause) -> Scope {
+        var scope = from.scope
+        guard query.window != nil, !scope.isJoin, let source = scope.sources.first else { return scope }
+        for name in [PseudoColumns.windowStart, PseudoColumns.windowEnd] where scope.column(source, name) == nil {
+            scope.columns.append(Scope.Column(source: source, name: name, type: .bigint, role: .pseudo, index: -1))
+        }
+        return scope
+    }
+
+    /// What FROM yields. Of a table's changes whatever is above may need the rows before, and so do lookups in the result.
+    private func input(_ query: Query, _ from: FromClause) -> LogicalPlan {
+        guard case .scan(let scan) = from.plan, scan.source.kind == .table, !scan.source.schema.key.isEmpty else { return from.plan }
+        let isNeeded = sink != nil || query.emit != nil && (query.whereClause != nil || !query.groupBy.isEmpty)
+        return isNeeded ? .materialize(from.plan, step: "KsqlTopic-Reduce", keyCount: scan.source.schema.key.count) : from.plan
+    }
+
+    /// System columns have to be renamed in what is written to a topic.
+    private func checkReservedNames(_ query: Query) throws(MartletError) {
+        guard sink != nil else { return }
+        for case .expression(let expression, let alias) in query.select {
+            guard case .column(_, let name) = expression.node, PseudoColumns.reserved.contains(name.name), alias == nil || alias?.name == name.name
+            else { continue }
+            throw MartletError(
+                .badStatement, "Reserved column name in select: \(SQLType.quoted(name.name)). Please remove or alias the column.", at: expression.span)
+        }
     }
 
     // MARK: WHERE
@@ -238,10 +278,6 @@ struct QueryAnalysis {
                     continue
                 }
             }
-            if sink != nil, key == nil, !item.isAliased, PseudoColumns.reserved.contains(item.name) {
-                throw MartletError(
-                    .badStatement, "Reserved column name in select: \(SQLType.quoted(item.name)). Please remove or alias the column.", at: item.span)
-            }
             let typed = try binder.bind(item.expression)
             guard typed.type != nil else {
                 throw MartletError(.typeMismatch, "The type of the column \(SQLType.quoted(item.name)) is unknown: it is NULL.", at: item.span, hint: "use CAST(NULL AS …)")
@@ -267,7 +303,7 @@ struct QueryAnalysis {
                 }
                 return
             }
-            throw missingKey(from, sink, select.span)
+            throw missingKey(from, uses, sink, select.span)
         }
         for (slot, items) in zip(from.keys, uses) where items.count > 1 {
             let names = items.map(\.name)
@@ -292,10 +328,14 @@ struct QueryAnalysis {
         return from.scope.isJoin && from.left.schema.key.isEmpty && from.keyDescription.one == "join expression"
     }
 
-    private func missingKey(_ from: FromClause, _ sink: String, _ span: SourceSpan) -> MartletError {
+    private func missingKey(_ from: FromClause, _ uses: [[ProjectionItem]], _ sink: String, _ span: SourceSpan) -> MartletError {
         let text = ExpressionText(columns: .qualified)
         let names: [String], list: String
-        if from.keyDescription.one == "key column" {
+        if from.keyDescription.one == "grouping expression" {
+            let plain = ExpressionText(columns: .plain(isJoin: from.scope.isJoin))
+            names = zip(from.keys, uses).filter { $1.isEmpty }.map { plain($0.0.viable[0]) }
+            list = Self.enumeration(names, "and")
+        } else if from.keyDescription.one == "key column" {
             names = from.keys.map(\.name)
             list = Self.enumeration(names, "and")
         } else if from.keyDescription.one == "join expression" {

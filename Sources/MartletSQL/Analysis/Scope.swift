@@ -105,8 +105,8 @@ struct Qualifier {
 
     private func unknown(_ name: String, _ span: SourceSpan) -> MartletError {
         var message = "\(span.messagePrefix)\(clause.columnPrefix) column '\(name)' cannot be resolved."
-        if case .partitionBy = clause {
-            message += " '\(name)' must be a column in the source schema since PARTITION BY is applied on the input."
+        if clause == .partitionBy || clause == .groupBy {
+            message += " '\(name)' must be a column in the source schema since \(clause.columnPrefix) is applied on the input."
         }
         let names = scope.columns.filter { $0.role != .pseudo }.map(\.name)
         return MartletError(.unknownColumn, message, at: span, hint: Suggestion.hint(name, among: names, "columns"))

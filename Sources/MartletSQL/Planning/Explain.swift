@@ -15,13 +15,30 @@ public enum Explain {
         for stage in plan.stages.reversed() {
             lines.append(output(stage.output))
             if case .results = stage.output, let limit = plan.limit { lines[lines.count - 1] += " | Limit: \(limit)" }
-            var names = inputNames(stage.input)
-            var steps: [String] = []
-            for step in stage.operators { steps.append(text(step, &names)) }
-            lines += steps.reversed()
-            lines.append(input(stage.input))
+            lines += tree(stage.root).lines
         }
         return lines.enumerated().map { "\(String(repeating: "\t", count: $0)) > \($1)" }.joined(separator: "\n") + "\n"
+    }
+
+    /// The lines of a node, from the last operator down to the topics read, and the names of its output columns.
+    private static func tree(_ node: PhysicalPlan.Node) -> (lines: [String], names: [String]) {
+        switch node {
+        case .input(let description): return ([input(description)], inputNames(description))
+        case .step(let step, let below):
+            var (lines, names) = tree(below)
+            lines.insert(text(step, &names), at: 0)
+            return (lines, names)
+        case .join(let join, let left, let right):
+            let (leftLines, leftNames) = tree(left), (rightLines, rightNames) = tree(right)
+            let keys = zip(join.leftKeys, join.rightKeys).map { "\(leftNames[$0]) = \(rightNames[$1])" }.joined(separator: ", ")
+            let head = "[ \(join.kind == .inner ? "" : join.kind.rawValue.uppercased() + " ")JOIN ] | Key: \(keys)\(bounds(join.method))"
+            return ([head] + leftLines + rightLines, leftNames + rightNames + join.leftKeys.map { leftNames[$0] })
+        }
+    }
+
+    private static func bounds(_ method: PhysicalPlan.Join.Method) -> String {
+        guard case .streamStream(let before, let after, let grace) = method else { return "" }
+        return " | Within: \(before) ms before, \(after) ms after" + (grace.map { ", grace \($0) ms" } ?? "")
     }
 
     private static func schema(_ fields: [Field]) -> String {
@@ -92,15 +109,41 @@ public enum Explain {
             let key = expressions[..<keyCount].map { BoundText(names: names)($0) }
             names = outputs
             return "[ REKEY ] | Schema: \(schema(zip(outputs, expressions).map { Field($0, $1.type) })) | Key: \(key.isEmpty ? "NULL" : key.joined(separator: ", "))"
-        case .streamTableJoin(let join):
-            let line = "[ \(join.isLeft ? "LEFT " : "")JOIN ] | Key: \(names[join.keyColumn]) | Table: \(input(join.table))"
-            names += inputNames(join.table)
+        case .materialize(let step, _): return "[ TABLE ] | Store: \(step)"
+        case .groupChanges(let keys, let arguments, let outputs):
+            let line = "[ GROUP_BY ] | Keys: \(list(keys, names)) | Arguments: \(list(arguments, names))"
+            names = outputs
             return line
+        case .aggregate(let aggregate):
+            let calls = aggregate.calls.map { call in
+                "\(call.name)(\((call.arguments.map { names[$0] } + call.constants.map { "\($0)" }).joined(separator: ", ")))"
+            }
+            let keys = names[..<aggregate.keyCount]
+            names = keys + calls + (aggregate.window == nil ? [] : [PseudoColumns.windowStart, PseudoColumns.windowEnd])
+            return "[ \(aggregate.window == nil ? "" : "WINDOWED ")AGGREGATE ] | Keys: \(keys.joined(separator: ", ")) | Functions: \(calls.joined(separator: ", "))"
+                + (aggregate.window.map { " | Window: \(text($0))" } ?? "")
+        case .suppress(_, let grace): return "[ SUPPRESS ] | Until the window closes, grace \(grace) ms"
+        case .subscribe(_, let foreignKey, _): return "[ SUBSCRIBE ] | Foreign key: \(BoundText(names: names)(foreignKey))"
+        case .resolve: return "[ RESOLVE ]"
         case .flatMap(let calls):
             let texts = calls.map { call in "\(call.name)(\(call.arguments.map { BoundText(names: names)($0) }.joined(separator: ", ")))" }
             names += calls.indices.map { "KSQL_SYNTH_\($0)" }
             return "[ FLAT_MAP ] | Functions: \(texts.joined(separator: ", "))"
         }
+    }
+
+    private static func list(_ expressions: [BoundExpression], _ names: [String]) -> String {
+        expressions.map { BoundText(names: names)($0) }.joined(separator: ", ")
+    }
+
+    private static func text(_ window: PhysicalOperator.Window) -> String {
+        let kind =
+            switch window.kind {
+            case .tumbling(let size): "TUMBLING, size \(size) ms"
+            case .hopping(let size, let advance): "HOPPING, size \(size) ms, advance \(advance) ms"
+            case .session(let gap): "SESSION, gap \(gap) ms"
+            }
+        return "\(kind), grace \(window.graceMs) ms, retention \(window.retentionMs) ms"
     }
 
     private static func columns(_ what: String, _ expressions: [BoundExpression], _ outputs: [String], _ names: [String]) -> String {

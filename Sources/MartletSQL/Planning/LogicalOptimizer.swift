@@ -23,6 +23,12 @@ enum LogicalOptimizer {
             join.left = folded(join.left)
             join.key = ConstantFolding.fold(join.key)
             return .join(join)
+        case .materialize(let input, let step, let keyCount): return .materialize(folded(input), step: step, keyCount: keyCount)
+        case .aggregate(var node):
+            node.input = folded(node.input)
+            node.keys = node.keys.map(ConstantFolding.fold)
+            node.arguments = node.arguments.map(ConstantFolding.fold)
+            return .aggregate(node)
         }
     }
 }

@@ -14,6 +14,10 @@ indirect enum LogicalPlan: Sendable {
     case project(LogicalPlan, [BoundExpression], names: [String])
     /// Output: the left columns, the table's columns, then the join key.
     case join(Join)
+    /// The changes of a table with what the rows were before. The first `keyCount` columns are the table's key.
+    case materialize(LogicalPlan, step: String, keyCount: Int)
+    /// Output: the group keys, one column a call, then the window's bounds if there is one.
+    case aggregate(Aggregation)
 
     struct Scan: Sendable {
         struct Column: Sendable, Hashable {
@@ -48,6 +52,36 @@ indirect enum LogicalPlan: Sendable {
         }
     }
 
+    struct Aggregation: Sendable {
+        var input: LogicalPlan
+        /// Over the input's columns.
+        var keys: [BoundExpression]
+        /// Over the input's columns: what the calls take.
+        var arguments: [BoundExpression]
+        /// Of the keys, then of the arguments; all different.
+        var names: [String]
+        /// Arguments of a call count `arguments`.
+        var calls: [AggregateCall]
+        /// The input is a table: rows are taken out of their groups again.
+        var undoes: Bool
+        var isFinal: Bool
+        var window: PhysicalOperator.Window?
+        /// Rows must be written to a topic partitioned by the groups first.
+        var repartition: Repartition?
+
+        struct Repartition: Sendable {
+            var keyFormat: FormatSpec
+            var valueFormat: FormatSpec
+            var partitionsOfTopic: String
+        }
+
+        var fields: [Field] {
+            let keys = zip(names, keys).map { Field($0, $1.type) }, values = calls.map { Field($0.name, $0.type) }
+            let bounds = window == nil ? [] : [PseudoColumns.windowStart, PseudoColumns.windowEnd].map { Field($0, .bigint) }
+            return keys + values + bounds
+        }
+    }
+
     /// Number of output columns.
     var width: Int {
         switch self {
@@ -57,6 +91,8 @@ indirect enum LogicalPlan: Sendable {
         case .selectKey(let input, let keys, _): keys.count + input.width
         case .project(_, let expressions, _): expressions.count
         case .join(let join): join.left.width + join.right.columns.count + 1
+        case .materialize(let input, _, _): input.width
+        case .aggregate(let node): node.fields.count
         }
     }
 
@@ -70,6 +106,8 @@ indirect enum LogicalPlan: Sendable {
         case .project(_, let expressions, let names): zip(names, expressions).map { Field($0, $1.type) }
         case .join(let join):
             join.left.fields + join.right.columns.map { Field($0.name, $0.type) } + [Field(join.keyName, join.key.type)]
+        case .materialize(let input, _, _): input.fields
+        case .aggregate(let node): node.fields
         }
     }
 }

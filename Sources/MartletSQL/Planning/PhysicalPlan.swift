@@ -3,9 +3,12 @@ import MartletCore
 
 /// What the engine executes for a query: a value, Codable, written to the command log and printed by EXPLAIN.
 ///
-/// A plan is a chain of stages. Each stage reads the partitions of one topic, passes batches through its operators and ends in a repartition
-/// topic (read by the next stage), in the sink topic, or in the results of a transient query. Between two operators a batch's columns are
-/// described by the operator before: indices in expressions count its output columns.
+/// A plan is a list of stages. Each stage reads topics of equal partitioning, passes batches through a tree of operators and ends in a
+/// repartition topic (read by a later stage), in the sink topic, or in the results of a transient query. Between two operators a batch's columns
+/// are described by the operator before: indices in expressions count its output columns.
+///
+/// A node yields a stream or the changes of a table. In changes a row with a null value is a deletion, and `Batch.previous` says what each key's
+/// row was before, from `materialize` on.
 public struct PhysicalPlan: Sendable, Hashable, Codable {
     public var stages: [Stage]
     /// Names of the sources read.
@@ -23,13 +26,84 @@ public struct PhysicalPlan: Sendable, Hashable, Codable {
     }
 
     public struct Stage: Sendable, Hashable, Codable {
-        public var input: Input
-        public var operators: [PhysicalOperator]
+        public var root: Node
         public var output: Output
-        public init(input: Input, operators: [PhysicalOperator], output: Output) {
-            self.input = input
-            self.operators = operators
+
+        public init(root: Node, output: Output) {
+            self.root = root
             self.output = output
+        }
+
+        public init(input: Input, operators: [PhysicalOperator], output: Output) {
+            self.init(root: operators.reduce(.input(input)) { .step($1, of: $0) }, output: output)
+        }
+
+        /// The topics read, left to right.
+        public var inputs: [Input] { root.inputs }
+    }
+
+    /// The tree of a stage. One task a partition runs all of it.
+    public indirect enum Node: Sendable, Hashable, Codable {
+        case input(Input)
+        case step(PhysicalOperator, of: Node)
+        /// Output: the left columns, the right columns, then the join's key columns (the left's, or the right's where there is no left row).
+        case join(Join, left: Node, right: Node)
+
+        public var inputs: [Input] {
+            switch self {
+            case .input(let input): [input]
+            case .step(_, let node): node.inputs
+            case .join(_, let left, let right): left.inputs + right.inputs
+            }
+        }
+
+        /// All operators below and in this node, in the order of evaluation, left before right.
+        public var operators: [PhysicalOperator] {
+            switch self {
+            case .input: []
+            case .step(let step, let node): node.operators + [step]
+            case .join(_, let left, let right): left.operators + right.operators
+            }
+        }
+
+        /// All joins below and in this node, in the order of evaluation.
+        public var joins: [Join] {
+            switch self {
+            case .input: []
+            case .step(_, let node): node.joins
+            case .join(let join, let left, let right): left.joins + right.joins + [join]
+            }
+        }
+    }
+
+    /// How the rows of two nodes meet. Keys are column indices of the left and of the right node, of equal number and types.
+    public struct Join: Sendable, Hashable, Codable {
+        public enum Kind: String, Sendable, Hashable, Codable { case inner, left, right, full }
+        public enum Method: Sendable, Hashable, Codable {
+            /// Rows of the stream (left) look up the table (right). Inner or left.
+            case streamTable
+            /// Rows whose times lie within the bounds, in milliseconds. Without a grace period late rows are joined as long as the store keeps
+            /// them and outer results come at once (the syntax before GRACE PERIOD existed).
+            case streamStream(beforeMs: Int64, afterMs: Int64, graceMs: Int64?)
+            /// Both sides are tables with the same key.
+            case tableTable
+            /// The left stage wrote subscriptions keyed by its foreign key (`PhysicalOperator.subscribe`); the right side is the table.
+            case foreignKey
+        }
+
+        /// Names the join's state, unique in the query.
+        public var step: String
+        public var kind: Kind
+        public var method: Method
+        public var leftKeys: [Int]
+        public var rightKeys: [Int]
+
+        public init(step: String, kind: Kind, method: Method, leftKeys: [Int], rightKeys: [Int]) {
+            self.step = step
+            self.kind = kind
+            self.method = method
+            self.leftKeys = leftKeys
+            self.rightKeys = rightKeys
         }
     }
 
@@ -38,7 +112,7 @@ public struct PhysicalPlan: Sendable, Hashable, Codable {
         public enum Topic: Sendable, Hashable, Codable {
             /// A source's topic.
             case source(name: String, topic: String)
-            /// The repartition topic that the stage before writes; the engine names it `_confluent-ksql-<service>query_<id>-<step>-repartition`.
+            /// The repartition topic that an earlier stage writes; the engine names it `_confluent-ksql-<service>query_<id>-<step>-repartition`.
             case repartition(step: String)
         }
 
@@ -162,26 +236,72 @@ public struct PhysicalPlan: Sendable, Hashable, Codable {
 /// A closed set: adding one makes the compiler list every place to touch.
 public enum PhysicalOperator: Sendable, Hashable, Codable {
     /// Keeps rows for which the condition is true; rows with a null record value are dropped. `text` is the condition's SQL, for errors.
+    /// In changes with `previous` a row that stops passing is a deletion, and one that did not pass before has no previous row; a change of a row
+    /// that passes neither before nor after is dropped.
     case filter(BoundExpression, text: String)
     /// One output column per expression. Rows with a null record value keep it (a projection passes null values on).
     case project([BoundExpression], names: [String])
     /// A new key for each row: the first `keyCount` output columns. `PARTITION BY` a value column of a row with a null value gives a null key and a null value.
     case selectKey([BoundExpression], names: [String], keyCount: Int)
-    /// Looks each row's key up in a table read from a topic of the same partitioning. Output: the input columns, then the table's `columns`.
-    case streamTableJoin(StreamTableJoin)
     /// A table function a row: output the input columns, then one column per function; several are zipped, the shorter padded with null.
     case flatMap([TableFunctionCall])
 
-    public struct StreamTableJoin: Sendable, Hashable, Codable {
-        /// false: inner
-        public var isLeft: Bool
-        /// Index of the input column that holds the key.
-        public var keyColumn: Int
-        public var table: PhysicalPlan.Input
-        public init(isLeft: Bool, keyColumn: Int, table: PhysicalPlan.Input) {
-            self.isLeft = isLeft
-            self.keyColumn = keyColumn
-            self.table = table
+    /// Keeps the newest row of each key of a table and adds to each change what the row was before. `keyCount` columns, the first, are the key.
+    ///
+    /// Every persistent query whose result is a table has a `materialize` or an `aggregate` in its last stage with only `filter`, `project` and
+    /// `suppress` above it: from its rows and those operators lookups in the result are answered.
+    case materialize(step: String, keyCount: Int)
+    /// Turns changes of a table into rows for an aggregation by other keys. Output: the group keys, ADDED and REMOVED (BOOLEAN: whether the row
+    /// is added to the group, removed from it, or both), the arguments of the new row, the arguments of the old row. A change that leaves the
+    /// group is two rows, the removal first; a group key with a null part is none.
+    case groupChanges(keys: [BoundExpression], arguments: [BoundExpression], names: [String])
+    case aggregate(Aggregate)
+    /// Holds back the newest result of each window until the window and its grace period are over (EMIT FINAL).
+    case suppress(step: String, graceMs: Int64)
+    /// The left side of a foreign-key join; see docs/internals/joins.md.
+    case subscribe(step: String, foreignKey: BoundExpression, keyCount: Int)
+    /// Takes the answers of a foreign-key join and drops those that a newer change of the left row has overtaken.
+    case resolve(step: String, keyCount: Int)
+
+    /// GROUP BY: one result a group (and window).
+    ///
+    /// Input: the first `keyCount` columns are the group's key; a row with a null part in it is dropped. Output: the key columns, one column a call, then
+    /// WINDOWSTART and WINDOWEND (BIGINT) if there is a window. The output is a table's changes with `previous`; its timestamp is the largest that went into the group.
+    /// Rows with a null record value are dropped. Without key columns all rows are one group. If the input's keys are windowed and `window` is nil,
+    /// each of the key's windows is a group of its own and the result's keys keep them.
+    public struct Aggregate: Sendable, Hashable, Codable {
+        public var step: String
+        public var keyCount: Int
+        public var calls: [AggregateCall]
+        public var window: Window?
+        /// The input is what `groupChanges` yields: column `keyCount` is ADDED, the next REMOVED; calls name the new row's arguments, the old row's
+        /// are as many columns further as there are arguments in all.
+        public var undoes: Bool
+
+        public init(step: String, keyCount: Int, calls: [AggregateCall], window: Window? = nil, undoes: Bool = false) {
+            self.step = step
+            self.keyCount = keyCount
+            self.calls = calls
+            self.window = window
+            self.undoes = undoes
+        }
+    }
+
+    /// Bounds in milliseconds. Results of windows that ended more than `graceMs` before the newest row are not changed any more; state is kept for `retentionMs`.
+    public struct Window: Sendable, Hashable, Codable {
+        public enum Kind: Sendable, Hashable, Codable {
+            case tumbling(sizeMs: Int64)
+            case hopping(sizeMs: Int64, advanceMs: Int64)
+            case session(gapMs: Int64)
+        }
+
+        public var kind: Kind
+        public var graceMs: Int64
+        public var retentionMs: Int64
+        public init(kind: Kind, graceMs: Int64, retentionMs: Int64) {
+            self.kind = kind
+            self.graceMs = graceMs
+            self.retentionMs = retentionMs
         }
     }
 

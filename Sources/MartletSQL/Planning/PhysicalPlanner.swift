@@ -8,18 +8,19 @@ struct PhysicalPlanner {
 
     init(throwsOnInvalidTimestamp: Bool) { self.throwsOnInvalidTimestamp = throwsOnInvalidTimestamp }
 
-    /// The stage under construction: what it reads, and what it has done so far.
+    /// The stage under construction: what it has done so far.
     private struct Open {
-        var input: PhysicalPlan.Input
-        var operators: [PhysicalOperator] = []
+        var root: PhysicalPlan.Node
         /// Where the logical plan's columns are among those of the last operator.
         var place: [Int]
         var width: Int
+
+        mutating func append(_ step: PhysicalOperator) { root = .step(step, of: root) }
     }
 
     mutating func plan(_ logical: LogicalPlan, output: PhysicalPlan.Output) -> [PhysicalPlan.Stage] {
         let open = lower(logical)
-        stages.append(PhysicalPlan.Stage(input: open.input, operators: open.operators, output: output))
+        stages.append(PhysicalPlan.Stage(root: open.root, output: output))
         return stages
     }
 
@@ -27,10 +28,10 @@ struct PhysicalPlanner {
         switch plan {
         case .scan(let scan):
             let input = input(scan)
-            return Open(input: input, place: Array(scan.columns.indices), width: input.columns.count)
+            return Open(root: .input(input), place: Array(scan.columns.indices), width: input.columns.count)
         case .filter(let below, let condition, let text):
             var open = lower(below)
-            open.operators.append(.filter(condition.remapped { open.place[$0] }, text: text))
+            open.append(.filter(condition.remapped { open.place[$0] }, text: text))
             return open
         case .flatMap(let below, let calls):
             var open = lower(below)
@@ -39,7 +40,7 @@ struct PhysicalPlanner {
                 call.arguments = call.arguments.map { $0.remapped { open.place[$0] } }
                 return call
             }
-            open.operators.append(.flatMap(moved))
+            open.append(.flatMap(moved))
             open.place += calls.indices.map { open.width + $0 }
             open.width += calls.count
             return open
@@ -47,17 +48,22 @@ struct PhysicalPlanner {
             var open = lower(below)
             let fields = below.fields
             let all = keys.map { $0.remapped { open.place[$0] } } + fields.indices.map { .column(open.place[$0], fields[$0].type) }
-            open.operators.append(.selectKey(all, names: names + fields.map(\.name), keyCount: keys.count))
+            open.append(.selectKey(all, names: names + fields.map(\.name), keyCount: keys.count))
             open.place = Array(all.indices)
             open.width = all.count
             return open
         case .project(let below, let expressions, let names):
             var open = lower(below)
-            open.operators.append(.project(expressions.map { $0.remapped { open.place[$0] } }, names: names))
+            open.append(.project(expressions.map { $0.remapped { open.place[$0] } }, names: names))
             open.place = Array(expressions.indices)
             open.width = expressions.count
             return open
         case .join(let join): return lower(join)
+        case .materialize(let below, let step, let keyCount):
+            var open = lower(below)
+            open.append(.materialize(step: step, keyCount: keyCount))
+            return open
+        case .aggregate(let node): return lower(node)
         }
     }
 
@@ -72,10 +78,15 @@ struct PhysicalPlanner {
         } else {
             preconditionFailure("a join on an expression is preceded by a repartition")
         }
-        let table = input(join.right)
-        open.operators.append(.streamTableJoin(.init(isLeft: join.isLeft, keyColumn: keyColumn, table: table)))
+        var table = input(join.right)
+        let tableWidth = table.columns.count
+        let tableKey = table.columns.firstIndex(of: .key(0)) ?? tableWidth
+        if tableKey == tableWidth { table.columns.append(.key(0)) }
+        let node = PhysicalPlan.Join(
+            step: "Join", kind: join.isLeft ? .left : .inner, method: .streamTable, leftKeys: [keyColumn], rightKeys: [tableKey])
+        open.root = .join(node, left: open.root, right: .input(table))
         open.place += join.right.columns.indices.map { open.width + $0 } + [keyColumn]
-        open.width += table.columns.count
+        open.width += table.columns.count + 1
         return open
     }
 
@@ -109,19 +120,87 @@ struct PhysicalPlanner {
         }
         let keyField = Field(join.keyName, join.key.type)
         let key = join.key.remapped { before.place[$0] }
-        var operators = before.operators
-        operators.append(.selectKey([key] + kept, names: [keyField.name] + valueFields.map(\.name), keyCount: 1))
+        let rekeyed = PhysicalPlan.Node.step(
+            .selectKey([key] + kept, names: [keyField.name] + valueFields.map(\.name), keyCount: 1), of: before.root)
         // Columns that the source's format cannot hold (headers as DELIMITED), or none at all, travel as JSON.
         let fits = !valueFields.isEmpty && FormatRules.reason(repartition.valueFormat.kind, valueFields, .value) == nil
         let valueFormat = fits ? repartition.valueFormat : FormatSpec(.json)
         let output = PhysicalPlan.Repartition(
             step: repartition.step, keyFields: [keyField], keyFormat: repartition.keyFormat, valueFields: valueFields,
             valueFormat: valueFormat, partitionsOfTopic: join.right.source.topic)
-        stages.append(PhysicalPlan.Stage(input: before.input, operators: operators, output: .repartition(output)))
+        stages.append(PhysicalPlan.Stage(root: rekeyed, output: .repartition(output)))
         let input = PhysicalPlan.Input(
             topic: .repartition(step: repartition.step), kind: .stream, keyFields: [keyField], keyFormat: repartition.keyFormat,
             valueFields: valueFields, valueFormat: valueFormat, columns: columns)
-        return Open(input: input, place: place, width: columns.count)
+        return Open(root: .input(input), place: place, width: columns.count)
+    }
+
+    // MARK: groups
+
+    private mutating func lower(_ node: LogicalPlan.Aggregation) -> Open {
+        var open = lower(node.input)
+        let keys = node.keys.map { $0.remapped { open.place[$0] } }, arguments = node.arguments.map { $0.remapped { open.place[$0] } }
+        var names = node.names, fields = zip(node.names, keys + arguments).map { Field($0, $1.type) }
+        if node.undoes {
+            let values = Array(fields[keys.count...])
+            fields = fields[..<keys.count] + ["ADDED", "REMOVED"].map { Field($0, .boolean) } + values
+                + values.map { Field("OLD_\($0.name)", $0.type) }
+            names = unique(fields.map(\.name))
+            open.append(.groupChanges(keys: keys, arguments: arguments, names: names))
+        } else if node.repartition != nil {
+            open.append(.selectKey(keys + arguments, names: names, keyCount: keys.count))
+        } else {
+            open.append(.project(keys + arguments, names: names))
+        }
+        if let repartition = node.repartition {
+            open.root = .input(cut(open, repartition, zip(names, fields).map { Field($0, $1.type) }, keyCount: keys.count))
+        }
+        let first = keys.count + (node.undoes ? 2 : 0)
+        let calls = node.calls.map { call in
+            var call = call
+            call.arguments = call.arguments.map { first + $0 }
+            return call
+        }
+        open.append(
+            .aggregate(
+                PhysicalOperator.Aggregate(
+                    step: "Aggregate-Aggregate-Materialize", keyCount: keys.count, calls: calls, window: node.window, undoes: node.undoes)))
+        if node.isFinal, let window = node.window { open.append(.suppress(step: "Aggregate-Suppress", graceMs: window.graceMs)) }
+        open.place = Array(node.fields.indices)
+        open.width = open.place.count
+        return open
+    }
+
+    private func unique(_ names: [String]) -> [String] {
+        var taken: Set<String> = []
+        return names.map { name in
+            var one = name, n = 1
+            while !taken.insert(one).inserted {
+                one = "\(name)_\(n)"
+                n += 1
+            }
+            return one
+        }
+    }
+
+    /// Ends the stage in a repartition topic keyed by the groups.
+    ///
+    /// - Returns: what the next stage reads.
+    private mutating func cut(
+        _ before: Open, _ repartition: LogicalPlan.Aggregation.Repartition, _ fields: [Field], keyCount: Int
+    ) -> PhysicalPlan.Input {
+        let key = Array(fields[..<keyCount]), value = Array(fields[keyCount...])
+        // Columns that the source's format cannot hold, or none at all, travel as JSON.
+        let fits = !value.isEmpty && FormatRules.reason(repartition.valueFormat.kind, value, .value) == nil
+        let valueFormat = fits ? repartition.valueFormat : FormatSpec(.json)
+        let step = "Aggregate-GroupBy"
+        let output = PhysicalPlan.Repartition(
+            step: step, keyFields: key, keyFormat: repartition.keyFormat, valueFields: value, valueFormat: valueFormat,
+            partitionsOfTopic: repartition.partitionsOfTopic)
+        stages.append(PhysicalPlan.Stage(root: before.root, output: .repartition(output)))
+        return PhysicalPlan.Input(
+            topic: .repartition(step: step), kind: .stream, keyFields: key, keyFormat: repartition.keyFormat, valueFields: value,
+            valueFormat: valueFormat, columns: key.indices.map { .key($0) } + value.indices.map { .value($0) })
     }
 
     private func isRowTime(_ plan: LogicalPlan, _ index: Int) -> Bool {
@@ -129,7 +208,8 @@ struct PhysicalPlanner {
         case .scan(let scan): scan.columns[index].source == .rowTime
         case .filter(let input, _, _): isRowTime(input, index)
         case .join(let join): index < join.left.width && isRowTime(join.left, index)
-        case .flatMap, .selectKey, .project: false
+        case .materialize(let input, _, _): isRowTime(input, index)
+        case .flatMap, .selectKey, .project, .aggregate: false
         }
     }
 

@@ -296,7 +296,7 @@ import Darwin
 
     @Test func aPortInUseIsNamed() throws {
         try TestBroker.run { broker in
-            let second = KafkaBroker(log: broker.log, port: broker.port, group: broker.group, logger: Logger(label: "test"))
+            let second = try KafkaBroker(log: broker.log, port: broker.port, group: broker.group, logger: Logger(label: "test"))
             let error = #expect(throws: MartletError.self) { _ = try second.start() }
             #expect(error?.code == .addressInUse && error?.message.contains("\(broker.port)") == true)
             second.stop()

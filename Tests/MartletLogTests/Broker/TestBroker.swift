@@ -30,7 +30,7 @@ final class TestBroker {
         config.topics.retentionMs = -1  // the tests' timestamps are small
         let log = try EmbeddedLog.open(directory: directory, config: config, time: .system, logger: logger)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
-        let broker = KafkaBroker(log: log, port: 0, group: group, logger: logger)
+        let broker = try KafkaBroker(log: log, port: 0, group: group, logger: logger)
         let port = try broker.start()
         defer {
             broker.stop()

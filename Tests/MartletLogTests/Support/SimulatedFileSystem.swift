@@ -298,6 +298,10 @@ final class SimulatedFileSystem: FileSystem {
         state.withLock { $0.unsynced.removeAll { $0.directory == path } }
     }
 
+    func makePrivate(_ path: String) throws(MartletError) {
+        guard isDirectory(path) else { throw MartletError(.notFound, "\(path) does not exist") }
+    }
+
     func lock(_ path: String) throws(MartletError) -> any Sendable {
         guard state.withLock({ $0.locked.insert(path).inserted }) else {
             throw MartletError(.directoryInUse, "data directory \(parent(of: path)) is in use by another process")

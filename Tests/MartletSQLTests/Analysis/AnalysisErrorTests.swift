@@ -132,11 +132,12 @@ import Testing
             """
         ),
         (
-            "SELECT a, COUNT(*) FROM s GROUP BY a EMIT CHANGES;",
+            "SELECT id, a, SUM(a) FROM s GROUP BY a EMIT CHANGES;",
             """
-            40001 line 1:36: GROUP BY is not supported yet.
-              SELECT a, COUNT(*) FROM s GROUP BY a EMIT CHANGES;
-                                                 ^
+            40001 line 1:8: Non-aggregate SELECT expression(s) not part of GROUP BY: ID
+            Either add the column(s) to the GROUP BY or remove them from the SELECT.
+              SELECT id, a, SUM(a) FROM s GROUP BY a EMIT CHANGES;
+                     ^^
             """
         ),
     ]

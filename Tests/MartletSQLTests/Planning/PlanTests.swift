@@ -163,24 +163,39 @@ import Testing
         var bench = Self.bench
         let plan = try bench.physicalPlan(Self.plans[index].sql)
         for stage in plan.stages {
-            var width = stage.input.columns.count
-            for step in stage.operators {
-                let (expressions, next): ([BoundExpression], Int) =
-                    switch step {
-                    case .filter(let condition, _): ([condition], width)
-                    case .project(let list, let names): (list, names.count)
-                    case .selectKey(let list, let names, _): (list, names.count)
-                    case .streamTableJoin(let join): ([], width + join.table.columns.count)
-                    case .flatMap(let calls): (calls.flatMap(\.arguments), width + calls.count)
-                    }
-                for expression in expressions { #expect(expression.columns.allSatisfy { $0 < width }) }
-                width = next
-            }
+            let width = width(of: stage.root)
             switch stage.output {
             case .sink(let sink): #expect(width == sink.keyFields.count + sink.valueFields.count)
             case .repartition(let topic): #expect(width == topic.keyFields.count + topic.valueFields.count)
             case .results(let fields, _): #expect(width == fields.count)
             }
+        }
+    }
+
+    /// Columns that a node yields; checks each operator below against those it reads.
+    private func width(of node: PhysicalPlan.Node) -> Int {
+        switch node {
+        case .input(let input): return input.columns.count
+        case .join(let join, let left, let right):
+            let (l, r) = (width(of: left), width(of: right))
+            #expect(join.leftKeys.allSatisfy { $0 < l } && join.rightKeys.allSatisfy { $0 < r } && join.leftKeys.count == join.rightKeys.count)
+            return l + r + join.leftKeys.count
+        case .step(let step, let below):
+            let input = width(of: below)
+            let (expressions, output): ([BoundExpression], Int) =
+                switch step {
+                case .filter(let condition, _): ([condition], input)
+                case .project(let list, let names): (list, names.count)
+                case .selectKey(let list, let names, _): (list, names.count)
+                case .flatMap(let calls): (calls.flatMap(\.arguments), input + calls.count)
+                case .materialize, .suppress, .resolve: ([], input)
+                case .groupChanges(let keys, let arguments, let names): (keys + arguments, names.count)
+                case .aggregate(let aggregate):
+                    ([], aggregate.keyCount + aggregate.calls.count + (aggregate.window == nil ? 0 : 2))
+                case .subscribe(_, let foreignKey, _): ([foreignKey], input + 1)
+                }
+            for expression in expressions { #expect(expression.columns.allSatisfy { $0 < input }) }
+            return output
         }
     }
 

@@ -91,6 +91,15 @@ final class ColumnAppender {
         count &+= 1
     }
 
+    /// Zero, false or no bytes, which is not null.
+    func appendZero() {
+        reserveOne()
+        memset(values + count * stride, 0, stride)
+        lengths?[count] = 0
+        valid[count] = true
+        count += 1
+    }
+
     /// Closes a list or map whose entries have been appended to the children, or a struct whose fields have.
     func appendNested() {
         reserveOne()
@@ -189,6 +198,9 @@ final class ColumnAppender {
         }
     }
 
+    /// The slot as it is.
+    var plainSlot: Slot { Slot(values: values, lengths: lengths, valid: valid) }
+
     /// The slot, all its rows marked valid.
     var slot: Slot {
         memset(valid, 1, capacity)
@@ -200,6 +212,20 @@ final class ColumnAppender {
         memset(values + row * stride, 0, stride)
         lengths?[row] = 0
         valid[row] = false
+    }
+
+    /// Zero, false or no bytes in a row of a flat column.
+    func storeZero(_ row: Int) {
+        memset(values + row * stride, 0, stride)
+        lengths?[row] = 0
+        valid[row] = true
+    }
+
+    /// Makes all cells that there is room for zero and valid.
+    func storeZeros() {
+        memset(values, 0, capacity * stride)
+        if let lengths { memset(lengths, 0, capacity * 4) }
+        memset(valid, 1, capacity)
     }
 }
 

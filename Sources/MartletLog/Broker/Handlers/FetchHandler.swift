@@ -120,7 +120,7 @@ extension RequestRouter {
         } catch {
             return .now(FetchResponse(error: error.code))
         }
-        let plan = FetchPlan(request, reading.partitions, log, topicIDs, bytesMax: answerBytes.allowance(config.fetchBytesMax))
+        let plan = FetchPlan(request, reading.partitions, log, topicIDs, context.access, bytesMax: answerBytes.allowance(config.fetchBytesMax))
         let waitMs = min(max(request.waitMsMax, 0), config.fetchWaitMsMax)
         if plan.isAnswerable || waitMs == 0 {
             if plan.isCold { return offload(context) { reading.told(plan.read()) } }
@@ -139,8 +139,8 @@ struct FetchPlan: Sendable {
         var id: TopicPartition
         var topicID: UUIDBytes
         var log: PartitionLog?
-        /// The topic's id is not one of ours.
-        var isUnknownID: Bool
+        /// Why it is not looked at at all.
+        var refusal: KafkaErrorCode?
     }
 
     private let partitions: [Partition]
@@ -152,7 +152,7 @@ struct FetchPlan: Sendable {
     /// A read of so many bytes from the end of the log comes from the page cache; one further back may wait for the disk.
     static let warmBytes: Int64 = 8 << 20
 
-    init(_ request: FetchRequest, _ wanted: [FetchedPartition], _ source: EmbeddedLog, _ topicIDs: TopicIDs, bytesMax: Int) {
+    init(_ request: FetchRequest, _ wanted: [FetchedPartition], _ source: EmbeddedLog, _ topicIDs: TopicIDs, _ access: Access, bytesMax: Int) {
         self.source = source
         self.bytesMax = min(max(Int(request.bytesMax), 0), bytesMax)
         bytesMin = min(max(Int(request.bytesMin), 0), self.bytesMax)
@@ -160,8 +160,10 @@ struct FetchPlan: Sendable {
         partitions = wanted.map { partition in
             let name = partition.topicID == .zero ? partition.topic : topicIDs.name(of: partition.topicID)
             let id = TopicPartition(name ?? "", partition.request.index)
+            let refusal: KafkaErrorCode? = name == nil ? .unknownTopicID : access.allows(.read, .topic, id.topic) ? nil : .topicAuthorizationFailed
             return Partition(
-                request: partition.request, id: id, topicID: partition.topicID, log: source.partition(id), isUnknownID: name == nil)
+                request: partition.request, id: id, topicID: partition.topicID, log: refusal == nil ? source.partition(id) : nil,
+                refusal: refusal)
         }
     }
 
@@ -172,7 +174,7 @@ struct FetchPlan: Sendable {
     }
 
     private func error(_ partition: Partition) -> KafkaErrorCode {
-        if partition.isUnknownID { return .unknownTopicID }
+        if let refusal = partition.refusal { return refusal }
         // A topic may have been deleted, or made anew, since the plan was made.
         guard let log = partition.log, source.partition(partition.id) === log else {
             return partition.topicID == .zero || partition.log == nil ? .unknownTopicOrPartition : .unknownTopicID

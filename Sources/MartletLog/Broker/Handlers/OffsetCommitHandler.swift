@@ -68,13 +68,17 @@ struct OffsetCommitResponse: WireMessage {
     }
 }
 
+extension OffsetCommitRequest {
+    mutating func nameTopics(_ ids: TopicIDs) { topics = ids.named(topics) }
+}
+
 extension RequestRouter {
     func offsetCommit(_ request: OffsetCommitRequest, _ context: RequestContext) -> Answer<OffsetCommitResponse> {
         offload(context) { self.offsetCommit(request) }
     }
 
     private func offsetCommit(_ request: OffsetCommitRequest) -> OffsetCommitResponse {
-        let (offsets, response) = committable(named(request.topics))
+        let (offsets, response) = committable(request.topics)
         // An empty commit still tells whether the member is alive.
         let verdict = groups.commit(
             group: request.groupID, memberID: request.memberID, instanceID: request.groupInstanceID, generation: request.generation,

@@ -93,6 +93,12 @@ struct OffsetFetchResponse: WireMessage {
     }
 }
 
+extension OffsetFetchRequest {
+    mutating func nameTopics(_ ids: TopicIDs) {
+        for i in groups.indices { groups[i].topics = groups[i].topics.map { ids.named($0) } }
+    }
+}
+
 extension RequestRouter {
     /// Partitions without a committed offset are answered with offset −1; that is not an error.
     func offsetFetch(_ request: OffsetFetchRequest, _ context: RequestContext) -> Answer<OffsetFetchResponse> {
@@ -120,7 +126,7 @@ extension RequestRouter {
                 index: index, offset: committed.offset, leaderEpoch: committed.leaderEpoch, metadata: committed.metadata)
         }
         if let topics = wanted.topics {
-            answer.topics = named(topics).map { topic in
+            answer.topics = topics.map { topic in
                 topic.answer { index in
                     if usesTopicIDs, topic.name.isEmpty { return .init(index: index, error: .unknownTopicID) }
                     let id = TopicPartition(topic.name, index)

@@ -82,6 +82,10 @@ struct ProduceResponse: WireMessage {
     }
 }
 
+extension ProduceRequest {
+    mutating func nameTopics(_ ids: TopicIDs) { topics = ids.named(topics) }
+}
+
 extension RequestRouter {
     /// Appends at once, in the order in which requests came; with acks=all the answer waits for the disk, other requests do not.
     func produce(_ request: ProduceRequest, _ context: RequestContext) -> Answer<ProduceResponse> {
@@ -91,7 +95,7 @@ extension RequestRouter {
         var response = ProduceResponse()
         var durable: [(topic: Int, partition: Int, log: PartitionLog, end: Int64)] = []
         response.topics.reserveCapacity(request.topics.count)
-        for topic in named(request.topics) {
+        for topic in request.topics {
             var answers: [ProduceResponse.Partition] = []
             for partition in topic.partitions {
                 var answer = ProduceResponse.Partition(index: partition.index)

@@ -27,6 +27,10 @@ enum FilterPushdown {
         case .join(var join):
             join.left = apply(join.left)
             return .join(join)
+        case .materialize(let input, let step, let keyCount): return .materialize(apply(input), step: step, keyCount: keyCount)
+        case .aggregate(var node):
+            node.input = apply(node.input)
+            return .aggregate(node)
         }
     }
 }

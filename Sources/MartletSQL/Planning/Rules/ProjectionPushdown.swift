@@ -51,6 +51,16 @@ enum ProjectionPushdown {
             for (new, old) in keptRight.enumerated() { out[left + old] = below.width + new }
             out[left + right] = below.width + keptRight.count
             return (.join(join), out)
+        case .materialize(let input, let step, let keyCount):
+            let (below, place) = prune(input, keep: keep.union(0..<keyCount))
+            return (.materialize(below, step: step, keyCount: keyCount), place)
+        case .aggregate(var node):
+            let needed = (node.keys + node.arguments).reduce(into: Set<Int>()) { $0.formUnion($1.columns) }
+            let (below, place) = prune(node.input, keep: needed)
+            node.input = below
+            node.keys = node.keys.map { $0.remapped { place[$0]! } }
+            node.arguments = node.arguments.map { $0.remapped { place[$0]! } }
+            return (.aggregate(node), places(Array(node.fields.indices)))
         }
     }
 

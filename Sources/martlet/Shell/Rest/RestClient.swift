@@ -97,6 +97,16 @@ public final class RestClient {
         _ = try? HTTPResponseHead.read(from: connection, .milliseconds(2000))
     }
 
+    /// Sends a POST with a JSON body on a connection of its own; what is returned waits for the answer, whatever its status.
+    public func post(_ path: String, _ body: JSONValue, accept: String, patienceMs: Int32) throws(RestFailure) -> () throws(RestFailure) -> (status: Int, bytes: [UInt8]) {
+        let connection = try HTTPConnection.open(address, interrupts: interrupts)
+        try connection.send(request("POST", path, body, accept: accept))
+        return { () throws(RestFailure) in
+            let head = try HTTPResponseHead.read(from: connection, .milliseconds(patienceMs))
+            return (head.status, try HTTPBody(head, on: connection).all(.milliseconds(patienceMs)))
+        }
+    }
+
     // MARK: -
 
     private func answer(_ method: String, _ path: String, _ body: JSONValue?, _ wait: HTTPConnection.Wait) throws(RestFailure) -> [UInt8] {

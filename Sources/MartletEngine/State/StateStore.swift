@@ -1,0 +1,35 @@
+import MartletColumns
+import MartletCore
+
+/// What changed in a store: records for its changelog, keys and values as bytes, a null value for what is gone.
+struct StateChanges {
+    var timestamps: [Int64] = []
+    var keys = EncodedColumn()
+    var values = EncodedColumn()
+    var count: Int { timestamps.count }
+
+    mutating func append(timestamp: Int64, key: some Collection<UInt8>, value: (some Collection<UInt8>)?) {
+        timestamps.append(timestamp)
+        keys.starts.append(UInt32(keys.buffer.count))
+        keys.lengths.append(Int32(key.count))
+        keys.buffer.append(contentsOf: key)
+        values.starts.append(UInt32(values.buffer.count))
+        values.lengths.append(value.map { Int32($0.count) } ?? -1)
+        if let value { values.buffer.append(contentsOf: value) }
+    }
+}
+
+/// State of an operator that survives: what changes of it is written to a changelog topic in the transaction that commits the results, and
+/// read back at start. Owned by one thread.
+protocol StateStore: AnyObject {
+    /// Names the changelog: `<query>-<name>-changelog`. Unique in the query.
+    var name: String { get }
+    /// Milliseconds after which windowed state may be deleted from the changelog; nil: it is kept until it is replaced or deleted.
+    var retentionMs: Int64? { get }
+
+    /// Moves what changed since the last call to `out`.
+    func takeChanges(_ out: inout StateChanges) throws(MartletError)
+
+    /// Applies records of the changelog, oldest first.
+    func restore(_ block: RecordBlock) throws(MartletError)
+}

@@ -1,0 +1,80 @@
+// Who may ask for and change what belongs to no topic or group (Kafka documentation, "Operations and Resources on Protocols").
+
+extension ApiVersionsRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<ApiVersionsResponse> { .granted }
+}
+
+extension SaslHandshakeRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<SaslHandshakeResponse> { .granted }
+}
+
+extension SaslAuthenticateRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<SaslAuthenticateResponse> { .granted }
+}
+
+extension DescribeClusterRequest {
+    /// Where the brokers are is no secret to who got in; what may be done with the cluster depends on who asks.
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<DescribeClusterResponse> {
+        let describesOperations = includesOperations
+        return .limited { response in
+            if describesOperations { response.clusterOperations = access.operations(.cluster, ResourceKind.clusterName) }
+        }
+    }
+}
+
+extension DescribeLogDirsRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<DescribeLogDirsResponse> {
+        access.allowsCluster(.describe) ? .granted : .refused(.init(error: .clusterAuthorizationFailed))
+    }
+}
+
+extension DescribeAclsRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<DescribeAclsResponse> {
+        access.allowsCluster(.describe) ? .granted : .refused(.init(error: .clusterAuthorizationFailed))
+    }
+}
+
+extension CreateAclsRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<CreateAclsResponse> {
+        access.allowsCluster(.alter) ? .granted : .refused(.init(results: rules.map { _ in .init(error: .clusterAuthorizationFailed) }))
+    }
+}
+
+extension DeleteAclsRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<DeleteAclsResponse> {
+        access.allowsCluster(.alter) ? .granted : .refused(.init(results: filters.map { _ in .init(error: .clusterAuthorizationFailed) }))
+    }
+}
+
+extension DescribeUserScramCredentialsRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<DescribeUserScramCredentialsResponse> {
+        access.allowsCluster(.describe) ? .granted : .refused(.init(error: .clusterAuthorizationFailed))
+    }
+}
+
+extension AlterUserScramCredentialsRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<AlterUserScramCredentialsResponse> {
+        if access.allowsCluster(.alter) { return .granted }
+        var names: [String] = []
+        for name in deletions.map(\.name) + upsertions.map(\.name) where !names.contains(name) { names.append(name) }
+        return .refused(.init(results: names.map { .init(user: $0, error: .clusterAuthorizationFailed) }))
+    }
+}
+
+extension ElectLeadersRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<ElectLeadersResponse> {
+        access.allowsCluster(.alter) ? .granted : .refused(.init(error: .clusterAuthorizationFailed))
+    }
+}
+
+extension AlterPartitionReassignmentsRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<AlterPartitionReassignmentsResponse> {
+        access.allowsCluster(.alter) ? .granted : .refused(.init(error: .clusterAuthorizationFailed))
+    }
+}
+
+extension ListPartitionReassignmentsRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<ListPartitionReassignmentsResponse> {
+        access.allowsCluster(.describe) ? .granted : .refused(.init(error: .clusterAuthorizationFailed))
+    }
+}

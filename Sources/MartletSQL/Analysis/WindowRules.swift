@@ -1,0 +1,49 @@
+import MartletCore
+
+/// Sizes, grace and retention of windows (ksqlDB, "Time and windows").
+enum WindowRules {
+    private static let day: Int64 = 86_400_000
+
+    /// The window with its defaults: rows may be late until a day after the window's start; of results that are only given once, not at all.
+    ///
+    /// - Throws: sizes that make no windows, or a retention that ends before late rows may come.
+    static func window(_ clause: WindowClause, isFinal: Bool) throws(MartletError) -> PhysicalOperator.Window {
+        let size: Int64, kind: PhysicalOperator.Window.Kind
+        switch clause.kind {
+        case .tumbling(let sizeMs):
+            size = sizeMs
+            kind = .tumbling(sizeMs: sizeMs)
+        case .hopping(let sizeMs, let advanceMs):
+            guard advanceMs > 0, advanceMs <= sizeMs || sizeMs <= 0 else {
+                throw MartletError(
+                    .badStatement, "Windows of \(sizeMs) ms cannot advance by \(advanceMs) ms: it must be more than zero and at most the size.",
+                    at: clause.span)
+            }
+            size = sizeMs
+            kind = .hopping(sizeMs: sizeMs, advanceMs: advanceMs)
+        case .session(let gapMs):
+            size = gapMs
+            kind = .session(gapMs: gapMs)
+        }
+        guard size > 0 else { throw MartletError(.badStatement, "The size of a window must be more than zero.", at: clause.span) }
+        let grace = clause.graceMs ?? (isFinal ? 0 : max(day - size, 0))
+        let (needed, overflow) = size.addingReportingOverflow(grace)
+        guard !overflow else { throw MartletError(.badStatement, "Size and grace period of a window are more than 2^63 milliseconds.", at: clause.span) }
+        if let retention = clause.retentionMs, retention < needed {
+            throw MartletError(
+                .badStatement,
+                "RETENTION of \(retention) ms is shorter than the window's size and its grace period, \(size) ms and \(grace) ms.",
+                at: clause.span, hint: clause.graceMs == nil ? "without GRACE PERIOD rows may be a day late" : nil)
+        }
+        return PhysicalOperator.Window(kind: kind, graceMs: grace, retentionMs: clause.retentionMs ?? needed)
+    }
+
+    /// How the keys of the result are windowed.
+    static func sourceWindow(_ clause: WindowClause) -> Source.SourceWindow {
+        switch clause.kind {
+        case .tumbling(let size): Source.SourceWindow(kind: .tumbling, sizeMs: size)
+        case .hopping(let size, _): Source.SourceWindow(kind: .hopping, sizeMs: size)
+        case .session: Source.SourceWindow(kind: .session, sizeMs: nil)
+        }
+    }
+}
