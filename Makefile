@@ -52,7 +52,7 @@ notebooks: bootstrap release ## executes notebooks/ from empty
 	@Scripts/run_notebooks.sh
 
 golden: ## rewrites the reference pages that are made from the code, then shows the difference
-	@MARTLET_GOLDEN=1 Scripts/unit.sh Engine ReferenceTests && git diff --stat docs
+	@MARTLET_GOLDEN=1 Scripts/unit.sh Engine ReferenceTests && MARTLET_GOLDEN=1 Scripts/unit.sh Server ReferenceTests && git diff --stat docs
 
 bench: bootstrap ## release benchmarks against their references; B=score one of them
 	@Scripts/bench.sh $(B)

@@ -46,7 +46,7 @@ let modules: [Module] = [
         needs: ["MartletCore", "MartletColumns", "MartletSQL", "MartletEngine", "MartletConnect", "MartletLog"],
         products: [
             logging, nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
-            .product(name: "NIOHTTP2", package: "swift-nio-http2"),
+            .product(name: "NIOHTTP2", package: "swift-nio-http2"), tls,
         ]),
     // A library so that its tests can drive it through a pseudo-terminal.
     Module(name: "MartletShell", needs: ["MartletCore", "MartletColumns", "MartletSQL"], path: "Sources/martlet/Shell"),

@@ -23,21 +23,16 @@ enum CaseScope {
                 if create.kind == .table { tables.insert(create.name.name) }
             case .createAs(let create):
                 if let reason = reason(create.query, tables: tables) { return reason }
-                if create.kind == .table { return "tables as results come later" }
+                if create.kind == .table { tables.insert(create.name.name) }
             case .insertInto(_, _, let query):
                 if let reason = reason(query, tables: tables) { return reason }
             default: break
             }
         }
-        var formats = one.topics.flatMap { [$0.keyFormat, $0.valueFormat] }.compactMap { $0 }
-        formats += one.properties.filter { $0.name.hasPrefix("ksql.persistence.default.format.") }.map(\.value)
-        for statement in statements { formats += declaredFormats(statement) }
-        if formats.contains(where: { $0.uppercased().hasPrefix("PROTOBUF") }) { return "PROTOBUF comes later" }
         return nil
     }
 
     private static func reason(_ query: Query, tables: Set<String>) -> String? {
-        if !query.groupBy.isEmpty || query.window != nil || query.having != nil { return "aggregates come later" }
         switch query.from {
         case .source: return nil
         case .subquery: return "subqueries come later"
@@ -47,15 +42,5 @@ enum CaseScope {
             else { return "joins other than of a stream with a table come later" }
             return nil
         }
-    }
-
-    private static func declaredFormats(_ statement: Statement) -> [String] {
-        let properties: [WithProperty]
-        switch statement.node {
-        case .createSource(let create): properties = create.properties
-        case .createAs(let create): properties = create.properties
-        default: properties = []
-        }
-        return properties.filter { ["FORMAT", "KEY_FORMAT", "VALUE_FORMAT"].contains($0.name) }.map(\.value.text)
     }
 }

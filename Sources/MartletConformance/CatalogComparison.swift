@@ -136,6 +136,10 @@ struct CatalogComparison {
             let isSame = (try? AvroSchema(json: expected)).flatMap { want in (try? AvroSchema(parsing: own.text)).map { $0 == want } } ?? false
             return isSame ? nil : "schema \(own.text), expected \(expected)"
         }
+        if own.type == "PROTOBUF" {
+            let isSame = expected.stringValue.flatMap { try? ProtobufSchema.canonicalText(of: $0) } == (try? ProtobufSchema.canonicalText(of: own.text))
+            return isSame ? nil : "schema \(own.text), expected \(expected)"
+        }
         guard let json = try? JSONValue(parsing: own.text) else { return own.text == expected.stringValue ? nil : "schema \(own.text), expected \(expected)" }
         return Self.isSame(json, expected) ? nil : "schema \(own.text), expected \(expected)"
     }

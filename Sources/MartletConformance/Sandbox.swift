@@ -38,6 +38,8 @@ struct Sandbox {
         self.properties = ["auto.offset.reset": "earliest"].merging(properties) { $1 }
         initialProperties = self.properties
         self.sinkPartitions = sinkPartitions
+        // Cases bring schemas along that their sinks do not follow. In memory nothing can fail.
+        try? registry.setLevel(.none, of: nil)
     }
 
     var context: AnalysisContext {
@@ -81,7 +83,7 @@ struct Sandbox {
             let prefix = "_confluent-ksql-\(Self.serviceID)query_\(query.queryID)-"
             var stages: [StageRunner] = []
             for stage in query.plan.stages {
-                let made = try StageRunner(stage, registry: registry, functions: TestFunctions.registry) { prefix + $0 + "-repartition" }
+                let made = try StageRunner(stage, registry: registry, functions: TestFunctions.registry, properties: properties) { prefix + $0 + "-repartition" }
                 if made.outputTopic.hasPrefix(prefix) { partitions[made.outputTopic] = sinkPartitions }
                 stages.append(made)
             }
@@ -175,7 +177,7 @@ struct Sandbox {
         func bytes(_ fields: [Field], _ spec: FormatSpec, _ side: Side, _ values: [SQLValue]) throws(MartletError) -> [UInt8]? {
             if fields.isEmpty { return nil }
             let schema = try registry.writerSchema(of: fields, spec: spec, side: side, topic: insert.source.topic)
-            var encoder = try RecordEncoder(spec: spec, fields: fields, schemaID: schema?.id, schemaText: schema?.text)
+            var encoder = try RecordEncoder(spec: spec, fields: fields, schemaID: schema?.id, schemaText: schema?.text, imports: schema?.imports ?? [])
             let columns = zip(fields, values).map { ColumnBuilder.column(of: $0.type, [$1]) }
             var out = EncodedColumn(), errors = RowErrors()
             encoder.encode(

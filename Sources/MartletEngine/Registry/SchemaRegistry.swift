@@ -72,6 +72,13 @@ public final class SchemaRegistry: Sendable, SchemaSource {
         return schema
     }
 
+    public func referencedSchema(_ reference: RegisteredSchema.Reference) throws(MartletError) -> RegisteredSchema {
+        guard let found = versions(of: reference.subject, includingDeleted: true).first(where: { $0.version == reference.version }) else {
+            throw MartletError(.schemaInvalid, "reference '\(reference.name)' names version \(reference.version) of subject '\(reference.subject)', which does not exist")
+        }
+        return found.schema
+    }
+
     public func subjects(includingDeleted: Bool = false) -> [String] {
         state.withLock { state in
             state.subjects.filter { $0.value.contains { includingDeleted || !$0.isDeleted } }.keys.sorted()
@@ -206,6 +213,7 @@ public final class SchemaRegistry: Sendable, SchemaSource {
             }
         }
         if schema.type == "AVRO" { _ = try AvroSchema(parsing: out.text) }
+        if schema.type == "PROTOBUF" { out.text = try ProtobufSchema.canonicalText(of: schema.text) }
         return out
     }
 

@@ -16,18 +16,21 @@ public final class TransientQuery: Sendable {
     public let fields: [Field]
     public let keyFlags: [Bool]
     public let limit: Int64?
+    /// A pull query on a table: its end is not told to clients of the older row format.
+    public let endsSilently: Bool
     public let statistics = QueryStatistics()
     public let rows = ResultChannel<ResultBatch>()
     private let signal = Signal()
     private let isClosed = Mutex(false)
 
-    init(id: String, statement: String, isPush: Bool, fields: [Field], keyFlags: [Bool], limit: Int64?) {
+    init(id: String, statement: String, isPush: Bool, fields: [Field], keyFlags: [Bool], limit: Int64?, endsSilently: Bool = false) {
         self.id = id
         self.statement = statement
         self.isPush = isPush
         self.fields = fields
         self.keyFlags = keyFlags
         self.limit = limit
+        self.endsSilently = endsSilently
     }
 
     /// Ends the query; safe at any time, from any thread.

@@ -119,7 +119,7 @@ extension Engine {
             return (source.source.kind == .stream ? "Stream created" : "Table created", nil)
         case .persistentQuery(let query):
             nextQueryNumber += 1
-            startQuery(query, statement, fromLatest: session.properties["auto.offset.reset"] != "earliest")
+            startQuery(query, statement, properties: session.properties, fromLatest: session.properties["auto.offset.reset"] != "earliest")
             return ("Created query with ID \(query.queryID)", query.queryID)
         case .alterSource(let source):
             return ("\(source.kind == .stream ? "Stream" : "Table") \(source.name) altered.", nil)
@@ -146,9 +146,9 @@ extension Engine {
 
     // MARK: - Queries
 
-    private func startQuery(_ analyzed: AnalyzedQuery, _ statement: Statement, fromLatest: Bool) {
+    private func startQuery(_ analyzed: AnalyzedQuery, _ statement: Statement, properties: [String: String], fromLatest: Bool) {
         let query = RunningQuery(
-            id: analyzed.queryID, statement: statement.text, sink: analyzed.sink, plan: analyzed.plan, serviceID: config.serviceID)
+            id: analyzed.queryID, statement: statement.text, sink: analyzed.sink, plan: analyzed.plan, properties: properties, serviceID: config.serviceID)
         queries[query.id] = query
         // At start a later command may pause or end it.
         if !isReplaying { begin(query, fromLatest: fromLatest) }
@@ -189,7 +189,8 @@ extension Engine {
             let partitions = try partitionCount(of: leaves.map(\.topic))
             let sink = try sinkDescription(stage.output, query)
             let sinkPartitions = try partitionLogs(of: sink.topic)
-            let setup = OperatorSetup(models: try sessions(query.plan.models))
+            let setup = OperatorSetup(
+                models: try sessions(query.plan.models), emitsEveryUpdate: query.emitsEveryUpdate, isPersistent: true, properties: query.properties)
             let changelogs = try changelogTopics(stage, query, setup, partitions: partitions)
             for partition in 0..<partitions {
                 var sources: [(log: PartitionLog, leaves: [Int])] = []

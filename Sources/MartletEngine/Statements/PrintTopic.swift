@@ -120,7 +120,9 @@ struct RecordTexts {
 
     private func decoded(_ bytes: ArraySlice<UInt8>, _ schema: RegisteredSchema) -> String? {
         guard
-            let fields = try? SchemaTranslation.fields(fromSchemaText: schema.text, spec: FormatSpec(schema.kind), side: .value),
+            let imports = try? registry.imports(of: schema),
+            let fields = try? SchemaTranslation.fields(
+                fromSchemaText: schema.text, spec: FormatSpec(schema.kind), side: .value, imports: imports),
             var decoder = try? RecordDecoder(
                 spec: FormatSpec(schema.kind), fields: fields, wanted: Array(fields.indices), notNull: [], schemas: registry)
         else { return nil }

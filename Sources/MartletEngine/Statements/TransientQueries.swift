@@ -50,7 +50,8 @@ extension Engine {
         let name = query.plan.sources.first ?? "QUERY"
         let transient = TransientQuery(
             id: "\(Self.isScalablePush(query, catalog, fromLatest: fromLatest) ? "SCALABLE_PUSH_QUERY" : "transient")_\(name)_\(String(UInt64(bitPattern: time.wallMs), radix: 36))\(nextTransientNumber)", statement: statement.text, isPush: isPush,
-            fields: query.fields, keyFlags: query.keyFlags, limit: query.plan.limit)
+            fields: query.fields, keyFlags: query.keyFlags, limit: query.plan.limit,
+            endsSilently: query.kind == .pullTable)
         let models = try sessions(query.plan.models)
         transients[transient.id] = transient
         let watch = isPush ? watcher.watch(topics) { [weak transient] in transient?.wake() } : nil

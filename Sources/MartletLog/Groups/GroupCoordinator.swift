@@ -123,6 +123,11 @@ final class GroupCoordinator: Sendable {
         }
     }
 
+    /// Whether a member may ask for offsets: one that says who it is must be who it says (KIP-848).
+    func admitOffsetFetch(group: String, memberID: String?, epoch: Int32) -> KafkaErrorCode {
+        memberID == nil || epoch < 0 ? .none : .unknownMemberID
+    }
+
     // MARK: Administration
 
     struct Listing: Sendable {

@@ -98,27 +98,49 @@ public final class PartitionLog: Sendable {
 
     /// Appends the record batches of a client's Produce request, after checking them (LogValidator.swift) and their producer's state.
     ///
-    /// Offsets, leader epoch and, where the topic says so, timestamps are assigned; nothing else is changed. On return the batches are written,
+    /// Offsets, leader epoch and, where the topic says so, timestamps and compression are assigned; messages of formats 0 and 1, which Produce
+    /// requests before version 3 may carry, become a record batch; nothing else is changed. On return the batches are written,
     /// but not yet durable: see `whenDurable`. `requiredAcks` is checked only for being −1, 0 or 1.
     /// Throws CORRUPT_MESSAGE, INVALID_RECORD, MESSAGE_TOO_LARGE, UNSUPPORTED_FOR_MESSAGE_FORMAT, OUT_OF_ORDER_SEQUENCE_NUMBER,
     /// INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE, KAFKA_STORAGE_ERROR and the like.
-    public func append(client bytes: UnsafeRawBufferPointer, requiredAcks: Int16 = -1) throws(KafkaError) -> AppendResult {
+    public func append(client bytes: UnsafeRawBufferPointer, requiredAcks: Int16 = -1, produceVersion: Int16 = 9) throws(KafkaError) -> AppendResult {
         do throws(LogFailure) {
             guard (-1...1).contains(requiredAcks) else {
                 throw LogFailure(.invalidRequiredAcks, .badRequest, "acks must be -1, 0 or 1, not \(requiredAcks)")
             }
-            let settings = self.settings
-            let headers = try LogValidator.check(bytes, settings, id)
-            if let first = headers.first, first.isTransactional {
-                let check = services.transactionGuard.withLock { $0 }
-                if let failure = check?(first.producerID, first.producerEpoch, id) { throw failure }
+            if LegacyRecords.isLegacy(bytes) {
+                guard produceVersion < 3 else {
+                    throw LogFailure(
+                        .invalidRecord, .badRequest, "Produce \(produceVersion) for \(id) carries messages of format \(bytes[16]), not record batches (2)")
+                }
+                let batch = try LegacyRecords.batch(bytes, id)
+                return try batch.withBytes { (bytes) throws(LogFailure) in try append(checking: bytes, produceVersion) }
             }
-            var copy = Array(bytes)
-            return try copy.withMutableBytes { (copy) throws(LogFailure) in
-                try append(copy, headers, stamping: settings.stampsOnAppend)
-            }
+            return try append(checking: bytes, produceVersion)
         } catch {
             throw error.kafka
+        }
+    }
+
+    private func append(checking bytes: UnsafeRawBufferPointer, _ produceVersion: Int16) throws(LogFailure) -> AppendResult {
+        let settings = self.settings
+        var headers = try LogValidator.check(bytes, settings, id, nowMs: services.time.wallMs)
+        if produceVersion < 7, headers.contains(where: { $0.codec == .zstd }) {
+            throw LogFailure(.unsupportedCompressionType, .badRequest, "Produce \(produceVersion) for \(id) is too old for zstd")
+        }
+        if let first = headers.first, first.isTransactional {
+            let check = services.transactionGuard.withLock { $0 }
+            if let failure = check?(first.producerID, first.producerEpoch, id) { throw failure }
+        }
+        var copy: [UInt8]
+        if let codec = settings.codec, let again = Recompression.batches(bytes, headers, to: codec) {
+            copy = again
+            headers = try again.withBytes { (bytes) throws(LogFailure) in try LogValidator.headers(bytes, settings, id) }
+        } else {
+            copy = Array(bytes)
+        }
+        return try copy.withMutableBytes { (copy) throws(LogFailure) in
+            try append(copy, headers, stamping: settings.stampsOnAppend)
         }
     }
 

@@ -154,6 +154,10 @@ public final class TransactionCoordinator: Sendable {
         for transaction in allTransactions {
             transaction.state.withLock { state in
                 state.hasDecision = state.record.isDecided
+                // A client that did not hear how its commit went asks again.
+                if state.record.isDecided { state.lastEnd = .commit }
+                if state.record.endsEpoch { state.record.epoch += 1 }
+                state.record.endsEpoch = false
                 state.record.isDecided = false
                 state.record.parts = []
                 state.record.offsets = []
@@ -206,17 +210,19 @@ public final class TransactionCoordinator: Sendable {
             try abort(&state)
             return (state.record.producerID, state.record.epoch)
         }
-        if result.0 != old {
-            table.withLock { table in
-                table.byProducer[old] = nil
-                table.byProducer[result.0] = transaction
-            }
-        }
+        if result.0 != old { moved(transaction.id, from: old, to: result.0) }
         return result
     }
 
+    /// A transactional id got another producer id.
+    func moved(_ transactionalID: String, from old: Int64, to new: Int64) {
+        table.withLock { table in
+            table.byProducer[new] = table.byProducer.removeValue(forKey: old) ?? table.byID[transactionalID]
+        }
+    }
+
     /// Writes the id with the next epoch, durably; with a new producer id when epochs are used up.
-    private func raiseEpoch(_ state: inout State) throws(LogFailure) {
+    func raiseEpoch(_ state: inout State) throws(LogFailure) {
         var record = state.record
         if record.epoch >= Int16.max - 1 && state.partitions.isEmpty {
             do throws(MartletError) {
@@ -395,6 +401,8 @@ public final class TransactionCoordinator: Sendable {
                 do throws(LogFailure) {
                     try complete(&state)
                     guard case .open = state.phase, state.record.isFromClient, nowMs - state.startedMs > Int64(state.record.timeoutMs) else { return nil }
+                    // The new epoch replaces the last decision in the log.
+                    try settle(&state)
                     try raiseEpoch(&state)
                     try abort(&state)
                     services.logger.warning("transaction timed out", metadata: ["transactional-id": "\(transaction.id)"])

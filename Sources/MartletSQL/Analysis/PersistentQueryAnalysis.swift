@@ -231,7 +231,8 @@ extension LogicalPlan {
         case .flatMap(let input, let calls): calls.reduce(input.models) { $1.arguments.reduce($0) { $0.union($1.models) } }
         case .selectKey(let input, let keys, _): keys.reduce(input.models) { $0.union($1.models) }
         case .project(let input, let expressions, _): expressions.reduce(input.models) { $0.union($1.models) }
-        case .join(let join): join.left.models.union(join.key.models)
+        case .join(let join):
+            (join.leftKeys + join.rightKeys + [join.condition].compactMap { $0 }).reduce(join.left.models.union(join.right.models)) { $0.union($1.models) }
         case .materialize(let input, _, _): input.models
         case .aggregate(let node): (node.keys + node.arguments).reduce(node.input.models) { $0.union($1.models) }
         }

@@ -39,9 +39,11 @@ struct QueryAnalysis {
     var context: AnalysisContext
     /// Name of the sink; nil for a transient query, whose rules are looser.
     var sink: String?
+    /// The query ends: it reads what is there.
+    var isPull = false
 
     func analyze(_ query: Query) throws(MartletError) -> AnalyzedSelect {
-        var from = try FromAnalysis(catalog: catalog, context: context).analyze(query.from)
+        var from = try FromAnalysis(catalog: catalog, context: context, isPersistent: sink != nil).analyze(query.from)
         if let sink, from.kind == .table, from.isWindowed {
             throw MartletError(
                 .badStatement, "KSQL does not support persistent queries on windowed tables.", at: query.span, hint: "\(sink) would be one")
@@ -116,7 +118,8 @@ struct QueryAnalysis {
 
     private func filter(_ plan: LogicalPlan, _ condition: Expression, _ scope: Scope) throws(MartletError) -> LogicalPlan {
         let qualified = try Qualifier(scope: scope, clause: .whereClause, functions: context.functions).qualify(condition)
-        let binder = ExpressionAnalyzer(scope: scope, clause: .whereClause, catalog: catalog, functions: context.functions)
+        var binder = ExpressionAnalyzer(scope: scope, clause: .whereClause, catalog: catalog, functions: context.functions)
+        binder.isInterpreted = isPull
         let text = binder.text(qualified)
         do throws(MartletError) {
             let bound = try binder.bind(qualified)
@@ -244,13 +247,25 @@ struct QueryAnalysis {
             }
             slots.append(KeySlot(viable: viable, expression: .column(index, keys[index].type), name: names[index]))
         }
+        from.keys = slots
+        if from.scope.isJoin {
+            // Behind a join all columns of its sources are values: `*` shows the pseudo columns too, and the sources' keys after them.
+            let rank: [Scope.Column.Role: Int] = [.value: 0, .header: 1, .pseudo: 2, .key: 3]
+            var values: [Scope.Column] = []
+            for source in from.scope.sources {
+                for role in 0...3 { values += columns.filter { $0.source == source && rank[$0.role] == role } }
+            }
+            for index in values.indices { values[index].role = .value }
+            from.scope.columns = newKeys + values
+            from.scope.syntheticKeys = []
+            return
+        }
         let oldKeys = columns.filter { $0.role == .key }.map { column in
             var column = column
             column.role = .value
             return column
         }
         from.scope.columns = newKeys + columns.filter { $0.role == .value || $0.role == .header } + oldKeys + columns.filter { $0.role == .pseudo }
-        from.keys = slots
     }
 
     // MARK: projection
@@ -267,12 +282,12 @@ struct QueryAnalysis {
         _ items: [ProjectionItem], _ binder: ExpressionAnalyzer, _ from: FromClause, _ select: inout AnalyzedSelect
     ) throws(MartletError) {
         var uses: [[ProjectionItem]] = from.keys.map { _ in [] }
+        // The columns of both sides of a join stand for its key; the leftmost source's that is selected is it, the others are copies.
+        let chosen = from.keys.map { slot in slot.viable.first { viable in items.contains { $0.expression == viable } } }
         for item in items {
             let key = from.keys.firstIndex { $0.viable.contains(item.expression) }
             if let key {
-                // The columns of both sides of a join stand for its key; the first one named is it, the others are copies.
-                let isKey = uses[key].isEmpty || uses[key].contains { $0.expression == item.expression }
-                if isKey {
+                if item.expression == chosen[key] {
                     uses[key].append(item)
                     select.outputs.append(.init(name: item.name, expression: from.keys[key].expression, keyIndex: key))
                     continue
@@ -330,6 +345,14 @@ struct QueryAnalysis {
 
     private func missingKey(_ from: FromClause, _ uses: [[ProjectionItem]], _ sink: String, _ span: SourceSpan) -> MartletError {
         let text = ExpressionText(columns: .qualified)
+        if from.keyDescription.one == "primary key column" {
+            let missing = zip(from.keys, uses).filter { $1.isEmpty }.map { SQLType.quoted($0.0.name) }
+            let s = missing.count == 1 ? "" : "s"
+            return MartletError(
+                .badStatement,
+                "Primary key column\(s) missing in projection. For foreign-key table-table joins, the projection must include all primary key columns from the left input table (\(SQLType.quoted(from.scope.sources[0]))). Missing column\(s): \(missing.joined(separator: ", ")).",
+                at: span)
+        }
         let names: [String], list: String
         if from.keyDescription.one == "grouping expression" {
             let plain = ExpressionText(columns: .plain(isJoin: from.scope.isJoin))
@@ -339,7 +362,8 @@ struct QueryAnalysis {
             names = from.keys.map(\.name)
             list = Self.enumeration(names, "and")
         } else if from.keyDescription.one == "join expression" {
-            names = from.keys[0].viable.map { text($0) }
+            let slot = zip(from.keys, uses).first { $1.isEmpty }?.0 ?? from.keys[0]
+            names = slot.viable.map { text($0) }
             list = Self.enumeration(names, "or")
         } else {
             names = from.keys.map { text($0.viable[0]) }
@@ -347,9 +371,14 @@ struct QueryAnalysis {
         }
         let noun = names.count == 1 ? from.keyDescription.one : from.keyDescription.many
         let example = from.keyDescription.one == "join expression" ? names[0] : names.joined(separator: ", ")
+        var explanation = ""
+        if let synthetic = from.scope.syntheticKeys.first, from.keyDescription.one == "join expression" {
+            explanation =
+                "\n\(synthetic) was added as a synthetic key column because the join criteria did not match any source column. This expression must be included in the projection and may be aliased."
+        }
         return MartletError(
             .badStatement,
-            "Key missing from projection (ie, SELECT). See https://cnfl.io/2LV7ouS.\nThe query used to build \(SQLType.quoted(sink)) must include the \(noun) \(list) in its projection (eg, SELECT \(example)...).",
+            "Key missing from projection (ie, SELECT). See https://cnfl.io/2LV7ouS.\nThe query used to build \(SQLType.quoted(sink)) must include the \(noun) \(list) in its projection (eg, SELECT \(example)...).\(explanation)",
             at: span)
     }
 

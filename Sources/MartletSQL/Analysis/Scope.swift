@@ -19,6 +19,8 @@ struct Scope {
     var sources: [String]
     /// In the order `*` shows them, pseudo columns included.
     var columns: [Column]
+    /// Key columns that a join made up, as no source's column is its key: `*` shows them, `source.*` does not.
+    var syntheticKeys: [String] = []
 
     var isJoin: Bool { sources.count > 1 }
 

@@ -16,7 +16,7 @@ struct TransientQueryAnalysis {
                 at: limit.span)
         }
         if query.emit == nil { try checkPull(query) }
-        let select = try QueryAnalysis(catalog: catalog, context: context, sink: nil).analyze(query)
+        let select = try QueryAnalysis(catalog: catalog, context: context, sink: nil, isPull: query.emit == nil).analyze(query)
         if query.emit == nil { try checkPseudoColumns(query) }
         let kind: AnalyzedTransient.Kind
         switch (query.emit, select.from.kind) {
@@ -25,6 +25,7 @@ struct TransientQueryAnalysis {
         case (nil, .table):
             kind = .pullTable
             try checkQueryable(select.from.left, query)
+            try checkCondition(select, query)
         }
         let flags = select.outputs.map { $0.keyIndex != nil }
         let fields = select.outputs.map(\.field)
@@ -32,7 +33,24 @@ struct TransientQueryAnalysis {
         let keyCount = flags.prefix { $0 }.count
         let plan = PhysicalPlan(
             select, logical, .results(fields: fields, keyCount: keyCount), throwsOnInvalidTimestamp: context.throwsOnInvalidTimestamp)
-        return .transientQuery(AnalyzedTransient(kind: kind, plan: plan, fields: fields, keyFlags: flags))
+        let lookup = kind == .pullTable ? lookup(select) : nil
+        return .transientQuery(AnalyzedTransient(kind: kind, plan: plan, lookup: lookup, fields: fields, keyFlags: flags))
+    }
+
+    private func checkCondition(_ select: AnalyzedSelect, _ query: Query) throws(MartletError) {
+        let scope = select.from.scope
+        let condition = try query.whereClause.map { (condition) throws(MartletError) in
+            try Qualifier(scope: scope, clause: .whereClause, functions: context.functions).qualify(condition)
+        }
+        try PullConditions(table: select.from.left, context: context).check(condition, at: query.span)
+    }
+
+    private func lookup(_ select: AnalyzedSelect) -> TableLookup {
+        let table = select.from.left
+        let extraction = LookupExtraction(
+            columns: LogicalPlan.Scan(table).columns, keyCount: table.schema.key.count, functions: context.functions)
+        guard case .filter(_, let condition, _) = select.input else { return extraction.lookup(nil, table: table.name) }
+        return extraction.lookup(ConstantFolding.fold(condition), table: table.name)
     }
 
     private func checkPull(_ query: Query) throws(MartletError) {

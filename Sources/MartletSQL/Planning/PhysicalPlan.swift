@@ -98,7 +98,8 @@ public struct PhysicalPlan: Sendable, Hashable, Codable {
             case streamStream(beforeMs: Int64, afterMs: Int64, graceMs: Int64?)
             /// Both sides are tables with the same key.
             case tableTable
-            /// The left stage wrote subscriptions keyed by its foreign key (`PhysicalOperator.subscribe`); the right side is the table.
+            /// Left rows are subscriptions as `PhysicalOperator.subscribe` writes them, keyed by the foreign key; the right side is the table. The result is
+            /// answers for `PhysicalOperator.resolve`: the left columns with CHANGE replaced by 1 where the answer is a row and 0 where it is none.
             case foreignKey
         }
 
@@ -108,13 +109,21 @@ public struct PhysicalPlan: Sendable, Hashable, Codable {
         public var method: Method
         public var leftKeys: [Int]
         public var rightKeys: [Int]
+        /// What else has to hold of a pair of rows for it to match, over the left and the right columns; with its SQL, for errors.
+        public var condition: BoundExpression?
+        public var conditionText: String
 
-        public init(step: String, kind: Kind, method: Method, leftKeys: [Int], rightKeys: [Int]) {
+        public init(
+            step: String, kind: Kind, method: Method, leftKeys: [Int], rightKeys: [Int], condition: BoundExpression? = nil,
+            conditionText: String = ""
+        ) {
             self.step = step
             self.kind = kind
             self.method = method
             self.leftKeys = leftKeys
             self.rightKeys = rightKeys
+            self.condition = condition
+            self.conditionText = conditionText
         }
     }
 
@@ -231,9 +240,13 @@ public struct PhysicalPlan: Sendable, Hashable, Codable {
         public var valueFormat: FormatSpec
         /// The topic whose partition count the repartition topic takes (the other side of a join).
         public var partitionsOfTopic: String
+        /// Keys are windowed: they keep the windows of the rows.
+        public var window: Source.SourceWindow?
         public init(
-            step: String, keyFields: [Field], keyFormat: FormatSpec, valueFields: [Field], valueFormat: FormatSpec, partitionsOfTopic: String
+            step: String, keyFields: [Field], keyFormat: FormatSpec, valueFields: [Field], valueFormat: FormatSpec, partitionsOfTopic: String,
+            window: Source.SourceWindow? = nil
         ) {
+            self.window = window
             self.step = step
             self.keyFields = keyFields
             self.keyFormat = keyFormat
@@ -269,9 +282,12 @@ public enum PhysicalOperator: Sendable, Hashable, Codable {
     case aggregate(Aggregate)
     /// Holds back the newest result of each window until the window and its grace period are over (EMIT FINAL).
     case suppress(step: String, graceMs: Int64)
-    /// The left side of a foreign-key join; see docs/internals/joins.md.
-    case subscribe(step: String, foreignKey: BoundExpression, keyCount: Int)
-    /// Takes the answers of a foreign-key join and drops those that a newer change of the left row has overtaken.
+    /// The left side of a foreign-key join (docs/internals/joins.md). Input: changes of the left table with `previous`, first its `keyCount` key columns, then
+    /// `foreignKeyCount` columns of the foreign key, then others. Output: a stream of subscriptions, first the foreign key, then the key, then the
+    /// others, VERSION (BIGINT, rises with each change of a row) and CHANGE (INTEGER, `SubscriptionChange`).
+    case subscribe(keyCount: Int, foreignKeyCount: Int, isLeft: Bool)
+    /// Takes the answers of a foreign-key join and drops those that a newer change of the left row has overtaken. Input: first the `keyCount` columns
+    /// of the left table's key, last VERSION and FOUND. Output: without those two, the changes of the joined table with `previous`.
     case resolve(step: String, keyCount: Int)
 
     /// GROUP BY: one result a group (and window).
@@ -326,4 +342,14 @@ public enum PhysicalOperator: Sendable, Hashable, Codable {
             self.type = type
         }
     }
+}
+
+/// What a change of a row means for its subscription in a foreign-key join: the CHANGE column of subscriptions.
+public enum SubscriptionChange: Int32, Sendable, Hashable, Codable {
+    /// The row now has this foreign key: keep it and answer.
+    case subscribe = 0
+    /// The row has another foreign key now, where it subscribes: forget it, the answer comes from there.
+    case move = 1
+    /// There is nothing to join any more: forget it and answer that there is no row.
+    case end = 2
 }

@@ -4,12 +4,12 @@ import MartletCore
 /// Cuts a logical plan into stages: a new one begins behind each repartition topic.
 struct PhysicalPlanner {
     var throwsOnInvalidTimestamp: Bool
-    private var stages: [PhysicalPlan.Stage] = []
+    var stages: [PhysicalPlan.Stage] = []
 
     init(throwsOnInvalidTimestamp: Bool) { self.throwsOnInvalidTimestamp = throwsOnInvalidTimestamp }
 
     /// The stage under construction: what it has done so far.
-    private struct Open {
+    struct Open {
         var root: PhysicalPlan.Node
         /// Where the logical plan's columns are among those of the last operator.
         var place: [Int]
@@ -24,7 +24,7 @@ struct PhysicalPlanner {
         return stages
     }
 
-    private mutating func lower(_ plan: LogicalPlan) -> Open {
+    mutating func lower(_ plan: LogicalPlan) -> Open {
         switch plan {
         case .scan(let scan):
             let input = input(scan)
@@ -65,74 +65,6 @@ struct PhysicalPlanner {
             return open
         case .aggregate(let node): return lower(node)
         }
-    }
-
-    private mutating func lower(_ join: LogicalPlan.Join) -> Open {
-        var open = lower(join.left)
-        var keyColumn: Int
-        if let repartition = join.repartition {
-            open = cut(open, join, repartition)
-            keyColumn = 0
-        } else if case .column(let index, _) = join.key {
-            keyColumn = open.place[index]
-        } else {
-            preconditionFailure("a join on an expression is preceded by a repartition")
-        }
-        var table = input(join.right)
-        let tableWidth = table.columns.count
-        let tableKey = table.columns.firstIndex(of: .key(0)) ?? tableWidth
-        if tableKey == tableWidth { table.columns.append(.key(0)) }
-        let node = PhysicalPlan.Join(
-            step: "Join", kind: join.isLeft ? .left : .inner, method: .streamTable, leftKeys: [keyColumn], rightKeys: [tableKey])
-        open.root = .join(node, left: open.root, right: .input(table))
-        open.place += join.right.columns.indices.map { open.width + $0 } + [keyColumn]
-        open.width += table.columns.count + 1
-        return open
-    }
-
-    /// Ends the stage in a repartition topic keyed by the join key, and begins the one that reads it.
-    private mutating func cut(_ before: Open, _ join: LogicalPlan.Join, _ repartition: LogicalPlan.Join.Repartition) -> Open {
-        let fields = join.left.fields
-        // The record's timestamp travels with the record.
-        var valueFields: [Field] = [], kept: [BoundExpression] = []
-        var columns: [PhysicalPlan.Input.ColumnSource] = [.key(0)]
-        var place: [Int] = []
-        var taken: Set<String> = [join.keyName]
-        for (index, field) in fields.enumerated() {
-            // The key is there already; what nothing uses stays behind.
-            if join.key == .column(index, field.type) || !(join.carried?.contains(index) ?? true) {
-                place.append(0)
-                continue
-            }
-            if isRowTime(join.left, index) {
-                columns.append(.rowTime)
-            } else {
-                var name = field.name, n = 1
-                while !taken.insert(name).inserted {
-                    name = "\(field.name)_\(n)"
-                    n += 1
-                }
-                columns.append(.value(valueFields.count))
-                valueFields.append(Field(name, field.type))
-                kept.append(.column(before.place[index], field.type))
-            }
-            place.append(columns.count - 1)
-        }
-        let keyField = Field(join.keyName, join.key.type)
-        let key = join.key.remapped { before.place[$0] }
-        let rekeyed = PhysicalPlan.Node.step(
-            .selectKey([key] + kept, names: [keyField.name] + valueFields.map(\.name), keyCount: 1), of: before.root)
-        // Columns that the source's format cannot hold (headers as DELIMITED), or none at all, travel as JSON.
-        let fits = !valueFields.isEmpty && FormatRules.reason(repartition.valueFormat.kind, valueFields, .value) == nil
-        let valueFormat = fits ? repartition.valueFormat : FormatSpec(.json)
-        let output = PhysicalPlan.Repartition(
-            step: repartition.step, keyFields: [keyField], keyFormat: repartition.keyFormat, valueFields: valueFields,
-            valueFormat: valueFormat, partitionsOfTopic: join.right.source.topic)
-        stages.append(PhysicalPlan.Stage(root: rekeyed, output: .repartition(output)))
-        let input = PhysicalPlan.Input(
-            topic: .repartition(step: repartition.step), kind: .stream, keyFields: [keyField], keyFormat: repartition.keyFormat,
-            valueFields: valueFields, valueFormat: valueFormat, columns: columns)
-        return Open(root: .input(input), place: place, width: columns.count)
     }
 
     // MARK: groups
@@ -203,11 +135,12 @@ struct PhysicalPlanner {
             valueFormat: valueFormat, columns: key.indices.map { .key($0) } + value.indices.map { .value($0) })
     }
 
-    private func isRowTime(_ plan: LogicalPlan, _ index: Int) -> Bool {
+    func isRowTime(_ plan: LogicalPlan, _ index: Int) -> Bool {
         switch plan {
         case .scan(let scan): scan.columns[index].source == .rowTime
         case .filter(let input, _, _): isRowTime(input, index)
-        case .join(let join): index < join.left.width && isRowTime(join.left, index)
+        // The result of a stream-table join keeps the stream's time; that of other joins is the later one.
+        case .join(let join): join.method == .streamTable && index < join.left.width && isRowTime(join.left, index)
         case .materialize(let input, _, _): isRowTime(input, index)
         case .flatMap, .selectKey, .project, .aggregate: false
         }

@@ -192,10 +192,12 @@ import Testing
             #expect(producer.error == .none)
             func add(_ name: String) throws -> KafkaErrorCode {
                 try client.send(
-                    AddPartitionsToTxnRequest(
-                        transactionalID: "x", producerID: producer.producerID, producerEpoch: producer.producerEpoch,
-                        topics: [.init(name: name, partitions: [0])]), 3
-                ).topics[0].partitions[0].error
+                    AddPartitionsToTxnRequest(transactions: [
+                        .init(
+                            transactionalID: "x", producerID: producer.producerID, producerEpoch: producer.producerEpoch,
+                            topics: [.init(name: name, partitions: [0])])
+                    ]), 3
+                ).transactions[0].topics[0].partitions[0].error
             }
             func end(_ isCommit: Bool, epoch: Int16) throws -> KafkaErrorCode {
                 try client.send(

@@ -47,10 +47,10 @@ extension LeaveGroupRequest {
 extension OffsetCommitRequest {
     mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<OffsetCommitResponse> {
         let isMember = access.allows(.read, .group, groupID)
-        let refused = topics.takeOut { isMember && access.allows(.read, .topic, $0.name) }
+        let refused = topics.takeOut { isMember && ($0.isUnknownID || access.allows(.read, .topic, $0.name)) }
         let code: KafkaErrorCode = isMember ? .topicAuthorizationFailed : .groupAuthorizationFailed
         let answers = refused.map { topic in
-            OffsetCommitResponse.Topic(name: topic.name, partitions: topic.partitions.map { .init(index: $0.index, error: code) })
+            topic.answer { OffsetCommitResponse.Partition(index: $0.index, error: code) }
         }
         if !isMember { return .refused(.init(topics: answers)) }
         return refused.isEmpty ? .granted : .limited { $0.topics += answers }
@@ -63,15 +63,15 @@ extension OffsetFetchRequest {
         let refusedGroups = groups.takeOut { access.allows(.describe, .group, $0.groupID) }
         var refusedTopics: [String: [Topic]] = [:]
         for i in groups.indices {
-            let refused = groups[i].topics?.takeOut { access.allows(.describe, .topic, $0.name) } ?? []
+            let refused = groups[i].topics?.takeOut { $0.isUnknownID || access.allows(.describe, .topic, $0.name) } ?? []
             if !refused.isEmpty { refusedTopics[groups[i].groupID] = refused }
         }
         let absent = refusedTopics
         return .limited { response in
             for i in response.groups.indices {
-                response.groups[i].topics.removeAll { !access.allows(.describe, .topic, $0.name) }
+                response.groups[i].topics.removeAll { !$0.isUnknownID && !access.allows(.describe, .topic, $0.name) }
                 response.groups[i].topics += (absent[response.groups[i].groupID] ?? []).map { topic in
-                    .init(name: topic.name, partitions: topic.partitions.map { .init(index: $0, error: .topicAuthorizationFailed) })
+                    topic.answer { .init(index: $0, error: .topicAuthorizationFailed) }
                 }
             }
             response.groups += refusedGroups.map { .init(groupID: $0.groupID, error: .groupAuthorizationFailed) }
@@ -86,7 +86,7 @@ extension OffsetDeleteRequest {
         if refused.isEmpty { return .granted }
         return .limited { response in
             response.topics += refused.map { topic in
-                .init(name: topic.name, partitions: topic.partitions.map { .init(index: $0, error: .topicAuthorizationFailed) })
+                topic.answer { .init(index: $0, error: .topicAuthorizationFailed) }
             }
         }
     }
