@@ -101,7 +101,7 @@ struct Sandbox {
             sourceOfTopic[topic] = nil
         case .insertValues(let insert): try self.insert(insert)
         case .createType, .dropType, .nothingToDo: break
-        case .transientQuery, .other:
+        case .transientQuery, .deleteRows, .other:
             throw MartletError(.notSupported, "statements of this kind are not executed in a test", at: statement.span)
         }
     }

@@ -13,6 +13,9 @@ extension Engine {
         case .insertValues(let insert):
             try insertRow(insert)
             return nil
+        case .deleteRows(let delete):
+            try deleteRows(delete)
+            return nil
         case .nothingToDo(let message):
             return entity(statement, commandID: commandID(statement), message: message, sequence: -1)
         case .transientQuery, .other:
@@ -139,7 +142,7 @@ extension Engine {
         case .dropType(let name):
             return ("Dropped type '\(name)'", nil)
         case .nothingToDo(let message): return (message, nil)
-        case .transientQuery, .insertValues, .other:
+        case .transientQuery, .insertValues, .deleteRows, .other:
             throw MartletError(.internalError, "\(statement.kindName) is not a change of the catalog")
         }
     }
