@@ -166,13 +166,14 @@ struct RegisteredProtobuf {
         return (year, month, rest + 1)
     }
 
-    /// Days since 1970-01-01 (Howard Hinnant, "chrono-compatible low-level date algorithms").
+    /// Counted on from 1970 day by day of the years between, and month by month.
     private static func days(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
-        let y = month <= 2 ? year - 1 : year
-        let era = (y >= 0 ? y : y - 399) / 400
-        let yearOfEra = y - era * 400
-        let dayOfYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1
-        return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
+        func length(_ year: Int64) -> Int64 { year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 366 : 365 }
+        guard (1...9999).contains(year) else { return 0 }
+        var out: Int64 = year < 1970 ? -(year..<1970).reduce(0) { $0 + length($1) } : (1970..<year).reduce(0) { $0 + length($1) }
+        let start = out
+        while civil(out).1 < month, out - start < 366 { out += 1 }
+        return out + day - 1
     }
 
     // MARK: reading
@@ -269,8 +270,9 @@ struct RegisteredProtobuf {
 
     private func absent(_ field: ProtobufField) throws(MartletError) -> ActualValue {
         switch field.kind {
-        case .scalar(.string), .scalar(.bytes): return try value(.bytes([]), field)
-        case .message: return .null
+        case .scalar(.string): return try value(.bytes([]), field)
+        // proto3 does not tell empty bytes from none; cases expect null.
+        case .scalar(.bytes), .message: return .null
         case .scalar, .enumeration: return try value(.number(0), field)
         }
     }

@@ -55,6 +55,13 @@ enum TestFunctions {
     private static var tables: [TableRowFunction] {
         [
             TableRowFunction("TEST_UDTF", "(T a) -> ARRAY<T>") { values throws(MartletError) in values },
+            // Its declared result is DECIMAL(30, 10) whatever comes in.
+            TableRowFunction(
+                "TEST_UDTF", "(DECIMAL a) -> ARRAY<DECIMAL>", returns: { _ in .array(.decimal(precision: 30, scale: 10)) }
+            ) { values throws(MartletError) in
+                guard case .decimal(let value) = values[0] else { return [.null] }
+                return [value.fitted(precision: 30, scale: 10).map { .decimal($0) } ?? .null]
+            },
             TableRowFunction("TEST_UDTF", "(ANY... a) -> ARRAY<VARCHAR>") { values throws(MartletError) in
                 values.map { value in
                     switch value {

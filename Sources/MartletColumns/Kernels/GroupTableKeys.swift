@@ -199,10 +199,32 @@ public enum KeyEncoding {
         case .structure(let c):
             out.append(1)
             for field in c.fields { append(field, row, to: &out) }
-        default:
-            let one = encode([column.gathered([UInt32(row)])])
-            out += one.buffer
+        case .boolean(let c): out += [1, c.values[row] ? 1 : 0]
+        case .integer(let c), .date(let c), .time(let c):
+            out.append(1)
+            bigEndian(UInt64(UInt32(bitPattern: c.values[row]) ^ 1 << 31), 4, to: &out)
+        case .bigint(let c), .timestamp(let c):
+            out.append(1)
+            bigEndian(UInt64(bitPattern: c.values[row]) ^ 1 << 63, 8, to: &out)
+        case .double(let c):
+            out.append(1)
+            bigEndian(ordered(c.values[row]), 8, to: &out)
+        case .decimal(let c, _, _):
+            out.append(1)
+            bigEndian(UInt64(truncatingIfNeeded: c.values[row] >> 64) ^ 1 << 63, 8, to: &out)
+            bigEndian(UInt64(truncatingIfNeeded: c.values[row]), 8, to: &out)
+        case .string(let c), .bytes(let c):
+            out.append(1)
+            for at in Int(c.starts[row])..<Int(c.starts[row] + c.lengths[row]) {
+                out.append(c.buffer[at])
+                if c.buffer[at] == 0 { out.append(0xff) }
+            }
+            out += [0, 0]
         }
+    }
+
+    private static func bigEndian(_ value: UInt64, _ width: Int, to out: inout [UInt8]) {
+        for shift in stride(from: 8 * (width - 1), through: 0, by: -8) { out.append(UInt8(truncatingIfNeeded: value >> UInt64(shift))) }
     }
 }
 

@@ -14,7 +14,7 @@ struct AggregationSetup {
     var emitsEveryUpdate: Bool
     /// Changes are taken for a changelog after each flush.
     var isPersistent: Bool
-    var functions: FunctionRegistry
+    var functions: FunctionRegistry = .builtin
     var properties: [String: String]
 }
 

@@ -87,10 +87,7 @@ final class OperatorTree {
             let (leftMade, _) = try add(left, Above(needsPrevious: true), setup)
             let (rightMade, _) = try add(right, Above(needsPrevious: true), setup)
             let step = try Self.compile(join, left: left, right: right, setup)
-            let isTable = switch join.method {
-            case .streamTable, .streamStream: false
-            case .tableTable, .foreignKey: true
-            }
+            let isTable = join.method == .tableTable
             return (link([(leftMade, .left), (rightMade, .right)], step), isTable)
         case .union(let nodes):
             var made: [(Made, InputSide)] = []
@@ -135,7 +132,8 @@ final class OperatorTree {
             }
             return (try Aggregation(aggregate, grouping), true)
         case .suppress: return (Suppress(), true)
-        case .subscribe, .resolve: return (try Self.compileForeignKeyStep(description, below: below, setup), true)
+        case .subscribe: return (try Self.compileForeignKeyStep(description, below: below, setup), false)
+        case .resolve: return (try Self.compileForeignKeyStep(description, below: below, setup), true)
         }
     }
 
@@ -216,7 +214,9 @@ extension PhysicalPlan.Node {
                 return keys.map(\.type) + [.boolean, .boolean] + arguments.map(\.type) + arguments.map(\.type)
             case .aggregate(let aggregate):
                 return types[..<aggregate.keyCount] + aggregate.calls.map(\.type) + (aggregate.window == nil ? [] : [.bigint, .bigint])
-            case .subscribe, .resolve: return types
+            case .subscribe(let keyCount, let foreignKeyCount, _):
+                return types[keyCount..<keyCount + foreignKeyCount] + types[..<keyCount] + types[(keyCount + foreignKeyCount)...] + [.bigint, .integer]
+            case .resolve: return types.dropLast(2)
             }
         case .join(let join, let left, let right):
             let types = left.outputTypes

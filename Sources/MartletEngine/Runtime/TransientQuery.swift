@@ -221,7 +221,8 @@ public final class TransientQuery: Sendable {
             sent += Int64(batch.count)
             let written = batch.count
             statistics.update { $0.rowsWritten += Int64(written) }
-            if !rows.send(ResultBatch(columns: batch.columns, count: batch.count, tombstones: batch.nullValues)) { return false }
+            let result = ResultBatch(columns: batch.columns, count: batch.count, tombstones: batch.nullValues)
+            if !rows.send(result, bytes: result.heldBytes) { return false }
             if let limit, sent >= limit { return false }
         }
         return true
