@@ -36,6 +36,7 @@ final class OperatorTree {
                 next += 1
                 first += 1
             case .step(_, let below): rank(below, &first)
+            case .union(let nodes): for node in nodes { rank(node, &first) }
             case .join(let join, let left, let right):
                 var rightFirst = first + left.inputs.count
                 if join.method == .streamTable {
@@ -88,6 +89,10 @@ final class OperatorTree {
             let step = try Self.compile(join, left: left, right: right, setup)
             let isTable = join.method == .tableTable
             return (link([(leftMade, .left), (rightMade, .right)], step), isTable)
+        case .union(let nodes):
+            var made: [(Made, InputSide)] = []
+            for node in nodes { made.append((try add(node, above, setup).0, .left)) }
+            return (link(made, Union()), false)
         }
     }
 
@@ -121,7 +126,7 @@ final class OperatorTree {
             let grouping = AggregationSetup(
                 inputTypes: below.outputTypes, keepsWindows: aggregate.window == nil && below.hasWindowedKeys, needsPrevious: above.needsPrevious,
                 finalGraceMs: above.finalGraceMs, emitsEveryUpdate: setup.emitsEveryUpdate, isPersistent: setup.isPersistent,
-                properties: setup.properties)
+                functions: setup.functions, properties: setup.properties)
             if let window = aggregate.window, case .session(let gap) = window.kind {
                 return (try SessionAggregation(aggregate, gapMs: gap, window: window, grouping), true)
             }
@@ -179,7 +184,7 @@ extension PhysicalPlan.Node {
         switch self {
         case .input(let input): if case .source = input.topic { input.kind == .table } else { false }
         case .step(.filter, let below), .step(.project, let below): below.isSourceTable
-        case .step, .join: false
+        case .step, .join, .union: false
         }
     }
 
@@ -191,6 +196,7 @@ extension PhysicalPlan.Node {
         case .step(.aggregate(let aggregate), let below): aggregate.window != nil || below.hasWindowedKeys
         case .step(_, let below): below.hasWindowedKeys
         case .join(_, let left, _): left.hasWindowedKeys
+        case .union(let nodes): nodes.allSatisfy(\.hasWindowedKeys)
         }
     }
 
@@ -215,6 +221,7 @@ extension PhysicalPlan.Node {
         case .join(let join, let left, let right):
             let types = left.outputTypes
             return types + right.outputTypes + join.leftKeys.map { types[$0] }
+        case .union(let nodes): return nodes[0].outputTypes
         }
     }
 }
