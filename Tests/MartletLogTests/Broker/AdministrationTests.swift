@@ -61,6 +61,7 @@ import Testing
             broker.log.reserve("commands")
             let partition = try broker.log.found("commands")
             try partition.append(["mine"])
+            try partition.flush()
             let client = try broker.connect()
             let sent = try client.send(
                 ProduceRequest(topics: [.init(name: "commands", partitions: [.init(index: 0, records: batch("theirs", timestamp: 0))])]), 9)
