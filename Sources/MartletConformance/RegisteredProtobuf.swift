@@ -169,7 +169,7 @@ struct RegisteredProtobuf {
     private static func days(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
         var low: Int64 = -800_000, high: Int64 = 3_000_000
         while low < high {
-            let middle = (low + high) / 2
+            let middle = low + (high - low) / 2
             if civil(middle) < (year, month, day) { low = middle + 1 } else { high = middle }
         }
         return low
