@@ -93,6 +93,8 @@ public actor Engine {
             throw MartletError(.internalError, "topic \(logTopic) has no partition 0")
         }
         watcher = LogWatcher(log: log)
+        // Where a query has read up to counts for as long as the query exists.
+        log.groupOffsets.keep(groupsBeginningWith: "_confluent-ksql-\(config.serviceID)query_")
         var threads: [StreamThread] = []
         for number in 0..<max(1, config.streamThreads) {
             threads.append(

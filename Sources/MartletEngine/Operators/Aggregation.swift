@@ -201,7 +201,10 @@ final class Aggregation: StreamOperator, StateStore {
             all ? steps.slots : picked.map { steps.slots[Int($0)] }, all ? results : results.map { $0.gathered(picked) },
             all ? timestamps : picked.map { timestamps[Int($0)] })
         out.partition = batch.partition
-        if !batch.offsets.isEmpty { out.offsets = picked.map { batch.offsets[Int(steps.rows[Int($0)])] } }
+        let sources = picked.map { steps.rows[Int($0)] }
+        if !batch.offsets.isEmpty { out.offsets = sources.map { batch.offsets[Int($0)] } }
+        // An update carries the headers of the row that made it, as in ksqlDB.
+        out.headers = batch.headers?.gathered(sources)
         if setup.needsPrevious {
             let joined = zip(earlier, results).map { a, b in
                 var both = a

@@ -79,6 +79,8 @@ public final class TransientQuery: Sendable {
         let trees: [OperatorTree]
         /// Rows for the client, not yet sent.
         var results: [Batch] = []
+        /// Of a query whose results come at its end only.
+        var ending: ResultEnding?
         var failed = 0
 
         init(_ plan: PhysicalPlan, setup: OperatorSetup) throws(MartletError) {
@@ -86,6 +88,17 @@ public final class TransientQuery: Sendable {
             var trees: [OperatorTree] = []
             for stage in plan.stages { trees.append(try OperatorTree(stage.root, setup: setup)) }
             self.trees = trees
+            if let ending = plan.ending, case .results(let fields, _)? = plan.stages.last?.output {
+                self.ending = ResultEnding(ending, shown: fields.count)
+            }
+        }
+
+        /// The input has ended.
+        func finish() throws(MartletError) {
+            try flush()
+            guard let held = ending?.finish() else { return }
+            ending = nil
+            results.append(held)
         }
 
         func push(_ batch: Batch, stage: Int, leaf: Int) throws(MartletError) {
@@ -108,7 +121,7 @@ public final class TransientQuery: Sendable {
 
         private func pass(_ batch: Batch, from stage: Int) throws(MartletError) {
             guard case .repartition(let repartition) = plan.stages[stage].output else {
-                results.append(batch)
+                if ending != nil { ending?.add(batch) } else { results.append(batch) }
                 return
             }
             for next in plan.stages.indices.dropFirst(stage + 1) {
@@ -159,7 +172,7 @@ public final class TransientQuery: Sendable {
                 progressed = true
                 if readers[i].isEmpty || stages.results.count >= 16 { break }
             }
-            if !progressed, !isPush { try stages.flush() }
+            if !progressed, !isPush { try stages.finish() }
             if try !send(stages, &sent) { return }
             if progressed { continue }
             if !isPush { return }
@@ -195,7 +208,8 @@ public final class TransientQuery: Sendable {
             sent += Int64(batch.count)
             let written = batch.count
             statistics.update { $0.rowsWritten += Int64(written) }
-            if !rows.send(ResultBatch(columns: batch.columns, count: batch.count, tombstones: batch.nullValues)) { return false }
+            let result = ResultBatch(columns: batch.columns, count: batch.count, tombstones: batch.nullValues)
+            if !rows.send(result, bytes: result.heldBytes) { return false }
             if let limit, sent >= limit { return false }
         }
         return true

@@ -109,27 +109,26 @@ extension Engine {
     private func apply(
         _ analyzed: AnalyzedStatement, _ statement: Statement, _ session: Session
     ) throws(MartletError) -> (message: String, queryID: String?) {
+        let before = catalog
+        if case .persistentQuery(let query) = analyzed, query.orReplace,
+            let old = queries[query.queryID] ?? catalog.writers(of: query.sink.name).first.flatMap({ queries[$0] })
+        {
+            stopQuery(old, successor: old.id == query.queryID ? query.plan : nil)
+        }
+        catalog.apply(analyzed, of: statement)
         switch analyzed {
         case .createSource(let source):
-            catalog.sources[source.source.name] = source.source
             nextQueryNumber += 1
             return (source.source.kind == .stream ? "Stream created" : "Table created", nil)
         case .persistentQuery(let query):
-            if query.orReplace, let old = queries[query.queryID] ?? catalog.writers(of: query.sink.name).first.flatMap({ queries[$0] }) {
-                stopQuery(old, successor: old.id == query.queryID ? query.plan : nil)
-            }
-            catalog.sources[query.sink.name] = query.sink
-            catalog.queries[query.queryID] = QueryEntry(
-                id: query.queryID, sources: query.plan.sources, models: query.plan.models, sink: query.sink.name, statement: statement.text)
             nextQueryNumber += 1
             startQuery(query, statement, properties: session.properties, fromLatest: session.properties["auto.offset.reset"] != "earliest")
             return ("Created query with ID \(query.queryID)", query.queryID)
         case .alterSource(let source):
-            catalog.sources[source.name] = source
             return ("\(source.kind == .stream ? "Stream" : "Table") \(source.name) altered.", nil)
         case .dropSource(let name, let deleteTopic):
-            guard let source = catalog.sources.removeValue(forKey: name) else { return ("", nil) }
-            for id in catalog.queries.filter({ $0.value.sink == name && !$0.key.hasPrefix("INSERTQUERY") }).keys {
+            guard let source = before.sources[name] else { return ("", nil) }
+            for id in before.queries.filter({ $0.value.sink == name && !$0.key.hasPrefix("INSERTQUERY") }).keys {
                 if let query = queries[id] { stopQuery(query) }
             }
             if deleteTopic, !isReplaying, log.topic(source.topic) != nil {
@@ -139,10 +138,8 @@ extension Engine {
             }
             return ("Source `\(name)` (topic: \(source.topic)) was dropped.", nil)
         case .createType(let name, let type):
-            catalog.types[name] = type
             return ("Registered custom type with name '\(name)' and SQL type \(type)", nil)
         case .dropType(let name):
-            catalog.types[name] = nil
             return ("Dropped type '\(name)'", nil)
         case .nothingToDo(let message): return (message, nil)
         case .transientQuery, .insertValues, .deleteRows, .other:

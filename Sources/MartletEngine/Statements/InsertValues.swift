@@ -62,7 +62,7 @@ extension Engine {
         }
         guard source.kind == .stream else { throw MartletError(.badStatement, "\(name) is not a stream, rows can only be inserted into streams") }
         guard !source.isSource else { throw MartletError(.badStatement, "Cannot insert values into read-only stream: \(name)") }
-        var rows: [(key: [SQLValue], value: [SQLValue], timestampMs: Int64)] = []
+        var rows: [(key: [SQLValue], value: [SQLValue]?, timestampMs: Int64)] = []
         for object in objects {
             var given: [String: JSONValue] = [:]
             for member in object.members {

@@ -279,6 +279,18 @@ struct MessageSample: Sendable, CustomTestStringConvertible {
         .init(
             DescribeProducersResponse(topics: [.init(name: "t", partitions: [.init(index: 1, producers: [.init(id: 1)])])]), .describeProducers),
         .init(
+            ConsumerGroupHeartbeatRequest(
+                groupID: "g", memberID: "m", instanceID: "i", topicNames: ["t"], topicPattern: "p", assignor: "range",
+                owned: [.init(id: .init(high: 1, low: 2), partitions: [3])]), .consumerGroupHeartbeat),
+        .init(
+            ConsumerGroupHeartbeatResponse(memberID: "m", assignment: .init(topics: [.init(id: .init(high: 1, low: 2), partitions: [3])])),
+            .consumerGroupHeartbeat),
+        .init(ConsumerGroupDescribeRequest(groups: ["g"]), .consumerGroupDescribe),
+        .init(
+            ConsumerGroupDescribeResponse(groups: [
+                .init(groupID: "g", members: [.init(memberID: "m", topicNames: ["t"], assignment: .init(topics: [.init(name: "t", partitions: [1])]))])
+            ]), .consumerGroupDescribe),
+        .init(
             DescribeTopicPartitionsRequest(topics: [.init(name: "t")], cursor: .init(topic: "t", partition: 3)), .describeTopicPartitions),
         .init(
             DescribeTopicPartitionsResponse(
