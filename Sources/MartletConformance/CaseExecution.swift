@@ -20,10 +20,11 @@ struct CaseExecution {
     /// Partitions of topics that nobody declares.
     static let defaultPartitions: Int32 = 4
 
-    init(_ one: ConformanceCase) throws(MartletError) {
+    init(_ one: ConformanceCase, interruptions: StageRunner.Interruptions = .none) throws(MartletError) {
         self.one = one
         sandbox = Sandbox(
-            properties: [String: String](one.properties.map { ($0.name, $0.value) }) { $1 }, sinkPartitions: Self.defaultPartitions)
+            properties: [String: String](one.properties.map { ($0.name, $0.value) }) { $1 }, sinkPartitions: Self.defaultPartitions,
+            interruptions: interruptions)
         for topic in one.topics { sandbox.partitions[topic.name] = topic.partitions }
         try registerSchemas()
     }

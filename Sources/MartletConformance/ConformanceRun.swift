@@ -1,4 +1,5 @@
 import MartletCore
+import MartletEngine
 
 #if canImport(Glibc)
 import Glibc
@@ -14,7 +15,11 @@ public struct ConformanceRun: Sendable {
     /// Records that a query gets at once; results may not depend on it.
     public var batchRows: Int
 
-    public init(filter: String? = nil, batchRows: Int = 1000) {
+    /// Restarts or crashes between what queries get; results may not depend on them either.
+    public var interruptions: StageRunner.Interruptions
+
+    public init(filter: String? = nil, batchRows: Int = 1000, interruptions: StageRunner.Interruptions = .none) {
+        self.interruptions = interruptions
         self.filter = filter
         self.batchRows = max(1, batchRows)
     }
@@ -68,7 +73,7 @@ public struct ConformanceRun: Sendable {
         for one in ScriptCase.cases(of: String(decoding: text, as: UTF8.self)) {
             let full = "\(name) - \(one.name)"
             if let filter, !full.lowercased().contains(filter.lowercased()) { continue }
-            let (problems, message) = ScriptExecution.problems(one, batchRows: batchRows)
+            let (problems, message) = ScriptExecution.problems(one, batchRows: batchRows, interruptions: interruptions)
             verdicts.append(
                 CaseVerdict(
                     name: full, outcome: problems.isEmpty ? .passed : .failed(problems),
@@ -83,7 +88,7 @@ public struct ConformanceRun: Sendable {
         for one in try Self.cases(of: file, kind: "qtt") {
             let parsed = try ConformanceCase(one)
             if let filter, !parsed.name.lowercased().contains(filter.lowercased()) { continue }
-            verdicts.append(CaseVerdict.of(parsed, batchRows: batchRows))
+            verdicts.append(CaseVerdict.of(parsed, batchRows: batchRows, interruptions: interruptions))
         }
         return verdicts
     }

@@ -32,10 +32,12 @@ struct Sandbox {
     private let initialProperties: [String: String]
     /// Partitions of sinks, whatever their statements say.
     private let sinkPartitions: Int32
+    private let interruptions: StageRunner.Interruptions
     private var nextQueryNumber = 0
     private let functions = TestFunctions.registry()
 
-    init(properties: [String: String], sinkPartitions: Int32) {
+    init(properties: [String: String], sinkPartitions: Int32, interruptions: StageRunner.Interruptions = .none) {
+        self.interruptions = interruptions
         self.properties = ["auto.offset.reset": "earliest"].merging(properties) { $1 }
         initialProperties = self.properties
         self.sinkPartitions = sinkPartitions
@@ -84,7 +86,7 @@ struct Sandbox {
             let prefix = "_confluent-ksql-\(Self.serviceID)query_\(query.queryID)-"
             var stages: [StageRunner] = []
             for stage in query.plan.stages {
-                let made = try StageRunner(stage, registry: registry, functions: functions, properties: properties) { prefix + $0 + "-repartition" }
+                let made = try StageRunner(stage, registry: registry, functions: functions, properties: properties, interruptions: interruptions) { prefix + $0 + "-repartition" }
                 if made.outputTopic.hasPrefix(prefix) { partitions[made.outputTopic] = sinkPartitions }
                 stages.append(made)
             }

@@ -5,7 +5,7 @@ import MartletSQL
 
 /// Runs one test of a SQL file: rows that are inserted go through all queries at once; each assertion takes the next record of its topic.
 struct ScriptExecution {
-    private var sandbox = Sandbox(properties: [:], sinkPartitions: 1)
+    private var sandbox: Sandbox
     /// Records of a topic that assertions have taken.
     private var taken: [String: Int] = [:]
     private let batchRows: Int
@@ -13,8 +13,8 @@ struct ScriptExecution {
     private var lastTarget: String?
 
     /// What does not hold; empty: the test passes.
-    static func problems(_ one: ScriptCase, batchRows: Int) -> (problems: [String], message: String?) {
-        var execution = ScriptExecution(batchRows: batchRows)
+    static func problems(_ one: ScriptCase, batchRows: Int, interruptions: StageRunner.Interruptions = .none) -> (problems: [String], message: String?) {
+        var execution = ScriptExecution(batchRows: batchRows, interruptions: interruptions)
         do throws(MartletError) {
             for statement in try Parser.parse(one.sql, dialect: .testTool) {
                 do throws(MartletError) {
@@ -31,7 +31,10 @@ struct ScriptExecution {
         return (one.expectedError.map { ["nothing failed, expected \($0)"] } ?? [], nil)
     }
 
-    private init(batchRows: Int) { self.batchRows = batchRows }
+    private init(batchRows: Int, interruptions: StageRunner.Interruptions) {
+        self.batchRows = batchRows
+        sandbox = Sandbox(properties: [:], sinkPartitions: 1, interruptions: interruptions)
+    }
 
     /// - Returns: why an assertion does not hold.
     private mutating func execute(_ statement: Statement) throws(MartletError) -> String? {

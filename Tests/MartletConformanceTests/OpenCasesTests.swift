@@ -1,5 +1,6 @@
 import Foundation
 import MartletConformance
+import MartletEngine
 import Testing
 
 /// Runs ksqlDB's own cases where they are at hand (`MARTLET_SHARED`, or `../shared`), and holds what has been reached.
@@ -36,6 +37,11 @@ import Testing
         #expect(known.intersection(names).subtracting(failing).sorted() == [], "cases that pass now: take them off Tests/Conformance/failing.txt")
         let oneByOne = try ConformanceRun(filter: environment["MARTLET_CASES"], batchRows: 1).run([Self.folder!])
         #expect(oneByOne.verdicts.filter(\.isFailed).map(\.name).sorted() == failing.sorted(), "results may not depend on how rows are batched")
+        for interruptions in [StageRunner.Interruptions.restarts, .crashes] {
+            let interrupted = try ConformanceRun(filter: environment["MARTLET_CASES"], batchRows: 1, interruptions: interruptions).run([Self.folder!])
+            #expect(
+                interrupted.verdicts.filter(\.isFailed).map(\.name).sorted() == failing.sorted(), "results may not depend on \(interruptions)")
+        }
         if environment["MARTLET_CASES"] != nil { return }
         #expect(report.total.messagesRight * 100 >= report.total.messages * 85)
         #expect(report.total.recordedAlike * 100 >= report.total.recorded * 95)

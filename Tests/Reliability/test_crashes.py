@@ -154,8 +154,8 @@ def test_groups_and_windows_are_exact_after_ten_kills(node):
     server = node("--threads", "2", "--commit-interval", "50")
     server.ksql(
         "CREATE STREAM payments (id BIGINT, who VARCHAR) WITH (kafka_topic='payments', partitions=3, value_format='DELIMITED');"
-        "CREATE TABLE users WITH (value_format='JSON') AS SELECT who, COUNT(*) AS n, SUM(id) AS total FROM payments GROUP BY who;"
-        "CREATE TABLE minutes WITH (value_format='JSON') AS SELECT who, COUNT(*) AS n, SUM(id) AS total FROM payments"
+        "CREATE TABLE per_user WITH (value_format='JSON') AS SELECT who, COUNT(*) AS n, SUM(id) AS total FROM payments GROUP BY who;"
+        "CREATE TABLE per_minute WITH (value_format='JSON') AS SELECT who, COUNT(*) AS n, SUM(id) AS total FROM payments"
         " WINDOW TUMBLING (SIZE 1 MINUTE, GRACE PERIOD 1 DAY) GROUP BY who;",
         **{"auto.offset.reset": "earliest"},
     )
@@ -168,7 +168,7 @@ def test_groups_and_windows_are_exact_after_ten_kills(node):
         for group in (users[f"u{row % 300}".encode()], minutes[f"u{row % 300}".encode() + minute.to_bytes(8, "big")]):
             group[0] += 1
             group[1] += row
-    for topic, expected in (("USERS", users), ("MINUTES", minutes)):
+    for topic, expected in (("PER_USER", users), ("PER_MINUTE", minutes)):
         deadline = time.monotonic() + 120
         while True:
             newest = {key: json.loads(value) for key, value in read_pairs(server, topic, "read_committed")}

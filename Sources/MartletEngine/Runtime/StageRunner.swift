@@ -16,8 +16,23 @@ public struct StageRunner {
         public var headers: [UInt8]?
     }
 
+    /// What comes between blocks; results may not depend on it.
+    public enum Interruptions: Sendable {
+        case none
+        /// The stage is made anew before each block, from the changelogs and from the topics of tables, as after a stop.
+        case restarts
+        /// The same, and each block is processed a first time whose results and changes are lost, as by a crash before the commit.
+        case crashes
+    }
+
     private var inputs: [StageInput] = []
-    private let tree: OperatorTree
+    private var tree: OperatorTree
+    private let root: PhysicalPlan.Node
+    private let setup: OperatorSetup
+    private let interruptions: Interruptions
+    /// What a log would hold of the state: changes of stores by their place, and rows of tables by their leaf, in order.
+    private var changelogs: [[RecordBlock]] = []
+    private var tableRows: [(leaf: Int, batch: Batch)] = []
     private var encoder: SinkEncoder
     /// Rows that were left out or have a null for a failed expression, and why.
     public private(set) var failures: [String] = []
@@ -30,9 +45,13 @@ public struct StageRunner {
     /// - Throws: what starting the query would; `.notSupported` for a stage that ends in results for a client.
     public init(
         _ stage: PhysicalPlan.Stage, registry: SchemaRegistry, functions: FunctionRegistry = .builtin, properties: [String: String] = [:],
-        repartitionTopic: (_ step: String) -> String
+        interruptions: Interruptions = .none, repartitionTopic: (_ step: String) -> String
     ) throws(MartletError) {
-        tree = try OperatorTree(stage.root, setup: OperatorSetup(functions: functions, emitsEveryUpdate: true, properties: properties))
+        root = stage.root
+        self.interruptions = interruptions
+        setup = OperatorSetup(functions: functions, emitsEveryUpdate: true, isPersistent: interruptions != .none, properties: properties)
+        tree = try OperatorTree(stage.root, setup: setup)
+        changelogs = tree.stores.map { _ in [] }
         for leaf in tree.leaves { inputs.append(try StageInput(leaf.input, schemas: registry)) }
         inputTopics = tree.leaves.map { leaf in
             switch leaf.input.topic {
@@ -55,6 +74,37 @@ public struct StageRunner {
     ///
     /// - Throws: what would end the query, e.g. an invalid timestamp under `ksql.timestamp.throw.on.invalid`.
     public mutating func run(_ block: RecordBlock, of topic: String) throws(MartletError) -> [Output] {
+        if interruptions == .none { return try process(block, of: topic) }
+        if interruptions == .crashes {
+            let reported = failures.count
+            _ = try process(block, of: topic)
+            failures.removeLast(failures.count - reported)
+            try makeAnew()
+        }
+        let out = try process(block, of: topic)
+        for (i, store) in tree.stores.enumerated() {
+            var changes = StateChanges()
+            try store.takeChanges(&changes)
+            if changes.count > 0 { changelogs[i].append(RecordBlock(changes)) }
+        }
+        for leaf in inputs.indices where inputTopics[leaf] == topic && tree.leaves[leaf].isSourceTable {
+            var errors = RowErrors()
+            tableRows.append((leaf, try inputs[leaf].decode(block, errors: &errors)))
+        }
+        try makeAnew()
+        return out
+    }
+
+    /// As a task that starts makes its state.
+    private mutating func makeAnew() throws(MartletError) {
+        tree = try OperatorTree(root, setup: setup)
+        for (store, blocks) in zip(tree.stores, changelogs) {
+            for block in blocks { try store.restore(block) }
+        }
+        for (leaf, batch) in tableRows where batch.count > 0 { try tree.restore(batch, leaf: leaf) }
+    }
+
+    private mutating func process(_ block: RecordBlock, of topic: String) throws(MartletError) -> [Output] {
         var out: [Output] = []
         for leaf in inputs.indices where inputTopics[leaf] == topic {
             var errors = RowErrors()

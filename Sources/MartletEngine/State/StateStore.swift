@@ -33,3 +33,16 @@ protocol StateStore: AnyObject {
     /// Applies records of the changelog, oldest first.
     func restore(_ block: RecordBlock) throws(MartletError)
 }
+
+extension RecordBlock {
+    /// Changes as they come back from a changelog.
+    init(_ changes: StateChanges) {
+        self.init(partition: 0, nextOffset: Int64(changes.count))
+        timestamps = changes.timestamps
+        offsets = (0..<Int64(changes.count)).map { $0 }
+        let distance = UInt32(changes.keys.buffer.count)
+        buffer = changes.keys.buffer + changes.values.buffer + [UInt8](repeating: 0, count: Self.paddingBytes)
+        (keyStarts, keyLengths) = (changes.keys.starts, changes.keys.lengths)
+        (valueStarts, valueLengths) = (changes.values.starts.map { $0 + distance }, changes.values.lengths)
+    }
+}

@@ -128,7 +128,7 @@ import Testing
             log.append(changes)
             // A crash: everything is made anew.
             tree = try OperatorTree(node, setup: setup)
-            for changes in log { try tree.stores[0].restore(changes.block) }
+            for changes in log { try tree.stores[0].restore(RecordBlock(changes)) }
         }
         #expect(out == (try run(node, rows, cuts: [], everyUpdate: true)))
     }
@@ -158,28 +158,5 @@ import Testing
         }
         #expect(try push([("1", "p", 10, 1), ("2", "p", 20, 2), ("1", "q", 11, 3)]) == ["p=10@1", "p=30@2", "p=20@3", "q=11@3"])
         #expect(try push([("2", "p", 25, 1), ("1", nil, nil, 9), ("3", nil, nil, 10)]) == ["p=25@3", "q=0@9"])
-    }
-}
-
-extension StateChanges {
-    /// As they come back from a log.
-    var block: RecordBlock {
-        var block = RecordBlock(partition: 0, nextOffset: Int64(count))
-        for row in 0..<count {
-            func append(_ bytes: ArraySlice<UInt8>?) -> (UInt32, Int32) {
-                let start = UInt32(block.buffer.count)
-                block.buffer += bytes ?? []
-                return (start, bytes.map { Int32($0.count) } ?? -1)
-            }
-            let key = append(keys.slice(row)), value = append(values.slice(row))
-            block.offsets.append(Int64(row))
-            block.timestamps.append(timestamps[row])
-            block.keyStarts.append(key.0)
-            block.keyLengths.append(key.1)
-            block.valueStarts.append(value.0)
-            block.valueLengths.append(value.1)
-        }
-        block.buffer += [UInt8](repeating: 0, count: RecordBlock.paddingBytes)
-        return block
     }
 }
