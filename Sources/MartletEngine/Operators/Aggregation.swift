@@ -40,6 +40,8 @@ final class Aggregation: StreamOperator, StateStore {
     private var before: [Column]
     private var beforeIsNull: [Bool] = []
     private var partition: Int32 = 0
+    /// Keys of windows that have gone since the last commit.
+    private var expired = BytesColumn()
 
     init(_ description: PhysicalOperator.Aggregate, _ setup: AggregationSetup) throws(MartletError) {
         self.description = description
@@ -289,6 +291,10 @@ final class Aggregation: StreamOperator, StateStore {
         if count == 0 { return }
         for start in starts[..<count] {
             guard let slots = byStart.removeValue(forKey: start) else { continue }
+            if setup.isPersistent {
+                let keys = table.encoded(slots)
+                for i in slots.indices { expired.append(keys.slice(i)) }
+            }
             table.remove(slots)
             // Their slots are cleared when they are given out again.
             for slot in slots { isChanged[Int(slot)] = false }
@@ -303,13 +309,16 @@ final class Aggregation: StreamOperator, StateStore {
     func restore(_ batch: Batch, side: InputSide, _ context: inout OperatorContext) throws(MartletError) -> Batch? { nil }
 
     var name: String { description.step }
-    var retentionMs: Int64? { description.window?.retentionMs }
     /// Groups held.
     var count: Int { table.count }
 
     func takeChanges(_ out: inout StateChanges) throws(MartletError) {
         let keys = table.encoded(changed), values = columns.encoded(changed), times = columns.timestamps(changed)
         for i in changed.indices { out.append(timestamp: max(times[i], 0), key: keys.slice(i), value: values.slice(i)) }
+        for i in 0..<expired.count {
+            out.append(timestamp: max(streamTime.ms, 0), key: expired.slice(i), value: nil as ArraySlice<UInt8>?)
+        }
+        expired = BytesColumn()
         if description.window != nil { streamTime.takeChange(&out) }
         forgetChanges()
     }

@@ -7,7 +7,6 @@ import MartletSQL
 /// The rows come back from the table's topic at start, or, where they come from elsewhere, from a changelog of their own.
 final class Materialize: StreamOperator, StateStore {
     let name: String
-    let retentionMs: Int64? = nil
     private let rows: TableRows
     private let hasChangelog: Bool
     /// Keys that changed since the last commit, as the changelog has them.

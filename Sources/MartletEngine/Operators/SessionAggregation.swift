@@ -48,6 +48,8 @@ final class SessionAggregation: StreamOperator, StateStore {
     private var expiredAt: Int64 = .min
     private let retention: Int64
     private var partition: Int32 = 0
+    /// Sessions that have gone since the last commit.
+    private var expired: [(key: UInt32, start: Int64, end: Int64)] = []
 
     init(_ description: PhysicalOperator.Aggregate, gapMs: Int64, window: PhysicalOperator.Window, _ setup: AggregationSetup) throws(MartletError) {
         self.description = description
@@ -316,10 +318,20 @@ final class SessionAggregation: StreamOperator, StateStore {
         expiredAt = streamTime.ms
         let limit = streamTime.ms - retention + 1
         for key in table.slots where sessions[Int(key)].contains(where: { $0.end < limit }) {
-            freeSlots += sessions[Int(key)].filter { $0.end < limit }.map(\.slot)
+            for old in sessions[Int(key)] where old.end < limit {
+                freeSlots.append(old.slot)
+                expired.append((key, old.start, old.end))
+            }
             sessions[Int(key)].removeAll { $0.end < limit }
-            if sessions[Int(key)].isEmpty, !isChanged[Int(key)] { table.remove([key]) }
         }
+        if !setup.isPersistent { forgetExpired() }
+    }
+
+    /// Keys without sessions go, once the changelog knows.
+    private func forgetExpired() {
+        let keys = Set(expired.map(\.key)).filter { sessions[Int($0)].isEmpty && !isChanged[Int($0)] && table.contains($0) }
+        table.remove(Array(keys))
+        expired = []
     }
 
     private func forgetChanges() {
@@ -341,7 +353,6 @@ final class SessionAggregation: StreamOperator, StateStore {
     func restore(_ batch: Batch, side: InputSide, _ context: inout OperatorContext) throws(MartletError) -> Batch? { nil }
 
     var name: String { description.step }
-    var retentionMs: Int64? { window.retentionMs }
 
     func takeChanges(_ out: inout StateChanges) throws(MartletError) {
         var keys: [UInt32] = [], windows = Batch.Windows(starts: [], ends: []), slots: [UInt32?] = []
@@ -351,6 +362,7 @@ final class SessionAggregation: StreamOperator, StateStore {
             windows.ends.append(end)
             slots.append(slot)
         }
+        for old in expired { append(old.key, old.start, old.end, nil) }
         for key in changed {
             for old in gone[key] ?? [] { append(key, old.start, old.end, nil) }
             for session in sessions[Int(key)] where session.isChanged { append(key, session.start, session.end, session.slot) }
@@ -368,6 +380,7 @@ final class SessionAggregation: StreamOperator, StateStore {
         }
         streamTime.takeChange(&out)
         forgetChanges()
+        forgetExpired()
     }
 
     func restore(_ block: RecordBlock) throws(MartletError) {

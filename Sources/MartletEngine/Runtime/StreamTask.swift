@@ -32,7 +32,7 @@ final class StreamTask {
     /// - `changelogs`: the partition of each store's changelog, by the store's name.
     init(
         query: RunningQuery, stage: PhysicalPlan.Stage, partition: Int32, sources: [Source], changelogs: [String: PartitionLog], sink: SinkWriter,
-        setup: OperatorSetup, schemas: any SchemaSource
+        setup: OperatorSetup, schemas: any SchemaSource, time: TimeSource
     ) throws(MartletError) {
         self.query = query
         self.partition = partition
@@ -48,7 +48,7 @@ final class StreamTask {
         preparedPositions = readers.map(\.position)
         for store in tree.stores {
             guard let log = changelogs[store.name] else { throw MartletError(.internalError, "the state \(store.name) has no changelog") }
-            let changelog = Changelog(store, log)
+            let changelog = Changelog(store, log, time: time)
             try changelog.restore()
             self.changelogs.append(changelog)
         }

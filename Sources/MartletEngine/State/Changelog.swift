@@ -9,7 +9,10 @@ final class Changelog {
     private var block: RecordBlock?
     private static let batchBytes = 512 * 1024
 
-    init(_ store: any StateStore, _ log: PartitionLog) {
+    private let time: TimeSource
+
+    init(_ store: any StateStore, _ log: PartitionLog, time: TimeSource) {
+        self.time = time
         self.store = store
         self.log = log
     }
@@ -32,6 +35,8 @@ final class Changelog {
     func write(in transaction: TransactionalWriter) throws(MartletError) {
         var changes = StateChanges()
         try store.takeChanges(&changes)
+        // What may be deleted after a while has to stay that long from now on, also where the rows are of long ago.
+        if store.retentionMs != nil { changes.timestamps = [Int64](repeating: time.wallMs, count: changes.count) }
         var builder = RecordBatchBuilder()
         var from = 0
         while from < changes.count {

@@ -24,7 +24,9 @@ struct StateChanges {
 protocol StateStore: AnyObject {
     /// Names the changelog: `<query>-<name>-changelog`. Unique in the query.
     var name: String { get }
-    /// Milliseconds after which windowed state may be deleted from the changelog; nil: it is kept until it is replaced or deleted.
+    /// Milliseconds after which a record of the changelog may be deleted, by its timestamp; nil: it is kept until it is replaced or deleted.
+    ///
+    /// Beware of records with timestamps of long ago: a store that tells of what has gone, by a null value, needs no retention.
     var retentionMs: Int64? { get }
 
     /// Moves what changed since the last call to `out`.
@@ -32,6 +34,10 @@ protocol StateStore: AnyObject {
 
     /// Applies records of the changelog, oldest first.
     func restore(_ block: RecordBlock) throws(MartletError)
+}
+
+extension StateStore {
+    var retentionMs: Int64? { nil }
 }
 
 extension RecordBlock {

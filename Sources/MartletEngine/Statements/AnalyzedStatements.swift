@@ -209,13 +209,14 @@ extension Engine {
                 let offsets = log.groupOffsets, schemas = registry
                 let stores = changelogs.compactMapValues { log.partition(TopicPartition($0, partition)) }
                 factories.append(
-                    StreamThread.TaskFactory(query: query) { [sources] () throws(MartletError) in
+                    StreamThread.TaskFactory(query: query) { [sources, time] () throws(MartletError) in
                         try StreamTask(
                             query: query, stage: stage, partition: partition,
                             sources: sources.map { source, leaves in
                                 let committed = offsets.committed(group: query.consumerGroup, source.id)?.offset ?? source.startOffset
                                 return StreamTask.Source(log: source, position: max(committed, source.startOffset), leaves: leaves)
-                            }, changelogs: stores, sink: SinkWriter(sink.description, partitions: sinkPartitions), setup: setup, schemas: schemas)
+                            }, changelogs: stores, sink: SinkWriter(sink.description, partitions: sinkPartitions), setup: setup, schemas: schemas,
+                            time: time)
                     })
             }
         }
@@ -269,7 +270,10 @@ extension Engine {
             topics[store.name] = topic
             if log.topic(topic) != nil { continue }
             var settings = ["cleanup.policy": "compact"]
-            if let retention = store.retentionMs { settings = ["cleanup.policy": "compact,delete", "retention.ms": String(retention)] }
+            // A day more, as in Kafka Streams: rows wait while the program does not run.
+            if let retention = store.retentionMs {
+                settings = ["cleanup.policy": "compact,delete", "retention.ms": String(retention.addingReportingOverflow(86_400_000).partialValue)]
+            }
             try log.createTopic(topic, partitions: partitions, settings: settings)
         }
         return topics
