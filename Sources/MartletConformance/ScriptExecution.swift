@@ -79,6 +79,9 @@ struct ScriptExecution {
     }
 
     private func decoded(_ record: RecordBytes, _ source: Source) throws(MartletError) -> [SQLValue] {
+        var record = record
+        // The window's bounds follow the key.
+        if let window = source.window { record.key?.removeLast(min(record.key?.count ?? 0, window.kind == .session ? 16 : 8)) }
         let block = RecordBlock([record], firstOffset: 0)
         func side(_ fields: [Field], _ spec: FormatSpec, _ side: Side) throws(MartletError) -> [SQLValue] {
             if fields.isEmpty { return [] }
