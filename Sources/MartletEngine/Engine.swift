@@ -54,6 +54,8 @@ public actor Engine {
     /// Query → what its topics were when it was put on threads.
     var topicsOfQueries: [String: [String: TopicShape]] = [:]
     var transients: [String: TransientQuery] = [:]
+    /// Tables that pull queries have asked.
+    var resultTables: [String: ResultTable] = [:]
     var prints: [String: PrintQuery] = [:]
     var nextQueryNumber = 0
     var nextTransientNumber: UInt64 = 0

@@ -225,3 +225,38 @@ extension PhysicalPlan.Node {
         }
     }
 }
+
+/// What a store holds: two plans with equal shapes can use the same changelog.
+struct StateShape: Equatable {
+    var step: PhysicalOperator?
+    var join: PhysicalPlan.Join?
+    /// Types of the columns that come in.
+    var types: [SQLType]
+}
+
+extension PhysicalPlan {
+    /// The plan's stores by name.
+    var states: [String: StateShape] {
+        var out: [String: StateShape] = [:]
+        func visit(_ node: Node) {
+            switch node {
+            case .input: break
+            case .step(let step, let below):
+                visit(below)
+                switch step {
+                case .materialize(let name, _): out[name] = StateShape(step: step, types: below.outputTypes)
+                case .aggregate(let aggregate): out[aggregate.step] = StateShape(step: step, types: below.outputTypes)
+                case .resolve(let name, _): out[name] = StateShape(step: step, types: below.outputTypes)
+                default: break
+                }
+            case .join(let join, let left, let right):
+                visit(left)
+                visit(right)
+                out[join.step] = StateShape(join: join, types: left.outputTypes + right.outputTypes)
+            case .union(let nodes): for node in nodes { visit(node) }
+            }
+        }
+        for stage in stages { visit(stage.root) }
+        return out
+    }
+}

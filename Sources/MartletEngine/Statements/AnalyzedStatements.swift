@@ -303,6 +303,21 @@ extension Engine {
         return (0..<description.partitions).compactMap { log.partition(TopicPartition(topic, $0)) }
     }
 
+    /// Deletes the changelogs of a query, but not those that a successor goes on with: where it keeps the same under the same name.
+    private func forgetState(_ query: RunningQuery, successor: PhysicalPlan?) {
+        let kept = successor?.states ?? [:], own = query.plan.states
+        let prefix = query.changelogTopic(store: "").dropLast("-changelog".count)
+        for topic in log.topics where topic.name.hasPrefix(prefix) && topic.name.hasSuffix("-changelog") {
+            let store = String(topic.name.dropFirst(prefix.count).dropLast("-changelog".count))
+            if let shape = own[store], kept[store] == shape { continue }
+            do {
+                try log.deleteTopic(topic.name)
+            } catch {
+                logger.warning("state not deleted", metadata: ["topic": "\(topic.name)", "error": "\(error)"])
+            }
+        }
+    }
+
     /// Takes a query off its threads, after a last commit, and forgets it; but a `successor` of the same id goes on where it was: from its
     /// offsets, and with what lies in its internal topics where those hold the same.
     func stopQuery(_ query: RunningQuery, successor: PhysicalPlan? = nil) {
@@ -311,6 +326,8 @@ extension Engine {
         topicsOfQueries[query.id] = nil
         queries[query.id] = nil
         catalog.queries[query.id] = nil
+        // At start the internal topics are already those of the last definition.
+        if isReplaying { return }
         for stage in query.plan.stages {
             guard case .repartition(let repartition) = stage.output else { continue }
             let topic = query.repartitionTopic(step: repartition.step)
@@ -322,7 +339,8 @@ extension Engine {
                 logger.warning("internal topic not deleted", metadata: ["topic": "\(topic)", "error": "\(error)"])
             }
         }
-        if isReplaying || successor != nil { return }
+        forgetState(query, successor: successor)
+        if successor != nil { return }
         do {
             try log.groupOffsets.delete(group: query.consumerGroup)
         } catch {
