@@ -249,11 +249,13 @@ final class BrokerConnection: ChannelDuplexHandler {
     private func write(_ response: ByteBuffer, _ context: ChannelHandlerContext) {
         let size = response.readableBytes
         unsentBytes += size
+        router.answerBytes.add(size)
         let sent = context.eventLoop.makePromise(of: Void.self)
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         sent.futureResult.whenComplete { _ in
             let (handler, context) = bound.value
             handler.unsentBytes -= size
+            handler.router.answerBytes.remove(size)
             handler.process(context)
         }
         context.write(wrapOutboundOut(response), promise: sent)

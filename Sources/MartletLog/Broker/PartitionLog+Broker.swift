@@ -2,10 +2,10 @@ import NIOCore
 import Synchronization
 
 extension PartitionLog {
-    /// Appends a client's batches straight from the frame they came in.
-    func append(_ records: ByteBuffer, requiredAcks: Int16) throws(KafkaError) -> AppendResult {
+    /// Appends a client's batches straight from the frame they came in, a Produce request of `version`.
+    func append(_ records: ByteBuffer, requiredAcks: Int16, version: Int16) throws(KafkaError) -> AppendResult {
         let result: Result<AppendResult, KafkaError> = records.withUnsafeReadableBytes { bytes in
-            do throws(KafkaError) { return .success(try append(client: bytes, requiredAcks: requiredAcks)) } catch { return .failure(error) }
+            do throws(KafkaError) { return .success(try append(client: bytes, requiredAcks: requiredAcks, produceVersion: version)) } catch { return .failure(error) }
         }
         return try result.get()
     }

@@ -35,6 +35,9 @@ final class RequestRouter: Sendable {
     let log: EmbeddedLog
     let groups: GroupCoordinator
     let delayedFetches = DelayedFetches()
+    let fetchSessions: FetchSessions
+    let topicIDs: TopicIDs
+    let answerBytes: AnswerBytes
     /// Threads for work that may wait for a disk.
     let blocking: NIOThreadPool
     let config: BrokerConfig
@@ -55,6 +58,9 @@ final class RequestRouter: Sendable {
         self.security = security
         self.time = time
         self.logger = logger
+        fetchSessions = FetchSessions(sessionsMax: config.fetchSessionsMax)
+        topicIDs = TopicIDs(log: log)
+        answerBytes = AnswerBytes(most: config.unsentBytesMax)
     }
 
     /// - Returns: the whole response frame.
@@ -70,6 +76,7 @@ final class RequestRouter: Sendable {
             var request = Request(), wire = body
             // Bytes after the end are let pass, as Kafka does: librdkafka 2.16 pads Metadata 12 for all topics with three.
             try request.code(&wire)
+            request.nameTopics(topicIDs)
             var amend: (@Sendable (inout Request.Response) -> Void)?
             if context.access.rules != nil {
                 switch request.authorize(context.access, log) {
@@ -94,10 +101,12 @@ final class RequestRouter: Sendable {
             }
         }
         switch api {
-        case .apiVersions: return try serve(ApiVersionsRequest.self) { apiVersions($0) }
+        case .apiVersions: return try serve(ApiVersionsRequest.self) { apiVersions($0, context) }
         case .saslHandshake: return try serve(SaslHandshakeRequest.self) { saslHandshake($0, context) }
         case .saslAuthenticate: return try serve(SaslAuthenticateRequest.self) { saslAuthenticate($0, context) }
         case .metadata: return try serve(MetadataRequest.self) { metadata($0, context) }
+        case .describeTopicPartitions:
+            return try serve(DescribeTopicPartitionsRequest.self) { describeTopicPartitions($0, context) }
         case .describeCluster: return try serve(DescribeClusterRequest.self) { describeCluster($0, context) }
         case .produce: return try serve(ProduceRequest.self) { produce($0, context) }
         case .fetch: return try serve(FetchRequest.self) { fetch($0, context) }
@@ -111,9 +120,12 @@ final class RequestRouter: Sendable {
         case .offsetCommit: return try serve(OffsetCommitRequest.self) { offsetCommit($0, context) }
         case .offsetFetch: return try serve(OffsetFetchRequest.self) { offsetFetch($0, context) }
         case .offsetDelete: return try serve(OffsetDeleteRequest.self) { offsetDelete($0, context) }
-        case .describeGroups: return try serve(DescribeGroupsRequest.self) { describeGroups($0) }
+        case .describeGroups: return try serve(DescribeGroupsRequest.self) { describeGroups($0, context) }
         case .listGroups: return try serve(ListGroupsRequest.self) { listGroups($0) }
         case .deleteGroups: return try serve(DeleteGroupsRequest.self) { deleteGroups($0, context) }
+        case .consumerGroupHeartbeat:
+            return try serve(ConsumerGroupHeartbeatRequest.self) { consumerGroupHeartbeat($0, context) }
+        case .consumerGroupDescribe: return try serve(ConsumerGroupDescribeRequest.self) { consumerGroupDescribe($0) }
         case .createTopics: return try serve(CreateTopicsRequest.self) { createTopics($0, context) }
         case .deleteTopics: return try serve(DeleteTopicsRequest.self) { deleteTopics($0, context) }
         case .createPartitions: return try serve(CreatePartitionsRequest.self) { createPartitions($0, context) }
@@ -130,6 +142,14 @@ final class RequestRouter: Sendable {
             return try serve(DescribeUserScramCredentialsRequest.self) { describeUserScramCredentials($0, context) }
         case .alterUserScramCredentials:
             return try serve(AlterUserScramCredentialsRequest.self) { alterUserScramCredentials($0, context) }
+        case .electLeaders: return try serve(ElectLeadersRequest.self) { electLeaders($0) }
+        case .alterPartitionReassignments:
+            return try serve(AlterPartitionReassignmentsRequest.self) { alterPartitionReassignments($0) }
+        case .listPartitionReassignments:
+            return try serve(ListPartitionReassignmentsRequest.self) { listPartitionReassignments($0) }
+        case .describeProducers: return try serve(DescribeProducersRequest.self) { describeProducers($0, context) }
+        case .listTransactions: return try serve(ListTransactionsRequest.self) { listTransactions($0, context) }
+        case .describeTransactions: return try serve(DescribeTransactionsRequest.self) { describeTransactions($0, context) }
         case .addPartitionsToTxn: return try serve(AddPartitionsToTxnRequest.self) { addPartitionsToTxn($0, context) }
         case .addOffsetsToTxn: return try serve(AddOffsetsToTxnRequest.self) { addOffsetsToTxn($0, context) }
         case .txnOffsetCommit: return try serve(TxnOffsetCommitRequest.self) { txnOffsetCommit($0, context) }

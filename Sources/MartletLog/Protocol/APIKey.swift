@@ -33,56 +33,64 @@ enum APIKey: Int16, Sendable, CaseIterable {
     case saslAuthenticate = 36
     case createPartitions = 37
     case deleteGroups = 42
+    case electLeaders = 43
     case incrementalAlterConfigs = 44
+    case alterPartitionReassignments = 45
+    case listPartitionReassignments = 46
     case offsetDelete = 47
     case describeUserScramCredentials = 50
     case alterUserScramCredentials = 51
     case describeCluster = 60
+    case describeProducers = 61
+    case describeTransactions = 65
+    case listTransactions = 66
+    case consumerGroupHeartbeat = 68
+    case consumerGroupDescribe = 69
+    case describeTopicPartitions = 75
 
-    /// What we read and write. `advertised` may claim more.
+    /// What we read and write, and what ApiVersions says.
     var versions: ClosedRange<Int16> { row.versions }
     var flexibleFrom: Int16 { row.flexibleFrom }
-
-    /// What ApiVersions says. Produce 0–2 are claimed and refused when used, because librdkafka reads its codec features off that number
-    /// (as Kafka 4 does, KIP-896).
-    var advertised: ClosedRange<Int16> { self == .produce ? 0...versions.upperBound : versions }
 
     func isFlexible(_ version: Int16) -> Bool { version >= flexibleFrom }
 
     private var row: (versions: ClosedRange<Int16>, flexibleFrom: Int16) {
         switch self {
-        case .produce: (3...11, 9)
-        case .fetch: (4...12, 12)
-        case .listOffsets: (1...7, 6)
-        case .metadata: (0...12, 9)
-        case .offsetCommit: (1...8, 8)
-        case .offsetFetch: (1...8, 6)
-        case .findCoordinator: (0...4, 3)
+        case .produce: (0...13, 9)
+        case .fetch: (4...17, 12)
+        case .listOffsets: (1...10, 6)
+        case .metadata: (0...13, 9)
+        case .offsetCommit: (1...10, 8)
+        case .offsetFetch: (1...10, 6)
+        case .findCoordinator: (0...5, 3)
         case .joinGroup: (0...9, 6)
         case .heartbeat: (0...4, 4)
         case .leaveGroup: (0...5, 4)
         case .syncGroup: (0...5, 4)
-        case .describeGroups: (0...5, 5)
-        case .listGroups: (0...4, 3)
+        case .describeGroups: (0...6, 5)
+        case .listGroups: (0...5, 3)
         case .saslHandshake: (0...1, .max)
         case .apiVersions: (0...4, 3)
         case .createTopics: (0...7, 5)
         case .deleteTopics: (0...6, 4)
         case .deleteRecords: (0...2, 2)
-        case .initProducerID: (0...4, 2)
+        case .initProducerID: (0...5, 2)
         case .offsetForLeaderEpoch: (0...4, 4)
-        case .addPartitionsToTxn, .addOffsetsToTxn, .endTxn, .txnOffsetCommit: (0...3, 3)
+        case .addPartitionsToTxn, .endTxn, .txnOffsetCommit: (0...5, 3)
+        case .addOffsetsToTxn: (0...4, 3)
         case .describeAcls, .createAcls, .deleteAcls: (0...3, 2)
         case .describeConfigs: (0...4, 4)
         case .alterConfigs: (0...2, 2)
         case .describeLogDirs: (0...4, 2)
         case .saslAuthenticate: (0...2, 2)
         case .createPartitions: (0...3, 2)
-        case .deleteGroups: (0...2, 2)
+        case .deleteGroups, .electLeaders: (0...2, 2)
         case .incrementalAlterConfigs: (0...1, 1)
         case .offsetDelete: (0...0, .max)
         case .describeUserScramCredentials, .alterUserScramCredentials: (0...0, 0)
-        case .describeCluster: (0...1, 0)
+        case .alterPartitionReassignments, .consumerGroupHeartbeat, .consumerGroupDescribe: (0...1, 0)
+        case .describeCluster, .listTransactions: (0...2, 0)
+        case .listPartitionReassignments, .describeProducers, .describeTransactions, .describeTopicPartitions: (0...0, 0)
         }
     }
 }

@@ -122,6 +122,15 @@ public enum KafkaErrorCode: Int16, Sendable, Hashable, Error {
     case telemetryTooLarge = 118
     case invalidRegistration = 119
     case transactionAbortable = 120
+    case invalidRecordState = 121
+    case shareSessionNotFound = 122
+    case invalidShareSessionEpoch = 123
+    case fencedStateEpoch = 124
+    case invalidVoterKey = 125
+    case duplicateVoter = 126
+    case voterNotFound = 127
+    case invalidRegularExpression = 128
+    case rebootstrapRequired = 129
 }
 
 /// An error that is answered to a Kafka client: its code on the wire and a sentence for the log.

@@ -83,6 +83,12 @@ enum Frame {
 protocol WireRequest: WireMessage {
     associatedtype Response: WireMessage
     static var api: APIKey { get }
+    /// Looks up the names of topics that the request names by id.
+    mutating func nameTopics(_ ids: TopicIDs)
     /// Asked before the request is worked on, where access rules are in force (`Security/Permissions`).
     mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<Response>
+}
+
+extension WireRequest {
+    mutating func nameTopics(_ ids: TopicIDs) {}
 }

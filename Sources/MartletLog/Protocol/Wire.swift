@@ -29,8 +29,10 @@ struct Wire {
     private let start: Int
     /// Array elements that may still be read from this frame: bounds what a small frame of empty elements can make us allocate.
     private var elementBudget = Wire.elementsMax
+    /// From this version on the message at hand names topics by id; see `PerTopic`.
+    var topicIDsFrom = Int16.max
 
-    static let elementsMax = 2_000_000
+    static let elementsMax = 500_000
 
     init(reading buffer: ByteBuffer, version: Int16, isFlexible: Bool) {
         self.buffer = buffer
@@ -182,22 +184,52 @@ struct Wire {
         }
     }
 
-    /// The tagged fields that end a structure in flexible versions. Tags we do not know are skipped (KIP-482); we write none.
-    mutating func tags() throws(WireError) {
+    /// A structure that may be null: a byte says whether it is there, −1 or 1.
+    mutating func field<Message: WireMessage>(_ value: inout Message?, from: Int16 = 0, to: Int16 = .max) throws(WireError) {
+        guard has(from, to) else { return }
+        var presence: Int8 = value == nil ? -1 : 1
+        try field(&presence)
+        guard presence >= 0 else {
+            value = nil
+            return
+        }
+        var present = value ?? Message()
+        try present.code(&self)
+        value = present
+    }
+
+    /// The tagged fields that end a structure in flexible versions; tags that are not known are skipped (KIP-482).
+    mutating func tags() throws(WireError) { try tags([]) { (_, _) throws(WireError) in } }
+
+    /// Tagged fields of which some are known: `code` reads or writes the field of a tag. Of `tags`, in rising order, all are written.
+    mutating func tags(_ tags: [UInt32], _ code: (UInt32, inout Wire) throws(WireError) -> Void) throws(WireError) {
         guard isFlexible else { return }
         guard isReading else {
-            writeVarint(0)
+            writeVarint(UInt32(tags.count))
+            for tag in tags {
+                var field = Wire(writingTo: ByteBuffer(), version: version, isFlexible: true)
+                try code(tag, &field)
+                writeVarint(tag)
+                writeVarint(UInt32(field.buffer.readableBytes))
+                buffer.writeImmutableBuffer(field.buffer)
+            }
             return
         }
         let count = try readVarint()
         var previous = -1
         for _ in 0..<count {
-            let tag = Int(try readVarint())
-            guard tag > previous else { throw malformed("tagged fields are not in rising order") }
-            previous = tag
+            let tag = try readVarint()
+            guard Int(tag) > previous else { throw malformed("tagged fields are not in rising order") }
+            previous = Int(tag)
             let size = Int(try readVarint())
-            guard size <= buffer.readableBytes else { throw malformed("frame ends inside a tagged field") }
-            buffer.moveReaderIndex(forwardBy: size)
+            guard size <= buffer.readableBytes, let slice = buffer.readSlice(length: size) else {
+                throw malformed("frame ends inside a tagged field")
+            }
+            guard tags.contains(tag) else { continue }
+            var field = Wire(reading: slice, version: version, isFlexible: true)
+            field.elementBudget = elementBudget
+            try code(tag, &field)
+            elementBudget = field.elementBudget
         }
     }
 
@@ -299,6 +331,10 @@ extension Int32: WireMessage {
 }
 
 extension Int64: WireMessage {
+    mutating func code(_ wire: inout Wire) throws(WireError) { try wire.field(&self) }
+}
+
+extension Int16: WireMessage {
     mutating func code(_ wire: inout Wire) throws(WireError) { try wire.field(&self) }
 }
 

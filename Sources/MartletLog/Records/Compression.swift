@@ -181,6 +181,41 @@ enum Compression {
         return false
     }
 
+    /// LZ4 frames of message format 0: their clients computed the checksum of the frame's descriptor over the magic number too. It is put right
+    /// here, as the library insists on it (KIP-57).
+    static func decompressMislabelledLZ4(_ input: UnsafeRawBufferPointer, onto output: inout [UInt8]) -> Bool {
+        var frame = Array(input)
+        // Magic 4, flags 1, block descriptor 1, content size 8 if bit 3, dictionary id 4 if bit 0, checksum 1.
+        guard frame.count >= 7 else { return false }
+        let end = 6 + (frame[4] & 8 != 0 ? 8 : 0) + (frame[4] & 1 != 0 ? 4 : 0)
+        guard frame.count > end else { return false }
+        frame[end] = UInt8(truncatingIfNeeded: xxHash32(frame[4..<end]) >> 8)
+        return frame.withUnsafeBytes { unlz4($0, onto: &output) }
+    }
+
+    /// xxHash32 with seed 0 of fewer than 16 bytes.
+    private static func xxHash32(_ bytes: ArraySlice<UInt8>) -> UInt32 {
+        func rotated(_ value: UInt32, _ bits: UInt32) -> UInt32 { value << bits | value >> (32 - bits) }
+        var hash = 374_761_393 &+ UInt32(bytes.count)
+        var rest = bytes
+        while rest.count >= 4 {
+            let word = rest.prefix(4).reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+            hash = rotated(hash &+ word &* 3_266_489_917, 17) &* 668_265_263
+            rest = rest.dropFirst(4)
+        }
+        for byte in rest { hash = rotated(hash &+ UInt32(byte) &* 374_761_393, 11) &* 2_654_435_761 }
+        hash = (hash ^ hash >> 15) &* 2_246_822_519
+        hash = (hash ^ hash >> 13) &* 3_266_489_917
+        return hash ^ hash >> 16
+    }
+
+    // MARK: checksum of old message formats
+
+    /// CRC-32 (ISO 3309), not the CRC-32C of record batches.
+    static func crc32(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
+        UInt32(truncatingIfNeeded: crc32_z(0, bytes.bindMemory(to: UInt8.self).baseAddress, bytes.count))
+    }
+
     // MARK: zstd
 
     private static func unzstd(_ input: UnsafeRawBufferPointer, onto output: inout [UInt8]) -> Bool {

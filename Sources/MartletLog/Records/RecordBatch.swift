@@ -62,6 +62,8 @@ struct BatchHeader: Sendable, Equatable {
     var isTransactional: Bool { attributes & Self.transactionalBit != 0 }
     var isControl: Bool { attributes & Self.controlBit != 0 }
     var isLogAppendTime: Bool { attributes & Self.logAppendTimeBit != 0 }
+    /// The base timestamp says until when tombstones stay (KIP-534).
+    var hasDeleteHorizon: Bool { attributes & Self.deleteHorizonBit != 0 }
     var hasProducer: Bool { producerID >= 0 }
     var codec: CompressionCodec? { CompressionCodec(rawValue: UInt8(attributes & 7)) }
     var lastSequence: Int32 { BatchHeader.sequence(baseSequence, plus: lastOffsetDelta) }
@@ -188,6 +190,35 @@ struct RecordReader {
         headersLength = recordEnd - at
         position = recordEnd
         return true
+    }
+
+    /// Appends the current record with another timestamp delta.
+    func write(timestampDelta: Int64, onto output: inout [UInt8]) {
+        let key = max(0, keyLength), value = max(0, valueLength)
+        let size =
+            1 + Varint.size(timestampDelta) + Varint.size(offsetDelta) + Varint.size(Int64(keyLength)) + key
+            + Varint.size(Int64(valueLength)) + value + headersLength
+        var head = [UInt8](repeating: 0, count: 40)
+        func put(_ numbers: [Int64], attributes: Bool) {
+            let used = head.withUnsafeMutableBytes { room -> Int in
+                guard let base = room.baseAddress else { return 0 }
+                var at = 0
+                for (i, number) in numbers.enumerated() {
+                    Varint.write(number, to: base, &at)
+                    if attributes && i == 0 {
+                        room[at] = 0
+                        at += 1
+                    }
+                }
+                return at
+            }
+            output.append(contentsOf: head[..<used])
+        }
+        put([Int64(size), timestampDelta, offsetDelta, Int64(keyLength)], attributes: true)
+        output.append(contentsOf: bytes[keyStart..<keyStart + key])
+        put([Int64(valueLength)], attributes: false)
+        output.append(contentsOf: bytes[valueStart..<valueStart + value])
+        output.append(contentsOf: bytes[headersStart..<headersStart + headersLength])
     }
 
     /// Whether the header section of the current record is well formed and ends with the record.

@@ -46,7 +46,9 @@ extension PartitionLog {
                 segments.append(segment)
                 if segment.baseOffset < state.cleanedUntil { clean += segment.size } else { dirty += segment.size }
             }
-            guard dirty > 0, Double(dirty) >= Double(clean + dirty) * state.settings.minCleanableDirtyRatio else { return nil }
+            let firstDirty = segments.first { $0.baseOffset >= state.cleanedUntil }
+            let isLate = firstDirty?.firstAppendMs.map { nowMs - $0 > state.settings.maxCompactionLagMs } ?? false
+            guard dirty > 0, isLate || Double(dirty) >= Double(clean + dirty) * state.settings.minCleanableDirtyRatio else { return nil }
             return Job(
                 segments: segments, cleanedUntil: state.cleanedUntil, aborted: state.aborted, settings: state.settings,
                 startOffset: state.startOffset)
@@ -126,7 +128,7 @@ extension PartitionLog {
         let system = services.fileSystem
         let base = group[0].baseOffset
         let path = "\(directory)/\(LogSegment.fileName(base, ".log"))"
-        let tombstoneLimit = services.time.wallMs - job.settings.deleteRetentionMs
+        let nowMs = services.time.wallMs
         do throws(MartletError) {
             try system.remove(path + ".cleaned")
             let file = try system.open(path + ".cleaned", create: true)
@@ -141,7 +143,7 @@ extension PartitionLog {
             do throws(LogFailure) {
                 for segment in group {
                     try forEachBatch(segment) { (batch) throws(LogFailure) in
-                        guard let kept = try remains(of: batch, job, latest, tombstoneLimit), let header = kept.withUnsafeBytes({ BatchHeader($0) })
+                        guard let kept = try remains(of: batch, job, latest, nowMs), let header = kept.withUnsafeBytes({ BatchHeader($0) })
                         else { return }
                         made.note(header, at: flushed + buffer.count)
                         buffer.append(contentsOf: kept)
@@ -183,30 +185,51 @@ extension PartitionLog {
         }
     }
 
-    /// The batch with the records that stay, or nil if none does. Base offset, last offset delta and the records' own bytes are kept.
+    /// The batch with the records that stay, or nil if none does. Base offset, last offset delta and what the records say are kept.
+    ///
+    /// The first pass that meets a tombstone notes until when it stays, delete.retention.ms from now, in place of the batch's base timestamp
+    /// (KIP-534), so that a reader who began before then still learns of the deletion, whatever the record's own time is.
     private func remains(
-        of batch: BatchWalk.Batch, _ job: Job, _ latest: [[UInt8]: Int64], _ tombstoneLimit: Int64
+        of batch: BatchWalk.Batch, _ job: Job, _ latest: [[UInt8]: Int64], _ nowMs: Int64
     ) throws(LogFailure) -> [UInt8]? {
         let header = batch.header
         if header.isControl || job.isAborted(header) || header.nextOffset <= job.startOffset { return nil }
-        var records: [UInt8] = []
+        let horizon = header.hasDeleteHorizon ? header.baseTimestamp : nil
+        let dropsTombstones = horizon.map { $0 < nowMs } ?? false
+        func stays(_ record: RecordReader, _ offset: Int64) -> Bool {
+            guard let key = record.key, latest[key].map({ offset >= $0 }) ?? true else { return false }
+            return record.valueLength >= 0 || !dropsTombstones
+        }
         var count: Int32 = 0
-        var newest: Int64 = -1
-        try batch.forEachRecord(id) { record, offset, timestamp in
-            guard let key = record.key, latest[key].map({ offset >= $0 }) ?? true else { return }
-            if record.valueLength < 0 && timestamp < tombstoneLimit { return }
+        var hasTombstone = false
+        try batch.forEachRecord(id) { record, offset, _ in
+            guard stays(record, offset) else { return }
             count += 1
-            newest = max(newest, timestamp)
-            records.append(contentsOf: record.bytes[record.recordRange])
+            hasTombstone = hasTombstone || record.valueLength < 0
         }
         if count == 0 { return nil }
-        if count == header.recordCount && !header.isTransactional { return batch.bytes }
+        let setsHorizon = hasTombstone && horizon == nil
+        if count == header.recordCount && !header.isTransactional && !setsHorizon { return batch.bytes }
+        let base = setsHorizon ? nowMs &+ min(job.settings.deleteRetentionMs, Int64.max - nowMs) : header.baseTimestamp
+        var records: [UInt8] = []
+        var newest: Int64 = -1
+        try batch.forEachRecord(id) { record, offset, timestamp in
+            guard stays(record, offset) else { return }
+            newest = max(newest, timestamp)
+            if setsHorizon {
+                let time = header.baseTimestamp &+ record.timestampDelta
+                record.write(timestampDelta: time &- base, onto: &records)
+            } else {
+                records.append(contentsOf: record.bytes[record.recordRange])
+            }
+        }
         var out = Array(batch.bytes[..<BatchHeader.size])
         if let codec = header.codec { records.withUnsafeBytes { Compression.compress($0, codec, onto: &out) } }
-        let attributes = header.attributes & ~BatchHeader.transactionalBit
+        let attributes = header.attributes & ~BatchHeader.transactionalBit | (setsHorizon ? BatchHeader.deleteHorizonBit : 0)
         out.withUnsafeMutableBytes { bytes in
             bytes.store(Int32(bytes.count - BatchHeader.overhead), 8)
             bytes.store(attributes, 21)
+            bytes.store(base, 27)
             bytes.store(newest, 35)
             bytes.store(count, 57)
             bytes.store(CRC32C.checksum(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[BatchHeader.crcStart...])), 17)

@@ -40,9 +40,14 @@ public struct TopicSettings: Sendable, Hashable {
     public var maxMessageBytes = 1_048_588
     /// message.timestamp.type=LogAppendTime
     public var stampsOnAppend = false
-    /// producer, none, gzip, …: told to clients, never acted on.
+    /// How far a client's timestamps may lie before and after the present, milliseconds.
+    public var timestampBeforeMaxMs = Int64.max
+    public var timestampAfterMaxMs = Int64.max
+    /// producer, uncompressed, gzip, …: what clients' records are compressed with.
     public var compressionType = "producer"
     public var minCompactionLagMs: Int64 = 0
+    /// After this time a record that is not compacted yet makes its partition be compacted.
+    public var maxCompactionLagMs = Int64.max
     public var deleteRetentionMs: Int64 = 86_400_000
     public var minCleanableDirtyRatio = 0.5
 
@@ -51,9 +56,8 @@ public struct TopicSettings: Sendable, Hashable {
     /// Topic settings that clients may give and that have no meaning for a log on one machine.
     private static let accepted: Set<String> = [
         "file.delete.delay.ms", "flush.messages", "flush.ms", "follower.replication.throttled.replicas", "index.interval.bytes",
-        "leader.replication.throttled.replicas", "local.retention.bytes", "local.retention.ms", "max.compaction.lag.ms",
-        "message.downconversion.enable", "message.format.version", "message.timestamp.after.max.ms", "message.timestamp.before.max.ms",
-        "message.timestamp.difference.max.ms", "min.insync.replicas", "preallocate", "remote.storage.enable", "segment.index.bytes",
+        "leader.replication.throttled.replicas", "local.retention.bytes", "local.retention.ms",
+        "message.downconversion.enable", "message.format.version", "min.insync.replicas", "preallocate", "remote.storage.enable", "segment.index.bytes",
         "segment.jitter.ms", "unclean.leader.election.enable",
     ]
 
@@ -75,6 +79,12 @@ public struct TopicSettings: Sendable, Hashable {
             case "segment.ms": segmentMs = try Self.number(name, text, from: 1)
             case "max.message.bytes": maxMessageBytes = Int(try Self.number(name, text, from: 0, to: Int64(Int32.max)))
             case "min.compaction.lag.ms": minCompactionLagMs = try Self.number(name, text, from: 0)
+            case "max.compaction.lag.ms": maxCompactionLagMs = try Self.number(name, text, from: 1)
+            case "message.timestamp.before.max.ms": timestampBeforeMaxMs = try Self.number(name, text, from: 0)
+            case "message.timestamp.after.max.ms": timestampAfterMaxMs = try Self.number(name, text, from: 0)
+            case "message.timestamp.difference.max.ms":
+                timestampBeforeMaxMs = try Self.number(name, text, from: 0)
+                timestampAfterMaxMs = timestampBeforeMaxMs
             case "delete.retention.ms": deleteRetentionMs = try Self.number(name, text, from: 0)
             case "min.cleanable.dirty.ratio":
                 guard let ratio = Double(text), ratio >= 0, ratio <= 1 else { throw Self.refused(name, text, "a number from 0 to 1") }
@@ -110,7 +120,10 @@ public struct TopicSettings: Sendable, Hashable {
             ("cleanup.policy", [compacts ? "compact" : nil, deletes ? "delete" : nil].compactMap { $0 }.joined(separator: ",")),
             ("compression.type", compressionType),
             ("delete.retention.ms", "\(deleteRetentionMs)"),
+            ("max.compaction.lag.ms", "\(maxCompactionLagMs)"),
             ("max.message.bytes", "\(maxMessageBytes)"),
+            ("message.timestamp.after.max.ms", "\(timestampAfterMaxMs)"),
+            ("message.timestamp.before.max.ms", "\(timestampBeforeMaxMs)"),
             ("message.timestamp.type", stampsOnAppend ? "LogAppendTime" : "CreateTime"),
             ("min.cleanable.dirty.ratio", "\(minCleanableDirtyRatio)"),
             ("min.compaction.lag.ms", "\(minCompactionLagMs)"),

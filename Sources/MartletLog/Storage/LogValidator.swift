@@ -4,33 +4,26 @@ import MartletCore
 /// with a right checksum and malformed records.
 enum LogValidator {
     /// The headers of the batches in `bytes`, if all are right.
-    static func check(_ bytes: UnsafeRawBufferPointer, _ settings: TopicSettings, _ partition: TopicPartition) throws(LogFailure) -> [BatchHeader] {
-        var headers: [BatchHeader] = []
+    static func check(
+        _ bytes: UnsafeRawBufferPointer, _ settings: TopicSettings, _ partition: TopicPartition, nowMs: Int64
+    ) throws(LogFailure) -> [BatchHeader] {
+        let headers = try headers(bytes, settings, partition)
         var at = 0
-        while at < bytes.count {
-            let rest = UnsafeRawBufferPointer(rebasing: bytes[at...])
-            // Magic lies at byte 16 in every format.
-            if rest.count > 16 && rest[16] < 2 {
-                throw LogFailure(
-                    .unsupportedForMessageFormat, .notSupported, "message format \(rest[16]) is not supported for \(partition), only record batches (2)")
-            }
-            guard let header = BatchHeader(rest), header.sizeBytes <= rest.count else {
-                throw LogFailure(.corruptMessage, .badRequest, "a record batch for \(partition) is cut off")
-            }
-            let batch = UnsafeRawBufferPointer(rebasing: rest[..<header.sizeBytes])
-            if header.magic == 2 && header.sizeBytes > settings.maxMessageBytes {
-                throw LogFailure(
-                    .messageTooLarge, .badRequest,
-                    "a record batch of \(header.sizeBytes) bytes for \(partition) is larger than max.message.bytes, \(settings.maxMessageBytes)")
-            }
+        for header in headers {
+            let batch = UnsafeRawBufferPointer(rebasing: bytes[at..<at + header.sizeBytes])
+            at += header.sizeBytes
             if let problem = header.problem(in: batch) {
                 throw LogFailure(.corruptMessage, .badRequest, "a record batch for \(partition) is corrupt: \(problem)")
             }
-            if let problem = problem(header, batch, keysRequired: settings.compacts) {
+            var times = TimeBounds(settings, nowMs: nowMs)
+            if let problem = problem(header, batch, keysRequired: settings.compacts, &times) {
                 throw LogFailure(.invalidRecord, .badRequest, "a record batch for \(partition) is not valid: \(problem)")
             }
-            headers.append(header)
-            at += header.sizeBytes
+            if let timestamp = times.violation {
+                throw LogFailure(
+                    .invalidTimestamp, .badRequest,
+                    "timestamp \(timestamp) for \(partition) is outside of message.timestamp.before.max.ms and message.timestamp.after.max.ms")
+            }
         }
         if headers.isEmpty { throw LogFailure(.invalidRecord, .badRequest, "no record batch for \(partition)") }
         if headers.count > 1 && headers.contains(where: \.hasProducer) {
@@ -39,7 +32,44 @@ enum LogValidator {
         return headers
     }
 
-    private static func problem(_ header: BatchHeader, _ batch: UnsafeRawBufferPointer, keysRequired: Bool) -> String? {
+    /// The headers alone, with the sizes checked.
+    static func headers(_ bytes: UnsafeRawBufferPointer, _ settings: TopicSettings, _ partition: TopicPartition) throws(LogFailure) -> [BatchHeader] {
+        var headers: [BatchHeader] = []
+        var at = 0
+        while at < bytes.count {
+            guard let header = BatchHeader(UnsafeRawBufferPointer(rebasing: bytes[at...])), header.sizeBytes <= bytes.count - at else {
+                throw LogFailure(.corruptMessage, .badRequest, "a record batch for \(partition) is cut off")
+            }
+            if header.magic == 2 && header.sizeBytes > settings.maxMessageBytes {
+                throw LogFailure(
+                    .messageTooLarge, .badRequest,
+                    "a record batch of \(header.sizeBytes) bytes for \(partition) is larger than max.message.bytes, \(settings.maxMessageBytes)")
+            }
+            headers.append(header)
+            at += header.sizeBytes
+        }
+        return headers
+    }
+
+    /// How far a record's timestamp may be from the present (KIP-937).
+    private struct TimeBounds {
+        private let low: Int64, high: Int64
+        private(set) var violation: Int64?
+
+        init(_ settings: TopicSettings, nowMs: Int64) {
+            let isBound = !settings.stampsOnAppend
+            low = isBound ? nowMs.subtractingReportingOverflow(settings.timestampBeforeMaxMs).partialValue : .min
+            let (late, isOver) = nowMs.addingReportingOverflow(settings.timestampAfterMaxMs)
+            high = isBound && !isOver ? late : .max
+        }
+
+        /// Records without a timestamp (−1) are let pass.
+        mutating func look(_ timestamp: Int64) {
+            if violation == nil, timestamp != -1, timestamp < low || timestamp > high { violation = timestamp }
+        }
+    }
+
+    private static func problem(_ header: BatchHeader, _ batch: UnsafeRawBufferPointer, keysRequired: Bool, _ times: inout TimeBounds) -> String? {
         guard let codec = header.codec else { return "unknown compression" }
         if header.isControl { return "control batches are written by the broker alone" }
         if header.isLogAppendTime { return "the timestamp type is for the broker to set" }
@@ -47,16 +77,17 @@ enum LogValidator {
         if header.isTransactional && !header.hasProducer { return "a transactional batch without a producer id" }
         if header.hasProducer && (header.producerEpoch < 0 || header.baseSequence < 0) { return "a producer id without epoch or sequence" }
         let section = UnsafeRawBufferPointer(rebasing: batch[BatchHeader.size...])
-        if codec == .none { return problem(header, records: section, keysRequired) }
+        if codec == .none { return problem(header, records: section, keysRequired, &times) }
         var plain: [UInt8] = []
         guard Compression.decompress(section, codec, onto: &plain) else { return "the \(codec) data is malformed" }
-        return plain.withUnsafeBytes { problem(header, records: $0, keysRequired) }
+        return plain.withUnsafeBytes { problem(header, records: $0, keysRequired, &times) }
     }
 
-    private static func problem(_ header: BatchHeader, records: UnsafeRawBufferPointer, _ keysRequired: Bool) -> String? {
+    private static func problem(_ header: BatchHeader, records: UnsafeRawBufferPointer, _ keysRequired: Bool, _ times: inout TimeBounds) -> String? {
         var reader = RecordReader(records)
         for expected in 0..<Int64(header.recordCount) {
             guard reader.next() else { return "record \(expected) is malformed" }
+            times.look(header.baseTimestamp &+ reader.timestampDelta)
             guard reader.offsetDelta == expected else { return "offsets inside the batch are not consecutive" }
             if reader.hasHeaders && !reader.headersAreWhole() { return "headers of record \(expected) are malformed" }
             if !reader.hasHeaders && records[reader.headersStart] != 0 { return "headers of record \(expected) are malformed" }

@@ -40,6 +40,8 @@ public final class PartitionLog: Sendable {
         var unsyncedFiles: [any LogFile] = []
         var waiters: [Waiter] = []
         var syncIsRequested = false
+        /// Appended since the last sync began.
+        var bytesSinceSync = 0
         /// Bytes of half a batch may lie behind the end, to be cut before the next write (4).
         var tailIsDirty = false
         /// The last write failed, e.g. for a full disk.
@@ -96,27 +98,49 @@ public final class PartitionLog: Sendable {
 
     /// Appends the record batches of a client's Produce request, after checking them (LogValidator.swift) and their producer's state.
     ///
-    /// Offsets, leader epoch and, where the topic says so, timestamps are assigned; nothing else is changed. On return the batches are written,
+    /// Offsets, leader epoch and, where the topic says so, timestamps and compression are assigned; messages of formats 0 and 1, which Produce
+    /// requests before version 3 may carry, become a record batch; nothing else is changed. On return the batches are written,
     /// but not yet durable: see `whenDurable`. `requiredAcks` is checked only for being −1, 0 or 1.
     /// Throws CORRUPT_MESSAGE, INVALID_RECORD, MESSAGE_TOO_LARGE, UNSUPPORTED_FOR_MESSAGE_FORMAT, OUT_OF_ORDER_SEQUENCE_NUMBER,
     /// INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE, KAFKA_STORAGE_ERROR and the like.
-    public func append(client bytes: UnsafeRawBufferPointer, requiredAcks: Int16 = -1) throws(KafkaError) -> AppendResult {
+    public func append(client bytes: UnsafeRawBufferPointer, requiredAcks: Int16 = -1, produceVersion: Int16 = 9) throws(KafkaError) -> AppendResult {
         do throws(LogFailure) {
             guard (-1...1).contains(requiredAcks) else {
                 throw LogFailure(.invalidRequiredAcks, .badRequest, "acks must be -1, 0 or 1, not \(requiredAcks)")
             }
-            let settings = self.settings
-            let headers = try LogValidator.check(bytes, settings, id)
-            if let first = headers.first, first.isTransactional {
-                let check = services.transactionGuard.withLock { $0 }
-                if let failure = check?(first.producerID, first.producerEpoch, id) { throw failure }
+            if LegacyRecords.isLegacy(bytes) {
+                guard produceVersion < 3 else {
+                    throw LogFailure(
+                        .invalidRecord, .badRequest, "Produce \(produceVersion) for \(id) carries messages of format \(bytes[16]), not record batches (2)")
+                }
+                let batch = try LegacyRecords.batch(bytes, id)
+                return try batch.withBytes { (bytes) throws(LogFailure) in try append(checking: bytes, produceVersion) }
             }
-            var copy = Array(bytes)
-            return try copy.withMutableBytes { (copy) throws(LogFailure) in
-                try append(copy, headers, stamping: settings.stampsOnAppend)
-            }
+            return try append(checking: bytes, produceVersion)
         } catch {
             throw error.kafka
+        }
+    }
+
+    private func append(checking bytes: UnsafeRawBufferPointer, _ produceVersion: Int16) throws(LogFailure) -> AppendResult {
+        let settings = self.settings
+        var headers = try LogValidator.check(bytes, settings, id, nowMs: services.time.wallMs)
+        if produceVersion < 7, headers.contains(where: { $0.codec == .zstd }) {
+            throw LogFailure(.unsupportedCompressionType, .badRequest, "Produce \(produceVersion) for \(id) is too old for zstd")
+        }
+        if let first = headers.first, first.isTransactional {
+            let check = services.transactionGuard.withLock { $0 }
+            if let failure = check?(first.producerID, first.producerEpoch, id) { throw failure }
+        }
+        var copy: [UInt8]
+        if let codec = settings.codec, let again = Recompression.batches(bytes, headers, to: codec) {
+            copy = again
+            headers = try again.withBytes { (bytes) throws(LogFailure) in try LogValidator.headers(bytes, settings, id) }
+        } else {
+            copy = Array(bytes)
+        }
+        return try copy.withMutableBytes { (copy) throws(LogFailure) in
+            try append(copy, headers, stamping: settings.stampsOnAppend)
         }
     }
 
@@ -158,7 +182,7 @@ public final class PartitionLog: Sendable {
         marker: (type: ControlType, coordinatorEpoch: Int32)? = nil
     ) throws(LogFailure) -> AppendResult {
         let nowMs = services.time.wallMs
-        var mustRequestSync = false, mustRequestUpkeep = false
+        var mustRequestSync = false, mustRequestUpkeep = false, mustWriteBack = false
         let result = try state.withLock { (state) throws(LogFailure) -> AppendResult in
             try state.checkOpen(id)
             if marker == nil {
@@ -198,6 +222,9 @@ public final class PartitionLog: Sendable {
                     state.syncIsRequested = true
                     mustRequestSync = true
                 }
+                let wasSmall = state.bytesSinceSync < Self.writebackBytes
+                state.bytesSinceSync += bytes.count
+                mustWriteBack = wasSmall && state.bytesSinceSync >= Self.writebackBytes && !state.syncIsRequested
             } else {
                 state.highWatermark = state.endOffset  // (1)
             }
@@ -206,6 +233,7 @@ public final class PartitionLog: Sendable {
                 logStartOffset: state.startOffset, duplicate: false)
         }
         if mustRequestSync { services.requestSync(self) }
+        if mustWriteBack { services.writeBack(self) }
         if mustRequestUpkeep { services.upkeep.update { $0.isDue = true } }
         if !services.isDurable && !result.duplicate { services.notify(.advanced(id)) }
         return result
@@ -302,6 +330,10 @@ public final class PartitionLog: Sendable {
 
     // MARK: durability
 
+    /// So much that nobody has asked to sync yet is synced anyway: the disk works while a large transaction is filled, and its commit waits
+    /// for little.
+    static let writebackBytes = 8 << 20
+
     /// Calls `completion` once everything below `offset` is durable, with `.none`, or with `.kafkaStorageError` if it cannot be; at once, on
     /// this thread, if that is already so.
     public func whenDurable(upTo offset: Int64, _ completion: @escaping @Sendable (KafkaErrorCode) -> Void) {
@@ -331,6 +363,7 @@ public final class PartitionLog: Sendable {
         let plan: (file: any LogFile, end: Int64)? = try state.withLock { (state) throws(MartletError) in
             if let failure = state.failure { throw failure }
             guard state.highWatermark < state.endOffset else { return nil }
+            state.bytesSinceSync = 0
             return (state.segments[state.segments.count - 1].file, state.endOffset)
         }
         guard let plan else { return }

@@ -8,9 +8,12 @@ extension TransactionCoordinator {
     /// The most a client may ask for, milliseconds (Kafka: transaction.max.timeout.ms).
     public static let timeoutMsMax: Int32 = 900_000
 
-    /// InitProducerId with a transactional id: fences earlier producers of it and aborts what they left open.
-    /// Throws INVALID_TRANSACTION_TIMEOUT, INVALID_REQUEST, KAFKA_STORAGE_ERROR.
-    public func initProducerID(transactionalID: String, timeoutMs: Int32) throws(KafkaError) -> (id: Int64, epoch: Int16) {
+    /// InitProducerId with a transactional id: fences earlier producers of it and aborts what they left open. `expecting` is what the client
+    /// has now, if it has been told: someone who was fenced must not fence its successor (KIP-360).
+    /// Throws INVALID_TRANSACTION_TIMEOUT, INVALID_REQUEST, PRODUCER_FENCED, KAFKA_STORAGE_ERROR.
+    public func initProducerID(
+        transactionalID: String, timeoutMs: Int32, expecting expected: (id: Int64, epoch: Int16)? = nil
+    ) throws(KafkaError) -> (id: Int64, epoch: Int16) {
         guard !transactionalID.isEmpty else { throw KafkaError(.invalidRequest, "the transactional id is empty") }
         guard timeoutMs > 0 && timeoutMs <= Self.timeoutMsMax else {
             throw KafkaError(.invalidTransactionTimeout, "the transaction timeout must be 1 to \(Self.timeoutMsMax) ms, not \(timeoutMs)")
@@ -22,6 +25,13 @@ extension TransactionCoordinator {
             } catch {
                 throw LogFailure(error)
             }
+            if let expected {
+                let now = transaction.state.withLock { ($0.record.producerID, $0.record.epoch) }
+                // The epoch before the present one: the answer to the same request got lost.
+                guard now.0 == expected.id, now.1 == expected.epoch || Int32(now.1) - 1 == Int32(expected.epoch) else {
+                    throw LogFailure(.producerFenced, .fenced, "transactional id \(transactionalID) has a newer producer")
+                }
+            }
             let result = try takeOver(transaction, timeoutMs: timeoutMs)
             return (result.producerID, result.epoch)
         } catch {
@@ -29,11 +39,15 @@ extension TransactionCoordinator {
         }
     }
 
-    /// AddPartitionsToTxn: opens the transaction if need be. The answer has a code per partition; if one does not exist, none is added.
+    /// AddPartitionsToTxn: opens the transaction if need be; with `verifyingOnly` it changes nothing. The answer has a code per partition; if one does not exist, none is added.
     public func addPartitions(
-        transactionalID: String, producerID: Int64, epoch: Int16, _ partitions: [TopicPartition]
+        transactionalID: String, producerID: Int64, epoch: Int16, verifyingOnly: Bool = false, _ partitions: [TopicPartition]
     ) throws(KafkaError) -> [TopicPartition: KafkaErrorCode] {
         try change(transactionalID, producerID, epoch) { (state) throws(LogFailure) in
+            if verifyingOnly {
+                return Dictionary(
+                    partitions.map { ($0, state.partitions[$0] == nil ? .transactionAbortable : .none) }, uniquingKeysWith: { a, _ in a })
+            }
             var logs: [TopicPartition: PartitionLog] = [:]
             for id in partitions { logs[id] = try log(id) }
             if logs.count < Set(partitions).count {
@@ -59,11 +73,14 @@ extension TransactionCoordinator {
         try change(transactionalID, producerID, epoch) { (state) throws(LogFailure) in try open(&state) }
     }
 
-    /// TxnOffsetCommit: offsets that become visible with the transaction. The caller has checked member and generation.
+    /// TxnOffsetCommit: offsets that become visible with the transaction. The caller has checked member and generation. With `isOpening` it
+    /// begins the transaction if need be (KIP-890), without AddOffsetsToTxn.
     public func commitOffsets(
-        transactionalID: String, producerID: Int64, epoch: Int16, group: String, _ offsets: [TopicPartition: CommittedOffset]
+        transactionalID: String, producerID: Int64, epoch: Int16, group: String, isOpening: Bool = false,
+        _ offsets: [TopicPartition: CommittedOffset]
     ) throws(KafkaError) {
         try change(transactionalID, producerID, epoch) { (state) throws(LogFailure) in
+            if isOpening { try open(&state) }
             guard case .open = state.phase else {
                 throw LogFailure(.invalidTxnState, .badRequest, "transactional id \(transactionalID) has no open transaction")
             }
@@ -86,6 +103,39 @@ extension TransactionCoordinator {
         }
     }
 
+    /// EndTxn of KIP-890: the transaction was the only one of its epoch, the next one has the epoch that is returned (or another producer id,
+    /// when epochs are used up). Aborting nothing is fine. Repeating the last one with the epoch that it had is, too.
+    public func endAndRaiseEpoch(
+        transactionalID: String, producerID: Int64, epoch: Int16, commit isCommit: Bool
+    ) throws(KafkaError) -> (producerID: Int64, epoch: Int16) {
+        let ended = isCommit ? ControlType.commit : .abort
+        let result = try change(transactionalID, producerID, epoch, orEndedWith: ended) { (state) throws(LogFailure) in
+            if state.record.epoch != epoch { return (state.record.producerID, state.record.epoch) }
+            switch state.phase {
+            case .open where isCommit && epoch < Int16.max - 1 && !(state.partitions.isEmpty && state.offsets.isEmpty):
+                // The decision says that the epoch is over: no write of its own.
+                state.record.endsEpoch = true
+                defer { state.record.endsEpoch = false }
+                try commit(&state)
+                state.record.epoch += 1
+            case .open where isCommit:
+                try commit(&state)
+                try settle(&state)
+                try raiseEpoch(&state)
+            case .empty where isCommit, .unknown where isCommit:
+                throw LogFailure(.invalidTxnState, .badRequest, "transactional id \(transactionalID) has no open transaction")
+            default:
+                try settle(&state)
+                try abort(&state)
+                try raiseEpoch(&state)
+            }
+            state.lastEnd = ended
+            return (state.record.producerID, state.record.epoch)
+        }
+        if result.0 != producerID { moved(transactionalID, from: producerID, to: result.0) }
+        return result
+    }
+
     /// Whether a transaction that is not ended yet will commit an offset of this partition for the group (OffsetFetch with "require stable").
     public func hasPendingOffset(group: String, _ partition: TopicPartition) -> Bool {
         allTransactions.contains { transaction in
@@ -94,13 +144,19 @@ extension TransactionCoordinator {
     }
 
     private func change<R>(
-        _ transactionalID: String, _ producerID: Int64, _ epoch: Int16, _ body: (inout State) throws(LogFailure) -> R
+        _ transactionalID: String, _ producerID: Int64, _ epoch: Int16, orEndedWith repeated: ControlType? = nil,
+        _ body: (inout State) throws(LogFailure) -> R
     ) throws(KafkaError) -> R where R: Sendable {
         do throws(LogFailure) {
             guard let transaction = transaction(transactionalID) else {
                 throw LogFailure(.invalidProducerIDMapping, .badRequest, "transactional id \(transactionalID) is not known")
             }
             return try transaction.state.withLock { (state) throws(LogFailure) in
+                if let repeated, state.lastEnd == repeated, case .empty = state.phase, state.record.producerID == producerID,
+                    Int32(state.record.epoch) == Int32(epoch) + 1
+                {
+                    return try body(&state)
+                }
                 guard state.record.producerID == producerID else {
                     throw LogFailure(.invalidProducerIDMapping, .badRequest, "transactional id \(transactionalID) has another producer id")
                 }

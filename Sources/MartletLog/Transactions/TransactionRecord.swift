@@ -2,8 +2,8 @@ import MartletCore
 
 /// What the transaction log `__transaction_state` says of one transactional id; the latest record counts.
 ///
-/// Key: version u8 = 1, transactional id. Value (little-endian): version u8 = 1, decided u8 (1 = the transaction below is committed),
-/// from client u8, producer id i64, epoch i16, timeout i32 ms, timestamp i64, partitions (count u32; topic, partition i32, end offset i64),
+/// Key: version u8 = 1, transactional id. Value (little-endian): version u8 = 1, decided u8 (1 = the transaction below is committed,
+/// 3 = and the producer's next one has the next epoch), from client u8, producer id i64, epoch i16, timeout i32 ms, timestamp i64, partitions (count u32; topic, partition i32, end offset i64),
 /// offsets (count u32; group, topic, partition i32, offset i64, leader epoch i32, metadata, timestamp i64). Strings have a u32 length.
 ///
 /// A producer id and epoch serve many transactions, so a decision says where its data ends in each partition: an open transaction that
@@ -17,6 +17,8 @@ struct TransactionRecord: Sendable, Equatable {
 
     var transactionalID: String
     var isDecided = false
+    /// With the transaction its epoch ends (KIP-890).
+    var endsEpoch = false
     var isFromClient = false
     var producerID: Int64
     var epoch: Int16
@@ -35,7 +37,7 @@ struct TransactionRecord: Sendable, Equatable {
     var value: [UInt8] {
         var out = ByteWriter()
         out.put(UInt8(1))
-        out.put(UInt8(isDecided ? 1 : 0))
+        out.put(UInt8(isDecided ? (endsEpoch ? 3 : 1) : 0))
         out.put(UInt8(isFromClient ? 1 : 0))
         out.put(producerID)
         out.put(epoch)
@@ -72,7 +74,8 @@ struct TransactionRecord: Sendable, Equatable {
             let timeout: Int32 = reader.take(), let timestamp: Int64 = reader.take(), let partCount: UInt32 = reader.take()
         else { return nil }
         self.init(transactionalID: id, producerID: producerID, epoch: epoch, timeoutMs: timeout, timestamp: timestamp)
-        isDecided = decided == 1
+        isDecided = decided & 1 == 1
+        endsEpoch = decided & 2 == 2
         isFromClient = client == 1
         for _ in 0..<partCount {
             guard let topic = reader.takeString(), let partition: Int32 = reader.take(), let end: Int64 = reader.take() else { return nil }

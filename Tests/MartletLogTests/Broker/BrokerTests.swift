@@ -19,10 +19,11 @@ import Darwin
             let client = try broker.connect()
             try broker.log.createTopic("t", partitions: 1, settings: [:])
             var next: Int64 = 0
+            let id = broker.topicID("t")
             for version in APIKey.produce.versions {
                 for acks: Int16 in [1, -1] {
                     let answer = try client.send(
-                        ProduceRequest(acks: acks, topics: [.init(name: "t", partitions: [.init(index: 0, records: batch("v\(version)"))])]),
+                        ProduceRequest(acks: acks, topics: [.init(name: "t", id: id, partitions: [.init(index: 0, records: batch("v\(version)"))])]),
                         version)
                     #expect(answer.topics[0].partitions[0].error == .none)
                     #expect(answer.topics[0].partitions[0].baseOffset == next)
@@ -31,7 +32,7 @@ import Darwin
             }
             for version in APIKey.fetch.versions {
                 let answer = try client.send(
-                    FetchRequest(topics: [.init(name: "t", partitions: [.init(index: 0, fetchOffset: 0, bytesMax: 1 << 20)])]), version)
+                    FetchRequest(topics: [.init(name: "t", id: id, partitions: [.init(index: 0, fetchOffset: 0, bytesMax: 1 << 20)])]), version)
                 let partition = answer.topics[0].partitions[0]
                 #expect(partition.error == .none && partition.highWatermark == next)
                 let slice = try broker.log.partition(TopicPartition("t", 0))?.read(from: 0, maxBytes: 1 << 20, isolation: .readUncommitted)
@@ -283,7 +284,9 @@ import Darwin
             #expect(try commit(2) == KafkaErrorCode.none)
             for version in APIKey.offsetFetch.versions {
                 let fetched = try one.send(
-                    OffsetFetchRequest(groups: [.init(groupID: "g", topics: [.init(name: "t", partitions: [0, 3])])]), version)
+                    OffsetFetchRequest(groups: [
+                        .init(groupID: "g", topics: [.init(name: "t", id: broker.topicID("t"), partitions: [0, 3])])
+                    ]), version)
                 #expect(fetched.groups[0].topics[0].partitions.map(\.offset) == [5, -1])
             }
             let left = try one.send(LeaveGroupRequest(groupID: "g", members: [.init(memberID: first.memberID), .init(memberID: "x")]), 5)
@@ -293,7 +296,7 @@ import Darwin
 
     @Test func aPortInUseIsNamed() throws {
         try TestBroker.run { broker in
-            let second = KafkaBroker(log: broker.log, port: broker.port, group: broker.group, logger: Logger(label: "test"))
+            let second = try KafkaBroker(log: broker.log, port: broker.port, group: broker.group, logger: Logger(label: "test"))
             let error = #expect(throws: MartletError.self) { _ = try second.start() }
             #expect(error?.code == .addressInUse && error?.message.contains("\(broker.port)") == true)
             second.stop()

@@ -140,7 +140,33 @@ struct MessageSample: Sendable, CustomTestStringConvertible {
         }
     }
 
+    private static let sampleRule = WireAccessRule(
+        AccessRule(resource: .group, name: "g", pattern: .literal, principal: "User:a", host: "*", operation: .read, isAllowing: true))
+
     static let all: [MessageSample] = [
+        .init(SaslHandshakeRequest(mechanism: "PLAIN"), .saslHandshake),
+        .init(SaslHandshakeResponse(error: .unsupportedSASLMechanism, mechanisms: ["PLAIN", "SCRAM-SHA-256"]), .saslHandshake),
+        .init(SaslAuthenticateRequest(token: [0, 1, 2]), .saslAuthenticate),
+        .init(SaslAuthenticateResponse(error: .saslAuthenticationFailed, errorMessage: "no", token: [3], lifetimeMs: 5), .saslAuthenticate),
+        .init(DescribeAclsRequest(), .describeAcls),
+        .init(
+            DescribeAclsResponse(
+                resources: [.init(resource: 2, name: "t", entries: [.init(principal: "User:a", host: "*", operation: 3, permission: 3)])]),
+            .describeAcls),
+        .init(CreateAclsRequest(rules: [sampleRule]), .createAcls),
+        .init(CreateAclsResponse(results: [.init(error: .invalidRequest, errorMessage: "m")]), .createAcls),
+        .init(DeleteAclsRequest(filters: [WireAccessRuleFilter()]), .deleteAcls),
+        .init(DeleteAclsResponse(results: [.init(matches: [.init(rule: sampleRule)])]), .deleteAcls),
+        .init(DescribeUserScramCredentialsRequest(users: [.init(name: "a")]), .describeUserScramCredentials),
+        .init(
+            DescribeUserScramCredentialsResponse(results: [.init(user: "a", credentials: [.init(mechanism: 1, iterations: 4096)])]),
+            .describeUserScramCredentials),
+        .init(
+            AlterUserScramCredentialsRequest(
+                deletions: [.init(name: "b", mechanism: 2)],
+                upsertions: [.init(name: "a", mechanism: 1, iterations: 4096, salt: [1], saltedPassword: [2])]),
+            .alterUserScramCredentials),
+        .init(AlterUserScramCredentialsResponse(results: [.init(user: "a", error: .resourceNotFound)]), .alterUserScramCredentials),
         .init(ApiVersionsRequest(clientSoftwareName: "a", clientSoftwareVersion: "1"), .apiVersions),
         .init(ApiVersionsResponse(error: .unsupportedVersion, apis: [.init(apiKey: 3, min: 0, max: 9)], throttleTimeMs: 4), .apiVersions),
         .init(MetadataRequest(topics: [.init(id: UUIDBytes(high: 1, low: 2), name: "t")]), .metadata),
@@ -216,8 +242,10 @@ struct MessageSample: Sendable, CustomTestStringConvertible {
         .init(InitProducerIDRequest(transactionalID: "x"), .initProducerID),
         .init(InitProducerIDResponse(producerID: 5, producerEpoch: 1), .initProducerID),
         .init(
-            AddPartitionsToTxnRequest(transactionalID: "x", topics: [.init(name: "t", partitions: [1])]), .addPartitionsToTxn),
-        .init(AddPartitionsToTxnResponse(topics: [.init(name: "t", partitions: [.init(index: 1)])]), .addPartitionsToTxn),
+            AddPartitionsToTxnRequest(transactions: [.init(transactionalID: "x", topics: [.init(name: "t", partitions: [1])])]), .addPartitionsToTxn),
+        .init(
+            AddPartitionsToTxnResponse(transactions: [.init(transactionalID: "x", topics: [.init(name: "t", partitions: [.init(index: 1)])])]),
+            .addPartitionsToTxn),
         .init(AddOffsetsToTxnRequest(transactionalID: "x", groupID: "g"), .addOffsetsToTxn),
         .init(TxnErrorResponse(error: .producerFenced), .addOffsetsToTxn),
         .init(
@@ -226,6 +254,48 @@ struct MessageSample: Sendable, CustomTestStringConvertible {
             .txnOffsetCommit),
         .init(TxnOffsetCommitResponse(topics: [.init(name: "t", partitions: [.init(index: 1)])]), .txnOffsetCommit),
         .init(EndTxnRequest(transactionalID: "x", isCommit: true), .endTxn),
+        .init(EndTxnResponse(producerID: 7, producerEpoch: 3), .endTxn),
+        .init(ElectLeadersRequest(topics: [.init(name: "t", partitions: [1])]), .electLeaders),
+        .init(ElectLeadersResponse(topics: [.init(name: "t", partitions: [.init(index: 1, errorMessage: "m")])]), .electLeaders),
+        .init(
+            AlterPartitionReassignmentsRequest(topics: [.init(name: "t", partitions: [.init(index: 1, replicas: [1])])]),
+            .alterPartitionReassignments),
+        .init(
+            AlterPartitionReassignmentsResponse(topics: [.init(name: "t", partitions: [.init(index: 1, error: .none)])]),
+            .alterPartitionReassignments),
+        .init(ListPartitionReassignmentsRequest(topics: [.init(name: "t", partitions: [1])]), .listPartitionReassignments),
+        .init(
+            ListPartitionReassignmentsResponse(topics: [.init(name: "t", partitions: [.init(index: 1, replicas: [1], adding: [2])])]),
+            .listPartitionReassignments),
+        .init(ListTransactionsRequest(states: ["Ongoing"], producerIDs: [4], pattern: "x.*"), .listTransactions),
+        .init(
+            ListTransactionsResponse(unknownStates: ["s"], transactions: [.init(transactionalID: "x", producerID: 4, state: "Ongoing")]),
+            .listTransactions),
+        .init(DescribeTransactionsRequest(transactionalIDs: ["x"]), .describeTransactions),
+        .init(
+            DescribeTransactionsResponse(transactions: [.init(transactionalID: "x", topics: [.init(name: "t", partitions: [1])])]),
+            .describeTransactions),
+        .init(DescribeProducersRequest(topics: [.init(name: "t", partitions: [1])]), .describeProducers),
+        .init(
+            DescribeProducersResponse(topics: [.init(name: "t", partitions: [.init(index: 1, producers: [.init(id: 1)])])]), .describeProducers),
+        .init(
+            ConsumerGroupHeartbeatRequest(
+                groupID: "g", memberID: "m", instanceID: "i", topicNames: ["t"], topicPattern: "p", assignor: "range",
+                owned: [.init(id: .init(high: 1, low: 2), partitions: [3])]), .consumerGroupHeartbeat),
+        .init(
+            ConsumerGroupHeartbeatResponse(memberID: "m", assignment: .init(topics: [.init(id: .init(high: 1, low: 2), partitions: [3])])),
+            .consumerGroupHeartbeat),
+        .init(ConsumerGroupDescribeRequest(groups: ["g"]), .consumerGroupDescribe),
+        .init(
+            ConsumerGroupDescribeResponse(groups: [
+                .init(groupID: "g", members: [.init(memberID: "m", topicNames: ["t"], assignment: .init(topics: [.init(name: "t", partitions: [1])]))])
+            ]), .consumerGroupDescribe),
+        .init(
+            DescribeTopicPartitionsRequest(topics: [.init(name: "t")], cursor: .init(topic: "t", partition: 3)), .describeTopicPartitions),
+        .init(
+            DescribeTopicPartitionsResponse(
+                topics: [.init(name: "t", partitions: [.init(index: 1, eligibleLeaders: [1])])], nextCursor: .init(topic: "u", partition: 1)),
+            .describeTopicPartitions),
         .init(DescribeLogDirsRequest(topics: [.init(name: "t", partitions: [1])]), .describeLogDirs),
         .init(
             DescribeLogDirsResponse(directories: [.init(path: "/d", topics: [.init(name: "t", partitions: [.init(index: 1)])])]),

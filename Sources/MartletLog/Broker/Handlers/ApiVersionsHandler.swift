@@ -28,20 +28,65 @@ struct ApiVersionsResponse: WireMessage {
         }
     }
 
+    struct SupportedFeature: WireMessage {
+        var name = ""
+        var min: Int16 = 0
+        var max: Int16 = 0
+
+        mutating func code(_ wire: inout Wire) throws(WireError) {
+            try wire.field(&name)
+            try wire.field(&min)
+            try wire.field(&max)
+            try wire.tags()
+        }
+    }
+
+    struct FinalizedFeature: WireMessage {
+        var name = ""
+        var max: Int16 = 0
+        var min: Int16 = 0
+
+        mutating func code(_ wire: inout Wire) throws(WireError) {
+            try wire.field(&name)
+            try wire.field(&max)
+            try wire.field(&min)
+            try wire.tags()
+        }
+    }
+
     var error = KafkaErrorCode.none
     var apis: [Range] = []
     var throttleTimeMs: Int32 = 0
+    /// Features of the cluster that clients go by (KIP-584): what could be switched on, and what is.
+    var supportedFeatures: [SupportedFeature] = []
+    var finalizedFeaturesEpoch: Int64 = -1
+    var finalizedFeatures: [FinalizedFeature] = []
 
     mutating func code(_ wire: inout Wire) throws(WireError) {
         try wire.field(&error)
         try wire.field(&apis)
         try wire.field(&throttleTimeMs, from: 1)
-        try wire.tags()
+        try wire.tags([0, 1, 2]) { (tag, wire) throws(WireError) in
+            switch tag {
+            case 0: try wire.field(&supportedFeatures)
+            case 1: try wire.field(&finalizedFeaturesEpoch)
+            default: try wire.field(&finalizedFeatures)
+            }
+        }
     }
 }
 
 extension RequestRouter {
-    func apiVersions(_ request: ApiVersionsRequest) -> Answer<ApiVersionsResponse> { .now(Self.spoken) }
+    func apiVersions(_ request: ApiVersionsRequest, _ context: RequestContext) -> Answer<ApiVersionsResponse> {
+        var response = Self.spoken
+        // Clients that know version 3 and not 4 stumble over a lowest version of 0.
+        if context.version < 4 { response.supportedFeatures = [] }
+        return .now(response)
+    }
+
+    /// group.version 1: consumer groups of KIP-848. transaction.version 2: transactions of KIP-890, in which partitions and groups join by
+    /// being written to, and each transaction has an epoch of its own.
+    private static let features: [(name: String, level: Int16)] = [("group.version", 1), ("transaction.version", 2)]
 
     /// A version we do not speak is answered in version 0 with UNSUPPORTED_VERSION and the list, so that the client can ask again (KIP-511).
     func unsupportedApiVersions(_ header: RequestHeader) throws(WireError) -> ByteBuffer {
@@ -54,7 +99,9 @@ extension RequestRouter {
         ApiVersionsResponse(
             apis: APIKey.allCases.map { api in
                 ApiVersionsResponse.Range(
-                    apiKey: api.rawValue, min: api.advertised.lowerBound, max: api.advertised.upperBound)
-            })
+                    apiKey: api.rawValue, min: api.versions.lowerBound, max: api.versions.upperBound)
+            },
+            supportedFeatures: features.map { .init(name: $0.name, max: $0.level) }, finalizedFeaturesEpoch: 0,
+            finalizedFeatures: features.map { .init(name: $0.name, max: $0.level, min: $0.level) })
     }
 }

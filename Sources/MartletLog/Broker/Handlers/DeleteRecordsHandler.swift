@@ -16,16 +16,7 @@ struct DeleteRecordsRequest: WireRequest {
         }
     }
 
-    struct Topic: WireMessage {
-        var name = ""
-        var partitions: [Partition] = []
-
-        mutating func code(_ wire: inout Wire) throws(WireError) {
-            try wire.field(&name)
-            try wire.field(&partitions)
-            try wire.tags()
-        }
-    }
+    typealias Topic = PerTopic<Partition>
 
     var topics: [Topic] = []
     var timeoutMs: Int32 = 60_000
@@ -51,16 +42,7 @@ struct DeleteRecordsResponse: WireMessage {
         }
     }
 
-    struct Topic: WireMessage {
-        var name = ""
-        var partitions: [Partition] = []
-
-        mutating func code(_ wire: inout Wire) throws(WireError) {
-            try wire.field(&name)
-            try wire.field(&partitions)
-            try wire.tags()
-        }
-    }
+    typealias Topic = PerTopic<Partition>
 
     var throttleTimeMs: Int32 = 0
     var topics: [Topic] = []
@@ -85,7 +67,7 @@ extension RequestRouter {
                                 guard let log = self.log.partition(TopicPartition(topic.name, partition.index)) else {
                                     throw KafkaError(.unknownTopicOrPartition, "no such partition")
                                 }
-                                guard self.log.topic(topic.name)?.isInternal != true else {
+                                if let known = self.log.topic(topic.name), known.isInternal || known.isReserved {
                                     throw KafkaError(.invalidTopicException, "\(topic.name) is internal")
                                 }
                                 let end = log.highWatermark

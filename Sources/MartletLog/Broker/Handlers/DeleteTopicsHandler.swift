@@ -62,7 +62,7 @@ extension RequestRouter {
 
     private func deleteTopic(_ wanted: DeleteTopicsRequest.Topic) -> DeleteTopicsResponse.Topic {
         var answer = DeleteTopicsResponse.Topic(name: wanted.name, id: wanted.id)
-        let known = wanted.name.map { log.topic($0) } ?? log.topics.first { UUIDBytes($0.topicID) == wanted.id }
+        let known = wanted.name.map { log.topic($0) } ?? topicIDs.name(of: wanted.id).flatMap { log.topic($0) }
         guard let known else {
             answer.error = wanted.name == nil ? .unknownTopicID : .unknownTopicOrPartition
             answer.errorMessage = wanted.name.map { "topic \($0) does not exist" } ?? "no topic has this id"
@@ -70,7 +70,7 @@ extension RequestRouter {
         }
         answer.name = known.name
         answer.id = UUIDBytes(known.topicID)
-        guard !known.isInternal else {
+        guard !known.isInternal && !known.isReserved else {
             answer.error = .invalidRequest
             answer.errorMessage = "\(known.name) is internal and stays"
             return answer

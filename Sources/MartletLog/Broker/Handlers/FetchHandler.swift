@@ -24,27 +24,8 @@ struct FetchRequest: WireRequest {
         }
     }
 
-    struct Topic: WireMessage {
-        var name = ""
-        var partitions: [Partition] = []
-
-        mutating func code(_ wire: inout Wire) throws(WireError) {
-            try wire.field(&name)
-            try wire.field(&partitions)
-            try wire.tags()
-        }
-    }
-
-    struct ForgottenTopic: WireMessage {
-        var name = ""
-        var partitions: [Int32] = []
-
-        mutating func code(_ wire: inout Wire) throws(WireError) {
-            try wire.field(&name)
-            try wire.field(&partitions)
-            try wire.tags()
-        }
-    }
+    typealias Topic = PerTopic<Partition>
+    typealias ForgottenTopic = PerTopic<Int32>
 
     var replicaID: Int32 = -1
     var waitMsMax: Int32 = 500
@@ -59,7 +40,8 @@ struct FetchRequest: WireRequest {
     var rackID = ""
 
     mutating func code(_ wire: inout Wire) throws(WireError) {
-        try wire.field(&replicaID)
+        wire.topicIDsFrom = 13
+        try wire.field(&replicaID, to: 14)
         try wire.field(&waitMsMax)
         try wire.field(&bytesMin)
         try wire.field(&bytesMax)
@@ -108,16 +90,7 @@ struct FetchResponse: WireMessage {
         }
     }
 
-    struct Topic: WireMessage {
-        var name = ""
-        var partitions: [Partition] = []
-
-        mutating func code(_ wire: inout Wire) throws(WireError) {
-            try wire.field(&name)
-            try wire.field(&partitions)
-            try wire.tags()
-        }
-    }
+    typealias Topic = PerTopic<Partition>
 
     var throttleTimeMs: Int32 = 0
     var error = KafkaErrorCode.none
@@ -125,6 +98,7 @@ struct FetchResponse: WireMessage {
     var topics: [Topic] = []
 
     mutating func code(_ wire: inout Wire) throws(WireError) {
+        wire.topicIDsFrom = 13
         try wire.field(&throttleTimeMs)
         try wire.field(&error, from: 7)
         try wire.field(&sessionID, from: 7)
@@ -139,33 +113,37 @@ struct FetchResponse: WireMessage {
 
 extension RequestRouter {
     /// Answers at once if there are `bytesMin` bytes or an error to tell; otherwise when there are, or when the time is up.
-    ///
-    /// No fetch sessions: every answer says session 0, and clients then name all their partitions each time (KIP-227).
     func fetch(_ request: FetchRequest, _ context: RequestContext) -> Answer<FetchResponse> {
-        guard request.sessionEpoch <= 0 else {
-            return .now(FetchResponse(error: request.sessionID == 0 ? .invalidFetchSessionEpoch : .fetchSessionIDNotFound))
+        let reading: FetchReading
+        do throws(KafkaError) {
+            reading = try fetchSessions.reading(request, usesTopicIDs: context.version >= 13, nowMs: time.monotonicNs / 1_000_000)
+        } catch {
+            return .now(FetchResponse(error: error.code))
         }
-        let plan = FetchPlan(request, log, bytesMax: config.fetchBytesMax)
+        let plan = FetchPlan(request, reading.partitions, log, topicIDs, context.access, bytesMax: answerBytes.allowance(config.fetchBytesMax))
         let waitMs = min(max(request.waitMsMax, 0), config.fetchWaitMsMax)
         if plan.isAnswerable || waitMs == 0 {
-            if plan.isCold { return offload(context) { plan.read() } }
+            if plan.isCold { return offload(context) { reading.told(plan.read()) } }
             let response = plan.read()
-            if waitMs == 0 || plan.satisfies(response) { return .now(response) }
+            if waitMs == 0 || plan.satisfies(response) { return .now(reading.told(response)) }
         }
         let delayed = DelayedFetch(plan, waitMs: Int64(waitMs), loop: context.loop, life: context.life, blocking: blocking, waiting: delayedFetches)
-        return .later(delayed.start())
+        return .later(delayed.start().map { reading.told($0) })
     }
 }
 
 /// A Fetch request with its partitions looked up; reads any number of times, from any thread.
 struct FetchPlan: Sendable {
-    struct Partition: Sendable {
+    private struct Partition: Sendable {
         var request: FetchRequest.Partition
         var id: TopicPartition
+        var topicID: UUIDBytes
         var log: PartitionLog?
+        /// Why it is not looked at at all.
+        var refusal: KafkaErrorCode?
     }
 
-    let topics: [(name: String, partitions: [Partition])]
+    private let partitions: [Partition]
     let bytesMin: Int
     let bytesMax: Int
     let isolation: Isolation
@@ -174,31 +152,33 @@ struct FetchPlan: Sendable {
     /// A read of so many bytes from the end of the log comes from the page cache; one further back may wait for the disk.
     static let warmBytes: Int64 = 8 << 20
 
-    init(_ request: FetchRequest, _ source: EmbeddedLog, bytesMax: Int) {
+    init(_ request: FetchRequest, _ wanted: [FetchedPartition], _ source: EmbeddedLog, _ topicIDs: TopicIDs, _ access: Access, bytesMax: Int) {
         self.source = source
         self.bytesMax = min(max(Int(request.bytesMax), 0), bytesMax)
         bytesMin = min(max(Int(request.bytesMin), 0), self.bytesMax)
         isolation = request.isolationLevel == 1 ? .readCommitted : .readUncommitted
-        topics = request.topics.map { topic in
-            (
-                topic.name,
-                topic.partitions.map { partition in
-                    let id = TopicPartition(topic.name, partition.index)
-                    return Partition(request: partition, id: id, log: source.partition(id))
-                }
-            )
+        partitions = wanted.map { partition in
+            let name = partition.topicID == .zero ? partition.topic : topicIDs.name(of: partition.topicID)
+            let id = TopicPartition(name ?? "", partition.request.index)
+            let refusal: KafkaErrorCode? = name == nil ? .unknownTopicID : access.allows(.read, .topic, id.topic) ? nil : .topicAuthorizationFailed
+            return Partition(
+                request: partition.request, id: id, topicID: partition.topicID, log: refusal == nil ? source.partition(id) : nil,
+                refusal: refusal)
         }
     }
 
-    var ids: [TopicPartition] { topics.flatMap { $0.partitions.map(\.id) } }
+    var ids: [TopicPartition] { partitions.map(\.id) }
 
     private func readableEnd(_ log: PartitionLog) -> Int64 {
         isolation == .readCommitted ? log.lastStableOffset : log.highWatermark
     }
 
     private func error(_ partition: Partition) -> KafkaErrorCode {
+        if let refusal = partition.refusal { return refusal }
         // A topic may have been deleted, or made anew, since the plan was made.
-        guard let log = partition.log, source.partition(partition.id) === log else { return .unknownTopicOrPartition }
+        guard let log = partition.log, source.partition(partition.id) === log else {
+            return partition.topicID == .zero || partition.log == nil ? .unknownTopicOrPartition : .unknownTopicID
+        }
         if partition.request.currentLeaderEpoch > 0 { return .unknownLeaderEpoch }
         let offset = partition.request.fetchOffset
         return offset < log.startOffset || offset > log.endOffset ? .offsetOutOfRange : .none
@@ -206,25 +186,21 @@ struct FetchPlan: Sendable {
 
     /// Whether there may be something to tell already: cheap, no disk.
     var isAnswerable: Bool {
-        if bytesMin == 0 || topics.allSatisfy({ $0.partitions.isEmpty }) { return true }
-        return topics.contains { topic in
-            topic.partitions.contains { partition in
-                guard error(partition) == .none, let log = partition.log else { return true }
-                return partition.request.fetchOffset < readableEnd(log)
-            }
+        if bytesMin == 0 || partitions.isEmpty { return true }
+        return partitions.contains { partition in
+            guard error(partition) == .none, let log = partition.log else { return true }
+            return partition.request.fetchOffset < readableEnd(log)
         }
     }
 
     /// Whether reading may have to wait for the disk.
     var isCold: Bool {
-        topics.contains { topic in
-            topic.partitions.contains { partition in
-                guard let log = partition.log else { return false }
-                let start = log.startOffset, end = log.endOffset
-                guard end > start, partition.request.fetchOffset < end else { return false }
-                let bytes = Double(log.sizeBytes) * Double(end - partition.request.fetchOffset) / Double(end - start)
-                return bytes > Double(Self.warmBytes)
-            }
+        partitions.contains { partition in
+            guard let log = partition.log else { return false }
+            let start = log.startOffset, end = log.endOffset
+            guard end > start, partition.request.fetchOffset < end else { return false }
+            let bytes = Double(log.sizeBytes) * Double(end - partition.request.fetchOffset) / Double(end - start)
+            return bytes > Double(Self.warmBytes)
         }
     }
 
@@ -236,22 +212,23 @@ struct FetchPlan: Sendable {
                 bytes += partition.records?.count ?? 0
             }
         }
-        return bytes >= bytesMin || topics.allSatisfy { $0.partitions.isEmpty }
+        return bytes >= bytesMin || partitions.isEmpty
     }
 
     /// Reads in the client's order until `bytesMax` is reached; the first batch comes whole even if it is larger (KIP-74).
     func read() -> FetchResponse {
         var left = bytesMax
-        return FetchResponse(
-            topics: topics.map { topic in
-                FetchResponse.Topic(
-                    name: topic.name,
-                    partitions: topic.partitions.map { partition in
-                        let answer = read(partition, atMost: left)
-                        left -= answer.records?.count ?? 0
-                        return answer
-                    })
-            })
+        var response = FetchResponse()
+        for partition in partitions {
+            let answer = read(partition, atMost: left)
+            left -= answer.records?.count ?? 0
+            if let last = response.topics.last, last.name == partition.id.topic, last.id == partition.topicID {
+                response.topics[response.topics.count - 1].partitions.append(answer)
+            } else {
+                response.topics.append(.init(name: partition.id.topic, id: partition.topicID, partitions: [answer]))
+            }
+        }
+        return response
     }
 
     private func read(_ partition: Partition, atMost left: Int) -> FetchResponse.Partition {

@@ -36,6 +36,7 @@ struct DescribeGroupsResponse: WireMessage {
 
     struct Group: WireMessage {
         var error = KafkaErrorCode.none
+        var errorMessage: String?
         var groupID = ""
         var state = ""
         var protocolType = ""
@@ -45,6 +46,7 @@ struct DescribeGroupsResponse: WireMessage {
 
         mutating func code(_ wire: inout Wire) throws(WireError) {
             try wire.field(&error)
+            try wire.field(&errorMessage, from: 6)
             try wire.field(&groupID)
             try wire.field(&state)
             try wire.field(&protocolType)
@@ -71,9 +73,12 @@ struct ListGroupsRequest: WireRequest {
 
     /// Empty: all.
     var states: [String] = []
+    /// "classic", "consumer"; empty: all.
+    var types: [String] = []
 
     mutating func code(_ wire: inout Wire) throws(WireError) {
         try wire.field(&states, from: 4)
+        try wire.field(&types, from: 5)
         try wire.tags()
     }
 }
@@ -83,11 +88,13 @@ struct ListGroupsResponse: WireMessage {
         var groupID = ""
         var protocolType = ""
         var state = ""
+        var type = ""
 
         mutating func code(_ wire: inout Wire) throws(WireError) {
             try wire.field(&groupID)
             try wire.field(&protocolType)
             try wire.field(&state, from: 4)
+            try wire.field(&type, from: 5)
             try wire.tags()
         }
     }
@@ -139,15 +146,18 @@ struct DeleteGroupsResponse: WireMessage {
 }
 
 extension RequestRouter {
-    /// A group that does not exist is described as dead, not as an error.
-    func describeGroups(_ request: DescribeGroupsRequest) -> Answer<DescribeGroupsResponse> {
+    /// A group that does not exist is described as dead; that is an error from version 6 on.
+    func describeGroups(_ request: DescribeGroupsRequest, _ context: RequestContext) -> Answer<DescribeGroupsResponse> {
         // read, delete, describe
         let operations: Int32 = request.includesOperations ? 1 << 3 | 1 << 6 | 1 << 8 : .min
         return .now(
             DescribeGroupsResponse(
                 groups: request.groups.map { id in
                     guard let group = groups.describe(id) else {
-                        return .init(groupID: id, state: Group.State.dead.rawValue, authorizedOperations: operations)
+                        let isError = context.version >= 6
+                        return .init(
+                            error: isError ? .groupIDNotFound : .none, errorMessage: isError ? "group \(id) does not exist" : nil,
+                            groupID: id, state: Group.State.dead.rawValue, authorizedOperations: operations)
                     }
                     let isStable = group.state == .stable
                     return DescribeGroupsResponse.Group(
@@ -166,11 +176,13 @@ extension RequestRouter {
 
     func listGroups(_ request: ListGroupsRequest) -> Answer<ListGroupsResponse> {
         let wanted = Set(request.states.map { $0.lowercased() })
+        let types = Set(request.types.map { $0.lowercased() })
         return .now(
             ListGroupsResponse(
                 groups: groups.listings
-                    .filter { wanted.isEmpty || wanted.contains($0.state.rawValue.lowercased()) }
-                    .map { .init(groupID: $0.id, protocolType: $0.protocolType, state: $0.state.rawValue) }))
+                    .filter { wanted.isEmpty || wanted.contains($0.state.lowercased()) }
+                    .filter { types.isEmpty || types.contains($0.type) }
+                    .map { .init(groupID: $0.id, protocolType: $0.protocolType, state: $0.state, type: $0.type) }))
     }
 
     func deleteGroups(_ request: DeleteGroupsRequest, _ context: RequestContext) -> Answer<DeleteGroupsResponse> {

@@ -35,6 +35,7 @@ struct InitProducerIDResponse: WireMessage {
 }
 
 extension RequestRouter {
+    /// A producer that says which id and epoch it has (KIP-360) gets the next epoch only if nobody took over in between.
     /// An idempotent producer gets a fresh id each time; one with a transactional id keeps its id and gets the next epoch, which fences
     /// whoever had it before.
     func initProducerID(_ request: InitProducerIDRequest, _ context: RequestContext) -> Answer<InitProducerIDResponse> {
@@ -42,7 +43,8 @@ extension RequestRouter {
             do throws(KafkaError) {
                 if let transactionalID = request.transactionalID {
                     let (id, epoch) = try self.log.transactions.initProducerID(
-                        transactionalID: transactionalID, timeoutMs: request.transactionTimeoutMs)
+                        transactionalID: transactionalID, timeoutMs: request.transactionTimeoutMs,
+                        expecting: request.producerID >= 0 ? (request.producerID, request.producerEpoch) : nil)
                     return InitProducerIDResponse(producerID: id, producerEpoch: epoch)
                 }
                 do throws(MartletError) {

@@ -7,7 +7,8 @@ struct ListOffsetsRequest: WireRequest {
     struct Partition: WireMessage {
         var index: Int32 = 0
         var currentLeaderEpoch: Int32 = -1
-        /// −1 latest, −2 earliest, −3 the record with the largest timestamp (KIP-734); otherwise milliseconds.
+        /// −1 latest, −2 earliest, −3 the record with the largest timestamp (KIP-734), −4 the earliest on this broker's disk, −5 the
+        /// latest in tiered storage (KIP-405, KIP-1005); otherwise milliseconds.
         var timestamp: Int64 = -1
 
         mutating func code(_ wire: inout Wire) throws(WireError) {
@@ -18,25 +19,18 @@ struct ListOffsetsRequest: WireRequest {
         }
     }
 
-    struct Topic: WireMessage {
-        var name = ""
-        var partitions: [Partition] = []
-
-        mutating func code(_ wire: inout Wire) throws(WireError) {
-            try wire.field(&name)
-            try wire.field(&partitions)
-            try wire.tags()
-        }
-    }
+    typealias Topic = PerTopic<Partition>
 
     var replicaID: Int32 = -1
     var isolationLevel: Int8 = 0
     var topics: [Topic] = []
+    var timeoutMs: Int32 = 0
 
     mutating func code(_ wire: inout Wire) throws(WireError) {
         try wire.field(&replicaID)
         try wire.field(&isolationLevel, from: 2)
         try wire.field(&topics)
+        try wire.field(&timeoutMs, from: 10)
         try wire.tags()
     }
 }
@@ -59,16 +53,7 @@ struct ListOffsetsResponse: WireMessage {
         }
     }
 
-    struct Topic: WireMessage {
-        var name = ""
-        var partitions: [Partition] = []
-
-        mutating func code(_ wire: inout Wire) throws(WireError) {
-            try wire.field(&name)
-            try wire.field(&partitions)
-            try wire.tags()
-        }
-    }
+    typealias Topic = PerTopic<Partition>
 
     var throttleTimeMs: Int32 = 0
     var topics: [Topic] = []
@@ -110,11 +95,12 @@ extension RequestRouter {
         let end = isCommitted ? log.lastStableOffset : log.highWatermark
         switch wanted.timestamp {
         case -1: (answer.offset, answer.leaderEpoch) = (end, 0)
-        case -2: (answer.offset, answer.leaderEpoch) = (log.startOffset, 0)
+        case -2, -4: (answer.offset, answer.leaderEpoch) = (log.startOffset, 0)
         case -3:
             if let found = log.offsetOfMaxTimestamp(), found.offset < end {
                 (answer.offset, answer.timestamp, answer.leaderEpoch) = (found.offset, found.timestamp, 0)
             }
+        case -5: break  // there is no tiered storage: offset −1
         case 0...:
             // Nothing that late, or not yet readable: offset and timestamp −1.
             if let found = log.offset(forTimestamp: wanted.timestamp), found.offset < end {

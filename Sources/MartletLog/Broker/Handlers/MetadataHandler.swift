@@ -100,6 +100,7 @@ struct MetadataResponse: WireMessage {
     var controllerID: Int32 = RequestRouter.nodeID
     var topics: [Topic] = []
     var clusterOperations = Int32.min
+    var error = KafkaErrorCode.none
 
     mutating func code(_ wire: inout Wire) throws(WireError) {
         try wire.field(&throttleTimeMs, from: 3)
@@ -108,6 +109,7 @@ struct MetadataResponse: WireMessage {
         try wire.field(&controllerID, from: 1)
         try wire.field(&topics)
         try wire.field(&clusterOperations, from: 8, to: 10)
+        try wire.field(&error, from: 13)
         try wire.tags()
     }
 }
@@ -119,22 +121,41 @@ struct DescribeClusterRequest: WireRequest {
     var includesOperations = false
     /// 1 = brokers, 2 = controllers.
     var endpointType: Int8 = 1
+    var includesFenced = false
 
     mutating func code(_ wire: inout Wire) throws(WireError) {
         try wire.field(&includesOperations)
         try wire.field(&endpointType, from: 1)
+        try wire.field(&includesFenced, from: 2)
         try wire.tags()
     }
 }
 
 struct DescribeClusterResponse: WireMessage {
+    struct Broker: WireMessage {
+        var nodeID: Int32 = 0
+        var host = ""
+        var port: Int32 = 0
+        var rack: String?
+        var isFenced = false
+
+        mutating func code(_ wire: inout Wire) throws(WireError) {
+            try wire.field(&nodeID)
+            try wire.field(&host)
+            try wire.field(&port)
+            try wire.field(&rack)
+            try wire.field(&isFenced, from: 2)
+            try wire.tags()
+        }
+    }
+
     var throttleTimeMs: Int32 = 0
     var error = KafkaErrorCode.none
     var errorMessage: String?
     var endpointType: Int8 = 1
     var clusterID = ""
     var controllerID: Int32 = RequestRouter.nodeID
-    var brokers: [MetadataResponse.Broker] = []
+    var brokers: [Broker] = []
     var clusterOperations = Int32.min
 
     mutating func code(_ wire: inout Wire) throws(WireError) {
@@ -151,7 +172,7 @@ struct DescribeClusterResponse: WireMessage {
 }
 
 /// Every operation that an ACL could name on a topic or the cluster, as bits (KIP-430): nothing is forbidden here.
-private enum Operations {
+enum Operations {
     /// read, write, create, delete, alter, describe, describe configs, alter configs
     static let topic: Int32 = [3, 4, 5, 6, 7, 8, 10, 11].reduce(0) { $0 | 1 << $1 }
     /// create, alter, describe, cluster action, describe configs, alter configs, idempotent write
@@ -188,7 +209,7 @@ extension RequestRouter {
                 var error = KafkaErrorCode.unknownTopicOrPartition
                 if creating, log.topic(name) == nil { error = createOnUse(name) }
                 if let known = log.topic(name) { add(known) } else { response.topics.append(.init(error: error, name: name)) }
-            } else if let known = log.topics.first(where: { UUIDBytes($0.topicID) == topic.id }) {
+            } else if let known = topicIDs.name(of: topic.id).flatMap({ log.topic($0) }) {
                 add(known)
             } else {
                 response.topics.append(.init(error: .unknownTopicID, id: topic.id))
@@ -229,7 +250,8 @@ extension RequestRouter {
         }
         return .now(
             DescribeClusterResponse(
-                clusterID: log.clusterID, brokers: [broker(context)],
+                clusterID: log.clusterID,
+                brokers: [.init(nodeID: Self.nodeID, host: context.advertisedHost, port: context.advertisedPort)],
                 clusterOperations: request.includesOperations ? Operations.cluster : .min))
     }
 

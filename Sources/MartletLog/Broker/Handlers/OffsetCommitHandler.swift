@@ -21,18 +21,10 @@ struct OffsetCommitRequest: WireRequest {
         }
     }
 
-    struct Topic: WireMessage {
-        var name = ""
-        var partitions: [Partition] = []
-
-        mutating func code(_ wire: inout Wire) throws(WireError) {
-            try wire.field(&name)
-            try wire.field(&partitions)
-            try wire.tags()
-        }
-    }
+    typealias Topic = PerTopic<Partition>
 
     var groupID = ""
+    /// In a consumer group of KIP-848 the member's epoch.
     var generation: Int32 = -1
     var memberID = ""
     var groupInstanceID: String?
@@ -40,6 +32,7 @@ struct OffsetCommitRequest: WireRequest {
     var topics: [Topic] = []
 
     mutating func code(_ wire: inout Wire) throws(WireError) {
+        wire.topicIDsFrom = 10
         try wire.field(&groupID)
         try wire.field(&generation)
         try wire.field(&memberID)
@@ -62,38 +55,34 @@ struct OffsetCommitResponse: WireMessage {
         }
     }
 
-    struct Topic: WireMessage {
-        var name = ""
-        var partitions: [Partition] = []
-
-        mutating func code(_ wire: inout Wire) throws(WireError) {
-            try wire.field(&name)
-            try wire.field(&partitions)
-            try wire.tags()
-        }
-    }
+    typealias Topic = PerTopic<Partition>
 
     var throttleTimeMs: Int32 = 0
     var topics: [Topic] = []
 
     mutating func code(_ wire: inout Wire) throws(WireError) {
+        wire.topicIDsFrom = 10
         try wire.field(&throttleTimeMs, from: 3)
         try wire.field(&topics)
         try wire.tags()
     }
 }
 
+extension OffsetCommitRequest {
+    mutating func nameTopics(_ ids: TopicIDs) { topics = ids.named(topics) }
+}
+
 extension RequestRouter {
     func offsetCommit(_ request: OffsetCommitRequest, _ context: RequestContext) -> Answer<OffsetCommitResponse> {
-        offload(context) { self.offsetCommit(request) }
+        offload(context) { self.offsetCommit(request, context) }
     }
 
-    private func offsetCommit(_ request: OffsetCommitRequest) -> OffsetCommitResponse {
+    private func offsetCommit(_ request: OffsetCommitRequest, _ context: RequestContext) -> OffsetCommitResponse {
         let (offsets, response) = committable(request.topics)
         // An empty commit still tells whether the member is alive.
         let verdict = groups.commit(
             group: request.groupID, memberID: request.memberID, instanceID: request.groupInstanceID, generation: request.generation,
-            offsets)
+            knowsEpochs: context.version >= 9, offsets)
         return response.failing(with: verdict)
     }
 
@@ -103,22 +92,20 @@ extension RequestRouter {
         var response = OffsetCommitResponse()
         for topic in topics {
             response.topics.append(
-                OffsetCommitResponse.Topic(
-                    name: topic.name,
-                    partitions: topic.partitions.map { partition in
-                        let id = TopicPartition(topic.name, partition.index)
-                        var answer = OffsetCommitResponse.Partition(index: partition.index)
-                        if log.partition(id) == nil {
-                            answer.error = .unknownTopicOrPartition
-                        } else if partition.metadata?.utf8.count ?? 0 > groups.config.offsetMetadataBytesMax {
-                            answer.error = .offsetMetadataTooLarge
-                        } else {
-                            offsets[id] = CommittedOffset(
-                                offset: partition.offset, leaderEpoch: partition.leaderEpoch, metadata: partition.metadata ?? "",
-                                timestamp: time.wallMs)
-                        }
-                        return answer
-                    }))
+                topic.answer { partition in
+                    let id = TopicPartition(topic.name, partition.index)
+                    var answer = OffsetCommitResponse.Partition(index: partition.index)
+                    if log.partition(id) == nil {
+                        answer.error = topic.errorIfMissing
+                    } else if partition.metadata?.utf8.count ?? 0 > groups.config.offsetMetadataBytesMax {
+                        answer.error = .offsetMetadataTooLarge
+                    } else {
+                        offsets[id] = CommittedOffset(
+                            offset: partition.offset, leaderEpoch: partition.leaderEpoch, metadata: partition.metadata ?? "",
+                            timestamp: time.wallMs)
+                    }
+                    return answer
+                })
         }
         return (offsets, response)
     }

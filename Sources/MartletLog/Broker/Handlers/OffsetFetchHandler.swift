@@ -4,24 +4,20 @@ struct OffsetFetchRequest: WireRequest {
     typealias Response = OffsetFetchResponse
     static let api = APIKey.offsetFetch
 
-    struct Topic: WireMessage {
-        var name = ""
-        var partitions: [Int32] = []
-
-        mutating func code(_ wire: inout Wire) throws(WireError) {
-            try wire.field(&name)
-            try wire.field(&partitions)
-            try wire.tags()
-        }
-    }
+    typealias Topic = PerTopic<Int32>
 
     struct Group: WireMessage {
         var groupID = ""
+        /// A member of a consumer group says who it is (KIP-848); others leave both out.
+        var memberID: String?
+        var memberEpoch: Int32 = -1
         /// Nil: everything committed.
         var topics: [Topic]? = []
 
         mutating func code(_ wire: inout Wire) throws(WireError) {
             try wire.field(&groupID)
+            try wire.field(&memberID, from: 9)
+            try wire.field(&memberEpoch, from: 9)
             try wire.field(&topics)
             try wire.tags()
         }
@@ -32,6 +28,7 @@ struct OffsetFetchRequest: WireRequest {
     var requiresStable = false
 
     mutating func code(_ wire: inout Wire) throws(WireError) {
+        wire.topicIDsFrom = 10
         if wire.version <= 7 {
             var only = groups.first ?? Group()
             try wire.field(&only.groupID)
@@ -63,16 +60,7 @@ struct OffsetFetchResponse: WireMessage {
         }
     }
 
-    struct Topic: WireMessage {
-        var name = ""
-        var partitions: [Partition] = []
-
-        mutating func code(_ wire: inout Wire) throws(WireError) {
-            try wire.field(&name)
-            try wire.field(&partitions)
-            try wire.tags()
-        }
-    }
+    typealias Topic = PerTopic<Partition>
 
     struct Group: WireMessage {
         var groupID = ""
@@ -91,6 +79,7 @@ struct OffsetFetchResponse: WireMessage {
     var groups: [Group] = [Group()]
 
     mutating func code(_ wire: inout Wire) throws(WireError) {
+        wire.topicIDsFrom = 10
         try wire.field(&throttleTimeMs, from: 3)
         if wire.version <= 7 {
             var only = groups.first ?? Group()
@@ -104,19 +93,28 @@ struct OffsetFetchResponse: WireMessage {
     }
 }
 
+extension OffsetFetchRequest {
+    mutating func nameTopics(_ ids: TopicIDs) {
+        for i in groups.indices { groups[i].topics = groups[i].topics.map { ids.named($0) } }
+    }
+}
+
 extension RequestRouter {
     /// Partitions without a committed offset are answered with offset −1; that is not an error.
     func offsetFetch(_ request: OffsetFetchRequest, _ context: RequestContext) -> Answer<OffsetFetchResponse> {
         // Looking for open transactions can wait for one that is being committed.
-        request.requiresStable ? offload(context) { self.offsetFetch(request) } : .now(offsetFetch(request))
+        request.requiresStable ? offload(context) { self.offsetFetch(request, context) } : .now(offsetFetch(request, context))
     }
 
-    private func offsetFetch(_ request: OffsetFetchRequest) -> OffsetFetchResponse {
-        OffsetFetchResponse(groups: request.groups.map { offsets(of: $0, requiresStable: request.requiresStable) })
+    private func offsetFetch(_ request: OffsetFetchRequest, _ context: RequestContext) -> OffsetFetchResponse {
+        OffsetFetchResponse(
+            groups: request.groups.map { offsets(of: $0, requiresStable: request.requiresStable, usesTopicIDs: context.version >= 10) })
     }
 
-    private func offsets(of wanted: OffsetFetchRequest.Group, requiresStable: Bool) -> OffsetFetchResponse.Group {
+    private func offsets(of wanted: OffsetFetchRequest.Group, requiresStable: Bool, usesTopicIDs: Bool) -> OffsetFetchResponse.Group {
         var answer = OffsetFetchResponse.Group(groupID: wanted.groupID)
+        answer.error = groups.admitOffsetFetch(group: wanted.groupID, memberID: wanted.memberID, epoch: wanted.memberEpoch)
+        guard answer.error == .none else { return answer }
         func partition(_ id: TopicPartition, _ committed: CommittedOffset?) -> OffsetFetchResponse.Partition {
             let index = id.partition
             // A transaction that is still open may change it: ask again later (KIP-447).
@@ -129,18 +127,17 @@ extension RequestRouter {
         }
         if let topics = wanted.topics {
             answer.topics = topics.map { topic in
-                OffsetFetchResponse.Topic(
-                    name: topic.name,
-                    partitions: topic.partitions.map { index in
-                        let id = TopicPartition(topic.name, index)
-                        return partition(id, log.groupOffsets.committed(group: wanted.groupID, id))
-                    })
+                topic.answer { index in
+                    if usesTopicIDs, topic.name.isEmpty { return .init(index: index, error: .unknownTopicID) }
+                    let id = TopicPartition(topic.name, index)
+                    return partition(id, log.groupOffsets.committed(group: wanted.groupID, id))
+                }
             }
         } else {
             let all = Dictionary(grouping: log.groupOffsets.all(group: wanted.groupID), by: \.key.topic)
             answer.topics = all.keys.sorted().map { name in
                 OffsetFetchResponse.Topic(
-                    name: name,
+                    name: name, id: usesTopicIDs ? topicIDs.id(of: name) : .zero,
                     partitions: (all[name] ?? []).sorted { $0.key.partition < $1.key.partition }
                         .map { partition($0.key, $0.value) })
             }

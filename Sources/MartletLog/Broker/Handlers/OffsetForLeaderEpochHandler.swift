@@ -17,16 +17,7 @@ struct OffsetForLeaderEpochRequest: WireRequest {
         }
     }
 
-    struct Topic: WireMessage {
-        var name = ""
-        var partitions: [Partition] = []
-
-        mutating func code(_ wire: inout Wire) throws(WireError) {
-            try wire.field(&name)
-            try wire.field(&partitions)
-            try wire.tags()
-        }
-    }
+    typealias Topic = PerTopic<Partition>
 
     var replicaID: Int32 = -2
     var topics: [Topic] = []
@@ -54,16 +45,7 @@ struct OffsetForLeaderEpochResponse: WireMessage {
         }
     }
 
-    struct Topic: WireMessage {
-        var name = ""
-        var partitions: [Partition] = []
-
-        mutating func code(_ wire: inout Wire) throws(WireError) {
-            try wire.field(&name)
-            try wire.field(&partitions)
-            try wire.tags()
-        }
-    }
+    typealias Topic = PerTopic<Partition>
 
     var throttleTimeMs: Int32 = 0
     var topics: [Topic] = []

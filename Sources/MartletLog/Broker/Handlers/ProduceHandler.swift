@@ -18,16 +18,7 @@ struct ProduceRequest: WireRequest {
         }
     }
 
-    struct Topic: WireMessage {
-        var name = ""
-        var partitions: [Partition] = []
-
-        mutating func code(_ wire: inout Wire) throws(WireError) {
-            try wire.field(&name)
-            try wire.field(&partitions)
-            try wire.tags()
-        }
-    }
+    typealias Topic = PerTopic<Partition>
 
     var transactionalID: String?
     /// −1: when the records are durable. 1: when they are appended. 0: no answer.
@@ -36,7 +27,8 @@ struct ProduceRequest: WireRequest {
     var topics: [Topic] = []
 
     mutating func code(_ wire: inout Wire) throws(WireError) {
-        try wire.field(&transactionalID)
+        wire.topicIDsFrom = 13
+        try wire.field(&transactionalID, from: 3)
         try wire.field(&acks)
         try wire.field(&timeoutMs)
         try wire.field(&topics)
@@ -69,7 +61,7 @@ struct ProduceResponse: WireMessage {
             try wire.field(&index)
             try wire.field(&error)
             try wire.field(&baseOffset)
-            try wire.field(&logAppendTimeMs)
+            try wire.field(&logAppendTimeMs, from: 2)
             try wire.field(&logStartOffset, from: 5)
             try wire.field(&recordErrors, from: 8)
             try wire.field(&errorMessage, from: 8)
@@ -77,25 +69,21 @@ struct ProduceResponse: WireMessage {
         }
     }
 
-    struct Topic: WireMessage {
-        var name = ""
-        var partitions: [Partition] = []
-
-        mutating func code(_ wire: inout Wire) throws(WireError) {
-            try wire.field(&name)
-            try wire.field(&partitions)
-            try wire.tags()
-        }
-    }
+    typealias Topic = PerTopic<Partition>
 
     var topics: [Topic] = []
     var throttleTimeMs: Int32 = 0
 
     mutating func code(_ wire: inout Wire) throws(WireError) {
+        wire.topicIDsFrom = 13
         try wire.field(&topics)
-        try wire.field(&throttleTimeMs)
+        try wire.field(&throttleTimeMs, from: 1)
         try wire.tags()
     }
+}
+
+extension ProduceRequest {
+    mutating func nameTopics(_ ids: TopicIDs) { topics = ids.named(topics) }
 }
 
 extension RequestRouter {
@@ -112,11 +100,12 @@ extension RequestRouter {
             for partition in topic.partitions {
                 var answer = ProduceResponse.Partition(index: partition.index)
                 do throws(KafkaError) {
-                    let log = try writable(TopicPartition(topic.name, partition.index))
+                    let log = try writable(TopicPartition(topic.name, partition.index), orThrow: topic.errorIfMissing)
                     guard let records = partition.records, records.readableBytes > 0 else {
                         throw KafkaError(.invalidRecord, "there are no records for \(log.id)")
                     }
-                    let result = try log.append(records, requiredAcks: request.acks)
+                    if let transactionalID = request.transactionalID, context.version >= 12 { try join(transactionalID, log.id, records) }
+                    let result = try log.append(records, requiredAcks: request.acks, version: context.version)
                     answer.baseOffset = result.baseOffset
                     answer.logAppendTimeMs = result.logAppendTime
                     answer.logStartOffset = result.logStartOffset
@@ -132,16 +121,27 @@ extension RequestRouter {
                 }
                 answers.append(answer)
             }
-            response.topics.append(ProduceResponse.Topic(name: topic.name, partitions: answers))
+            response.topics.append(ProduceResponse.Topic(name: topic.name, id: topic.id, partitions: answers))
         }
         if request.acks == 0 { return .none }
         if request.acks == 1 || durable.isEmpty { return .now(response) }
         return whenDurable(durable, response, context)
     }
 
-    private func writable(_ id: TopicPartition) throws(KafkaError) -> PartitionLog {
-        guard let log = log.partition(id) else { throw KafkaError(.unknownTopicOrPartition, "\(id) does not exist") }
-        if self.log.topic(id.topic)?.isInternal == true {
+    /// From version 12 on a partition joins a transaction by being written to (KIP-890).
+    private func join(_ transactionalID: String, _ id: TopicPartition, _ records: ByteBuffer) throws(KafkaError) {
+        guard let header = records.withUnsafeReadableBytes({ BatchHeader($0) }), header.magic == 2, header.isTransactional else { return }
+        do throws(KafkaError) {
+            _ = try log.transactions.addPartitions(
+                transactionalID: transactionalID, producerID: header.producerID, epoch: header.producerEpoch, [id])
+        } catch {
+            throw error.code == .producerFenced ? KafkaError(.invalidProducerEpoch, error.message) : error
+        }
+    }
+
+    private func writable(_ id: TopicPartition, orThrow missing: KafkaErrorCode) throws(KafkaError) -> PartitionLog {
+        guard let log = log.partition(id) else { throw KafkaError(missing, "\(id) does not exist") }
+        if let topic = self.log.topic(id.topic), topic.isInternal || topic.isReserved {
             throw KafkaError(.invalidTopicException, "\(id.topic) is internal and written by the broker alone")
         }
         return log
@@ -150,9 +150,7 @@ extension RequestRouter {
     private func refuse(_ request: ProduceRequest, _ code: KafkaErrorCode, _ message: String) -> ProduceResponse {
         ProduceResponse(
             topics: request.topics.map { topic in
-                ProduceResponse.Topic(
-                    name: topic.name,
-                    partitions: topic.partitions.map { .init(index: $0.index, error: code, errorMessage: message) })
+                topic.answer { .init(index: $0.index, error: code, errorMessage: message) }
             })
     }
 

@@ -7,28 +7,67 @@ struct AddPartitionsToTxnRequest: WireRequest {
     typealias Response = AddPartitionsToTxnResponse
     static let api = APIKey.addPartitionsToTxn
 
-    var transactionalID = ""
-    var producerID: Int64 = -1
-    var producerEpoch: Int16 = -1
-    var topics: [OffsetFetchRequest.Topic] = []
+    struct Transaction: WireMessage {
+        var transactionalID = ""
+        var producerID: Int64 = -1
+        var producerEpoch: Int16 = -1
+        /// Adds nothing, asks whether they are in it (KIP-890).
+        var verifiesOnly = false
+        var topics: [PerTopic<Int32>] = []
+
+        mutating func code(_ wire: inout Wire) throws(WireError) {
+            try wire.field(&transactionalID)
+            try wire.field(&producerID)
+            try wire.field(&producerEpoch)
+            try wire.field(&verifiesOnly, from: 4)
+            try wire.field(&topics)
+            try wire.tags()
+        }
+    }
+
+    /// Up to version 3 exactly one.
+    var transactions: [Transaction] = [Transaction()]
 
     mutating func code(_ wire: inout Wire) throws(WireError) {
-        try wire.field(&transactionalID)
-        try wire.field(&producerID)
-        try wire.field(&producerEpoch)
-        try wire.field(&topics)
-        try wire.tags()
+        if wire.version <= 3 {
+            var only = transactions.first ?? Transaction()
+            try only.code(&wire)
+            transactions = [only]
+        } else {
+            try wire.field(&transactions)
+            try wire.tags()
+        }
     }
 }
 
 struct AddPartitionsToTxnResponse: WireMessage {
+    struct Transaction: WireMessage {
+        var transactionalID = ""
+        var topics: [OffsetCommitResponse.Topic] = []
+
+        mutating func code(_ wire: inout Wire) throws(WireError) {
+            try wire.field(&transactionalID, from: 4)
+            try wire.field(&topics)
+            try wire.tags()
+        }
+    }
+
     var throttleTimeMs: Int32 = 0
-    var topics: [OffsetCommitResponse.Topic] = []
+    var error = KafkaErrorCode.none
+    /// Up to version 3 exactly one.
+    var transactions: [Transaction] = [Transaction()]
 
     mutating func code(_ wire: inout Wire) throws(WireError) {
         try wire.field(&throttleTimeMs)
-        try wire.field(&topics)
-        try wire.tags()
+        try wire.field(&error, from: 4)
+        if wire.version <= 3 {
+            var only = transactions.first ?? Transaction()
+            try only.code(&wire)
+            transactions = [only]
+        } else {
+            try wire.field(&transactions)
+            try wire.tags()
+        }
     }
 }
 
@@ -80,16 +119,7 @@ struct TxnOffsetCommitRequest: WireRequest {
         }
     }
 
-    struct Topic: WireMessage {
-        var name = ""
-        var partitions: [Partition] = []
-
-        mutating func code(_ wire: inout Wire) throws(WireError) {
-            try wire.field(&name)
-            try wire.field(&partitions)
-            try wire.tags()
-        }
-    }
+    typealias Topic = PerTopic<Partition>
 
     var transactionalID = ""
     var groupID = ""
@@ -125,7 +155,7 @@ struct TxnOffsetCommitResponse: WireMessage {
 }
 
 struct EndTxnRequest: WireRequest {
-    typealias Response = TxnErrorResponse
+    typealias Response = EndTxnResponse
     static let api = APIKey.endTxn
 
     var transactionalID = ""
@@ -142,27 +172,43 @@ struct EndTxnRequest: WireRequest {
     }
 }
 
+struct EndTxnResponse: WireMessage {
+    var throttleTimeMs: Int32 = 0
+    var error = KafkaErrorCode.none
+    /// For the next transaction (KIP-890).
+    var producerID: Int64 = -1
+    var producerEpoch: Int16 = -1
+
+    mutating func code(_ wire: inout Wire) throws(WireError) {
+        try wire.field(&throttleTimeMs)
+        try wire.field(&error)
+        try wire.field(&producerID, from: 5)
+        try wire.field(&producerEpoch, from: 5)
+        try wire.tags()
+    }
+}
+
 extension RequestRouter {
     func addPartitionsToTxn(_ request: AddPartitionsToTxnRequest, _ context: RequestContext) -> Answer<AddPartitionsToTxnResponse> {
-        offload(context) {
-            var codes: [TopicPartition: KafkaErrorCode] = [:]
-            var failure = KafkaErrorCode.none
-            do throws(KafkaError) {
-                codes = try self.log.transactions.addPartitions(
-                    transactionalID: request.transactionalID, producerID: request.producerID, epoch: request.producerEpoch,
-                    request.topics.flatMap { topic in topic.partitions.map { TopicPartition(topic.name, $0) } })
-            } catch {
-                failure = self.told(error, context)
-            }
-            return AddPartitionsToTxnResponse(
-                topics: request.topics.map { topic in
-                    OffsetCommitResponse.Topic(
-                        name: topic.name,
-                        partitions: topic.partitions.map { index in
-                            .init(index: index, error: codes[TopicPartition(topic.name, index)] ?? failure)
-                        })
-                })
+        offload(context) { AddPartitionsToTxnResponse(transactions: request.transactions.map { self.addPartitions($0, context) }) }
+    }
+
+    private func addPartitions(_ wanted: AddPartitionsToTxnRequest.Transaction, _ context: RequestContext) -> AddPartitionsToTxnResponse.Transaction {
+        var codes: [TopicPartition: KafkaErrorCode] = [:]
+        var failure = KafkaErrorCode.none
+        let partitions = wanted.topics.flatMap { topic in topic.partitions.map { TopicPartition(topic.name, $0) } }
+        do throws(KafkaError) {
+            codes = try log.transactions.addPartitions(
+                transactionalID: wanted.transactionalID, producerID: wanted.producerID, epoch: wanted.producerEpoch,
+                verifyingOnly: wanted.verifiesOnly, partitions)
+        } catch {
+            failure = told(error, context)
         }
+        return .init(
+            transactionalID: wanted.transactionalID,
+            topics: wanted.topics.map { topic in
+                topic.answer { index in .init(index: index, error: codes[TopicPartition(topic.name, index)] ?? failure) }
+            })
     }
 
     func addOffsetsToTxn(_ request: AddOffsetsToTxnRequest, _ context: RequestContext) -> Answer<TxnErrorResponse> {
@@ -195,7 +241,7 @@ extension RequestRouter {
                 do throws(KafkaError) {
                     try self.log.transactions.commitOffsets(
                         transactionalID: request.transactionalID, producerID: request.producerID, epoch: request.producerEpoch,
-                        group: request.groupID, offsets)
+                        group: request.groupID, isOpening: context.version >= 5, offsets)
                 } catch {
                     code = self.told(error, context)
                 }
@@ -204,15 +250,21 @@ extension RequestRouter {
         }
     }
 
-    func endTxn(_ request: EndTxnRequest, _ context: RequestContext) -> Answer<TxnErrorResponse> {
+    func endTxn(_ request: EndTxnRequest, _ context: RequestContext) -> Answer<EndTxnResponse> {
         offload(context) {
             do throws(KafkaError) {
+                if context.version >= 5 {
+                    let next = try self.log.transactions.endAndRaiseEpoch(
+                        transactionalID: request.transactionalID, producerID: request.producerID, epoch: request.producerEpoch,
+                        commit: request.isCommit)
+                    return EndTxnResponse(producerID: next.producerID, producerEpoch: next.epoch)
+                }
                 try self.log.transactions.end(
                     transactionalID: request.transactionalID, producerID: request.producerID, epoch: request.producerEpoch,
                     commit: request.isCommit)
-                return TxnErrorResponse()
+                return EndTxnResponse()
             } catch {
-                return TxnErrorResponse(error: self.told(error, context))
+                return EndTxnResponse(error: self.told(error, context))
             }
         }
     }

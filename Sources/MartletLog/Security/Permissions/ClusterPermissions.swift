@@ -60,3 +60,21 @@ extension AlterUserScramCredentialsRequest {
         return .refused(.init(results: names.map { .init(user: $0, error: .clusterAuthorizationFailed) }))
     }
 }
+
+extension ElectLeadersRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<ElectLeadersResponse> {
+        access.allowsCluster(.alter) ? .granted : .refused(.init(error: .clusterAuthorizationFailed))
+    }
+}
+
+extension AlterPartitionReassignmentsRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<AlterPartitionReassignmentsResponse> {
+        access.allowsCluster(.alter) ? .granted : .refused(.init(error: .clusterAuthorizationFailed))
+    }
+}
+
+extension ListPartitionReassignmentsRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<ListPartitionReassignmentsResponse> {
+        access.allowsCluster(.describe) ? .granted : .refused(.init(error: .clusterAuthorizationFailed))
+    }
+}

@@ -47,10 +47,10 @@ extension LeaveGroupRequest {
 extension OffsetCommitRequest {
     mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<OffsetCommitResponse> {
         let isMember = access.allows(.read, .group, groupID)
-        let refused = topics.takeOut { isMember && access.allows(.read, .topic, $0.name) }
+        let refused = topics.takeOut { isMember && ($0.isUnknownID || access.allows(.read, .topic, $0.name)) }
         let code: KafkaErrorCode = isMember ? .topicAuthorizationFailed : .groupAuthorizationFailed
         let answers = refused.map { topic in
-            OffsetCommitResponse.Topic(name: topic.name, partitions: topic.partitions.map { .init(index: $0.index, error: code) })
+            topic.answer { OffsetCommitResponse.Partition(index: $0.index, error: code) }
         }
         if !isMember { return .refused(.init(topics: answers)) }
         return refused.isEmpty ? .granted : .limited { $0.topics += answers }
@@ -63,15 +63,15 @@ extension OffsetFetchRequest {
         let refusedGroups = groups.takeOut { access.allows(.describe, .group, $0.groupID) }
         var refusedTopics: [String: [Topic]] = [:]
         for i in groups.indices {
-            let refused = groups[i].topics?.takeOut { access.allows(.describe, .topic, $0.name) } ?? []
+            let refused = groups[i].topics?.takeOut { $0.isUnknownID || access.allows(.describe, .topic, $0.name) } ?? []
             if !refused.isEmpty { refusedTopics[groups[i].groupID] = refused }
         }
         let absent = refusedTopics
         return .limited { response in
             for i in response.groups.indices {
-                response.groups[i].topics.removeAll { !access.allows(.describe, .topic, $0.name) }
+                response.groups[i].topics.removeAll { !$0.isUnknownID && !access.allows(.describe, .topic, $0.name) }
                 response.groups[i].topics += (absent[response.groups[i].groupID] ?? []).map { topic in
-                    .init(name: topic.name, partitions: topic.partitions.map { .init(index: $0, error: .topicAuthorizationFailed) })
+                    topic.answer { .init(index: $0, error: .topicAuthorizationFailed) }
                 }
             }
             response.groups += refusedGroups.map { .init(groupID: $0.groupID, error: .groupAuthorizationFailed) }
@@ -86,7 +86,7 @@ extension OffsetDeleteRequest {
         if refused.isEmpty { return .granted }
         return .limited { response in
             response.topics += refused.map { topic in
-                .init(name: topic.name, partitions: topic.partitions.map { .init(index: $0, error: .topicAuthorizationFailed) })
+                topic.answer { .init(index: $0, error: .topicAuthorizationFailed) }
             }
         }
     }
@@ -118,5 +118,33 @@ extension DeleteGroupsRequest {
         let refused = groups.takeOut { access.allows(.delete, .group, $0) }
         if refused.isEmpty { return .granted }
         return .limited { response in response.groups += refused.map { .init(groupID: $0, error: .groupAuthorizationFailed) } }
+    }
+}
+
+extension ConsumerGroupHeartbeatRequest {
+    /// What a pattern matches is limited to what may be described where it is looked up.
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<ConsumerGroupHeartbeatResponse> {
+        guard access.allows(.read, .group, groupID) else { return .refused(.init(error: .groupAuthorizationFailed)) }
+        let isAllowed = topicNames?.allSatisfy { access.allows(.describe, .topic, $0) } ?? true
+        return isAllowed ? .granted : .refused(.init(error: .topicAuthorizationFailed))
+    }
+}
+
+extension ConsumerGroupDescribeRequest {
+    /// A group with topics that may not be described is refused as a whole, as in Kafka.
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<ConsumerGroupDescribeResponse> {
+        let refused = groups.takeOut { access.allows(.describe, .group, $0) }
+        let describesOperations = includesOperations
+        return .limited { response in
+            for i in response.groups.indices {
+                let group = response.groups[i]
+                if describesOperations { response.groups[i].authorizedOperations = access.operations(.group, group.groupID) }
+                let topics = Set(group.members.flatMap { $0.topicNames + ($0.assignment.topics + $0.target.topics).map(\.name) })
+                if !topics.allSatisfy({ access.allows(.describe, .topic, $0) }) {
+                    response.groups[i] = .init(error: .topicAuthorizationFailed, groupID: group.groupID)
+                }
+            }
+            response.groups += refused.map { .init(error: .groupAuthorizationFailed, groupID: $0) }
+        }
     }
 }

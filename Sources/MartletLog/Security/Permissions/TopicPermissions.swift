@@ -3,29 +3,20 @@
 extension ProduceRequest {
     mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<ProduceResponse> {
         let mayTransact = transactionalID.map { access.allows(.write, .transactionalID, $0) } ?? true
-        let refused = topics.takeOut { mayTransact && access.allows(.write, .topic, $0.name) }
+        let refused = topics.takeOut { mayTransact && ($0.isUnknownID || access.allows(.write, .topic, $0.name)) }
         if refused.isEmpty { return .granted }
         let code: KafkaErrorCode = mayTransact ? .topicAuthorizationFailed : .transactionalIDAuthorizationFailed
         return .limited { response in
             response.topics += refused.map { topic in
-                .init(name: topic.name, partitions: topic.partitions.map { .init(index: $0.index, error: code) })
+                topic.answer { .init(index: $0.index, error: code) }
             }
         }
     }
 }
 
 extension FetchRequest {
-    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<FetchResponse> {
-        let refused = topics.takeOut { access.allows(.read, .topic, $0.name) }
-        if refused.isEmpty { return .granted }
-        // There is something to tell at once.
-        waitMsMax = 0
-        return .limited { response in
-            response.topics += refused.map { topic in
-                .init(name: topic.name, partitions: topic.partitions.map { .init(index: $0.index, error: .topicAuthorizationFailed) })
-            }
-        }
-    }
+    /// Each partition is looked at when it is read: those of a session are named once and read many times.
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<FetchResponse> { .granted }
 }
 
 extension ListOffsetsRequest {
@@ -34,7 +25,7 @@ extension ListOffsetsRequest {
         if refused.isEmpty { return .granted }
         return .limited { response in
             response.topics += refused.map { topic in
-                .init(name: topic.name, partitions: topic.partitions.map { .init(index: $0.index, error: .topicAuthorizationFailed) })
+                topic.answer { .init(index: $0.index, error: .topicAuthorizationFailed) }
             }
         }
     }
@@ -46,7 +37,7 @@ extension OffsetForLeaderEpochRequest {
         if refused.isEmpty { return .granted }
         return .limited { response in
             response.topics += refused.map { topic in
-                .init(name: topic.name, partitions: topic.partitions.map { .init(error: .topicAuthorizationFailed, index: $0.index) })
+                topic.answer { .init(error: .topicAuthorizationFailed, index: $0.index) }
             }
         }
     }
@@ -58,7 +49,7 @@ extension DeleteRecordsRequest {
         if refused.isEmpty { return .granted }
         return .limited { response in
             response.topics += refused.map { topic in
-                .init(name: topic.name, partitions: topic.partitions.map { .init(index: $0.index, error: .topicAuthorizationFailed) })
+                topic.answer { .init(index: $0.index, error: .topicAuthorizationFailed) }
             }
         }
     }
@@ -172,6 +163,34 @@ extension IncrementalAlterConfigsRequest {
         if refused.isEmpty { return .granted }
         return .limited { response in
             response.results += refused.map { .init(error: refusal($0.type), errorMessage: "Authorization failed.", type: $0.type, name: $0.name) }
+        }
+    }
+}
+
+extension DescribeTopicPartitionsRequest {
+    /// Topics that may not be described are refused by name, and are not there where all are asked for.
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<DescribeTopicPartitionsResponse> {
+        let named = Set(topics.map(\.name))
+        return .limited { response in
+            for i in response.topics.indices {
+                guard let name = response.topics[i].name else { continue }
+                if access.allows(.describe, .topic, name) {
+                    response.topics[i].authorizedOperations = access.operations(.topic, name)
+                } else if named.contains(name) {
+                    response.topics[i] = .init(error: .topicAuthorizationFailed, name: name)
+                }
+            }
+            response.topics.removeAll { topic in topic.name.map { !named.contains($0) && !access.allows(.describe, .topic, $0) } ?? false }
+        }
+    }
+}
+
+extension DescribeProducersRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<DescribeProducersResponse> {
+        let refused = topics.takeOut { access.allows(.read, .topic, $0.name) }
+        if refused.isEmpty { return .granted }
+        return .limited { response in
+            response.topics += refused.map { topic in topic.answer { .init(index: $0, error: .topicAuthorizationFailed) } }
         }
     }
 }

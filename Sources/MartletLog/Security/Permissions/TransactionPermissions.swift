@@ -12,19 +12,26 @@ extension InitProducerIDRequest {
 }
 
 extension AddPartitionsToTxnRequest {
-    /// All partitions are added or none: beside one that is refused the others are not attempted.
+    /// All partitions of a transaction are added or none: beside one that is refused the others are not attempted.
     mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<AddPartitionsToTxnResponse> {
-        func answer(_ code: (String) -> KafkaErrorCode) -> AddPartitionsToTxnResponse {
-            .init(
-                topics: topics.map { topic in
-                    .init(name: topic.name, partitions: topic.partitions.map { .init(index: $0, error: code(topic.name)) })
+        let refused = transactions.takeOut { transaction in
+            access.allows(.write, .transactionalID, transaction.transactionalID)
+                && transaction.topics.allSatisfy { access.allows(.write, .topic, $0.name) }
+        }
+        if refused.isEmpty { return .granted }
+        let answers = refused.map { transaction in
+            let mayTransact = access.allows(.write, .transactionalID, transaction.transactionalID)
+            return AddPartitionsToTxnResponse.Transaction(
+                transactionalID: transaction.transactionalID,
+                topics: transaction.topics.map { topic in
+                    let code: KafkaErrorCode =
+                        !mayTransact
+                        ? .transactionalIDAuthorizationFailed
+                        : access.allows(.write, .topic, topic.name) ? .operationNotAttempted : .topicAuthorizationFailed
+                    return topic.answer { .init(index: $0, error: code) }
                 })
         }
-        guard access.allows(.write, .transactionalID, transactionalID) else {
-            return .refused(answer { _ in .transactionalIDAuthorizationFailed })
-        }
-        if topics.allSatisfy({ access.allows(.write, .topic, $0.name) }) { return .granted }
-        return .refused(answer { access.allows(.write, .topic, $0) ? .operationNotAttempted : .topicAuthorizationFailed })
+        return transactions.isEmpty ? .refused(.init(transactions: answers)) : .limited { $0.transactions += answers }
     }
 }
 
@@ -43,7 +50,7 @@ extension TxnOffsetCommitRequest {
             mayTransact ? (isMember ? .topicAuthorizationFailed : .groupAuthorizationFailed) : .transactionalIDAuthorizationFailed
         let refused = topics.takeOut { mayTransact && isMember && access.allows(.read, .topic, $0.name) }
         let answers = refused.map { topic in
-            OffsetCommitResponse.Topic(name: topic.name, partitions: topic.partitions.map { .init(index: $0.index, error: code) })
+            topic.answer { OffsetCommitResponse.Partition(index: $0.index, error: code) }
         }
         if !mayTransact || !isMember { return .refused(.init(topics: answers)) }
         return refused.isEmpty ? .granted : .limited { $0.topics += answers }
@@ -51,7 +58,27 @@ extension TxnOffsetCommitRequest {
 }
 
 extension EndTxnRequest {
-    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<TxnErrorResponse> {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<EndTxnResponse> {
         access.allows(.write, .transactionalID, transactionalID) ? .granted : .refused(.init(error: .transactionalIDAuthorizationFailed))
+    }
+}
+
+extension ListTransactionsRequest {
+    /// Ids that may not be described are not there.
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<ListTransactionsResponse> {
+        .limited { response in response.transactions.removeAll { !access.allows(.describe, .transactionalID, $0.transactionalID) } }
+    }
+}
+
+extension DescribeTransactionsRequest {
+    /// Of a transaction only the topics are shown that may be described.
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<DescribeTransactionsResponse> {
+        let refused = transactionalIDs.takeOut { access.allows(.describe, .transactionalID, $0) }
+        return .limited { response in
+            for i in response.transactions.indices {
+                response.transactions[i].topics.removeAll { !access.allows(.describe, .topic, $0.name) }
+            }
+            response.transactions += refused.map { .init(error: .transactionalIDAuthorizationFailed, transactionalID: $0) }
+        }
     }
 }
