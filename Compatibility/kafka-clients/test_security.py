@@ -132,7 +132,7 @@ def test_kafka_python(node, mechanism):
     assert next(consumer).value == b"value"
     consumer.close()
     with pytest.raises((AuthenticationFailedError, kafka.errors.KafkaError)):
-        kafka.KafkaProducer(**settings, sasl_plain_password="wrong", api_version_auto_timeout_ms=2000, max_block_ms=2000).send("x", b"").get(3)
+        kafka.KafkaProducer(**settings, sasl_plain_password="wrong", bootstrap_timeout_ms=2000, max_block_ms=2000).send("x", b"").get(3)
 
 
 @pytest.mark.parametrize("mechanism", MECHANISMS)

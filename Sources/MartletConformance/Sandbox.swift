@@ -33,6 +33,7 @@ struct Sandbox {
     /// Partitions of sinks, whatever their statements say.
     private let sinkPartitions: Int32
     private var nextQueryNumber = 0
+    private let functions = TestFunctions.registry()
 
     init(properties: [String: String], sinkPartitions: Int32) {
         self.properties = ["auto.offset.reset": "earliest"].merging(properties) { $1 }
@@ -43,12 +44,12 @@ struct Sandbox {
     }
 
     var context: AnalysisContext {
-        let partitions = partitions, registry = registry
+        let partitions = partitions, registry = registry, functions = functions
         return AnalysisContext(
             properties: properties, nextQueryNumber: nextQueryNumber, partitions: { partitions[$0] },
             registeredFields: { (subject, schemaID, spec, side) throws(MartletError) in
                 try registry.fields(subject: subject, schemaID: schemaID, spec: spec, side: side)
-            }, registeredName: { registry.recordName(schemaID: $0) }, functions: TestFunctions.registry)
+            }, registeredName: { registry.recordName(schemaID: $0) }, functions: functions)
     }
 
     // MARK: statements
@@ -83,7 +84,7 @@ struct Sandbox {
             let prefix = "_confluent-ksql-\(Self.serviceID)query_\(query.queryID)-"
             var stages: [StageRunner] = []
             for stage in query.plan.stages {
-                let made = try StageRunner(stage, registry: registry, functions: TestFunctions.registry, properties: properties) { prefix + $0 + "-repartition" }
+                let made = try StageRunner(stage, registry: registry, functions: functions, properties: properties) { prefix + $0 + "-repartition" }
                 if made.outputTopic.hasPrefix(prefix) { partitions[made.outputTopic] = sinkPartitions }
                 stages.append(made)
             }

@@ -72,7 +72,7 @@ public enum Explain {
     }
 
     private static func bounds(_ method: PhysicalPlan.Join.Method) -> String {
-        if method == .foreignKey { return " | Foreign key" }
+        if case .foreignKey = method { return " | Foreign key" }
         guard case .streamStream(let before, let after, let grace) = method else { return "" }
         return " | Within: \(before) ms before, \(after) ms after" + (grace.map { ", grace \($0) ms" } ?? "")
     }

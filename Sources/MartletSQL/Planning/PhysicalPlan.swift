@@ -95,7 +95,7 @@ public struct PhysicalPlan: Sendable, Hashable, Codable {
         public var yieldsTable: Bool {
             switch self {
             case .input(let input): input.kind == .table
-            case .join(let join, _, _): join.method == .tableTable || join.method == .foreignKey
+            case .join(let join, _, _): join.method == .tableTable
             case .step(.aggregate, _), .step(.suppress, _), .step(.materialize, _), .step(.resolve, _): true
             case .step(.groupChanges, _), .step(.subscribe, _): false
             case .step(_, let node): node.yieldsTable
@@ -136,8 +136,9 @@ public struct PhysicalPlan: Sendable, Hashable, Codable {
             /// Both sides are tables with the same key.
             case tableTable
             /// Left rows are subscriptions as `PhysicalOperator.subscribe` writes them, keyed by the foreign key; the right side is the table. The result is
-            /// answers for `PhysicalOperator.resolve`: the left columns with CHANGE replaced by 1 where the answer is a row and 0 where it is none.
-            case foreignKey
+            /// answers for `PhysicalOperator.resolve`: the left columns with CHANGE replaced by 1 where the answer is a row and 0 where it is none. Behind the
+            /// foreign key stand `keyCount` columns of the left table's key.
+            case foreignKey(keyCount: Int)
         }
 
         /// Names the join's state, unique in the query.

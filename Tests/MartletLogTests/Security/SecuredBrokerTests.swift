@@ -243,10 +243,12 @@ import Testing
             let producer = try alice.send(InitProducerIDRequest(transactionalID: "x"), 4)
             #expect(producer.error == .none)
             let added = try alice.send(
-                AddPartitionsToTxnRequest(
-                    transactionalID: "x", producerID: producer.producerID, producerEpoch: producer.producerEpoch,
-                    topics: [.init(name: "t", partitions: [0]), .init(name: "secret", partitions: [0])]), 3)
-            #expect(added.topics.map { $0.partitions[0].error } == [.operationNotAttempted, .topicAuthorizationFailed])
+                AddPartitionsToTxnRequest(transactions: [
+                    .init(
+                        transactionalID: "x", producerID: producer.producerID, producerEpoch: producer.producerEpoch,
+                        topics: [.init(name: "t", partitions: [0]), .init(name: "secret", partitions: [0])])
+                ]), 3)
+            #expect(added.transactions[0].topics.map { $0.partitions[0].error } == [.operationNotAttempted, .topicAuthorizationFailed])
         }
     }
 
