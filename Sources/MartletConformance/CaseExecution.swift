@@ -40,8 +40,10 @@ struct CaseExecution {
                     if let schema {
                         let format = side == .key ? topic.keyFormat : topic.valueFormat
                         var registered = Self.registered(schema, format: format)
+                        let next = nextID
                         registered.references = try registerReferences(of: schema)
-                        _ = try sandbox.registry.register(subject: subject, schema: registered, id: schema.id)
+                        let id = schema.id ?? (registered.references.isEmpty ? nil : next)
+                        _ = try sandbox.registry.register(subject: subject, schema: registered, id: id)
                     } else if let statement {
                         registerColumns(ofStatement: statement, side)
                     }
@@ -66,6 +68,12 @@ struct CaseExecution {
     }
 
     private static let firstReferenceID: Int32 = 1_000_000
+
+    /// The id after those of schemas that are no references.
+    private var nextID: Int32 {
+        let ids = sandbox.registry.subjects().compactMap { sandbox.registry.latest(subject: $0)?.id }.filter { $0 < Self.firstReferenceID }
+        return (ids.max() ?? 0) + 1
+    }
 
     static func registered(_ schema: ConformanceCase.RegisteredText, format: String?) -> RegisteredSchema {
         if schema.isText, schema.text.contains("message ") { return RegisteredSchema(type: "PROTOBUF", text: schema.text) }

@@ -70,7 +70,9 @@ struct CatalogComparison {
     }
 
     private static func columns(_ text: String, types: [String: SQLType]) -> [String]? {
-        guard let statement = try? Parser.parse("CREATE STREAM x (\(text)) WITH (kafka_topic='x');").first,
+        // Keys of a stream are KEY, those of a table PRIMARY KEY.
+        let kind = text.uppercased().contains(" PRIMARY KEY") ? "TABLE" : "STREAM"
+        guard let statement = try? Parser.parse("CREATE \(kind) x (\(text)) WITH (kafka_topic='x');").first,
             case .createSource(let create) = statement.node
         else { return nil }
         var keys: [String] = [], values: [String] = [], headers: [String] = []

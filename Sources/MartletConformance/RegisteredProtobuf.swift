@@ -166,13 +166,14 @@ struct RegisteredProtobuf {
         return (year, month, rest + 1)
     }
 
+    /// Counted on from 1970 day by day of the years between, and month by month.
     private static func days(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
-        var low: Int64 = -800_000, high: Int64 = 3_000_000
-        while low < high {
-            let middle = (low + high) / 2
-            if civil(middle) < (year, month, day) { low = middle + 1 } else { high = middle }
-        }
-        return low
+        func length(_ year: Int64) -> Int64 { year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 366 : 365 }
+        guard (1...9999).contains(year) else { return 0 }
+        var out: Int64 = year < 1970 ? -(year..<1970).reduce(0) { $0 + length($1) } : (1970..<year).reduce(0) { $0 + length($1) }
+        let start = out
+        while civil(out).1 < month, out - start < 366 { out += 1 }
+        return out + day - 1
     }
 
     // MARK: reading
@@ -269,8 +270,9 @@ struct RegisteredProtobuf {
 
     private func absent(_ field: ProtobufField) throws(MartletError) -> ActualValue {
         switch field.kind {
-        case .scalar(.string), .scalar(.bytes): return try value(.bytes([]), field)
-        case .message: return .null
+        case .scalar(.string): return try value(.bytes([]), field)
+        // proto3 does not tell empty bytes from none; cases expect null.
+        case .scalar(.bytes), .message: return .null
         case .scalar, .enumeration: return try value(.number(0), field)
         }
     }

@@ -54,6 +54,8 @@ public actor Engine {
     /// Query → what its topics were when it was put on threads.
     var topicsOfQueries: [String: [String: TopicShape]] = [:]
     var transients: [String: TransientQuery] = [:]
+    /// Tables that pull queries have asked.
+    var resultTables: [String: ResultTable] = [:]
     var prints: [String: PrintQuery] = [:]
     var nextQueryNumber = 0
     var nextTransientNumber: UInt64 = 0
@@ -93,6 +95,8 @@ public actor Engine {
             throw MartletError(.internalError, "topic \(logTopic) has no partition 0")
         }
         watcher = LogWatcher(log: log)
+        // Where a query has read up to counts for as long as the query exists.
+        log.groupOffsets.keep(groupsBeginningWith: "_confluent-ksql-\(config.serviceID)query_")
         var threads: [StreamThread] = []
         for number in 0..<max(1, config.streamThreads) {
             threads.append(

@@ -32,6 +32,11 @@ struct DevCommand: AsyncParsableCommand {
             let node = try await start(in: directory)
             let ports = node.ports
             Output.line("Martlet \(MartletVersion.text) is ready on \(host): Kafka \(ports.kafka), SQL \(ports.ksql), schemas \(ports.registry); data in \(directory)")
+            // What starting alone needed leaves the memory once the first requests are through.
+            Task {
+                try? await Task.sleep(for: .seconds(1))
+                CodePages.release()
+            }
             await Interruption.wait()
             await node.stop()
             options.cleanUp(directory)

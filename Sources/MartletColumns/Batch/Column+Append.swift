@@ -127,3 +127,17 @@ extension Column {
         return out
     }
 }
+
+extension Column {
+    /// Stands for a null among the rows of `gatheredOrNull`.
+    public static let noRow = UInt32.max
+
+    /// The rows of `rows`, in that order, null for each `noRow`.
+    public func gatheredOrNull(_ rows: [UInt32]) -> Column {
+        if !rows.contains(Column.noRow) { return gathered(rows) }
+        if count == 0 { return .nulls(type, count: rows.count) }
+        var out = gathered(rows.map { $0 == Column.noRow ? 0 : $0 })
+        out.validity = out.validity.and(Validity(flags: rows.map { $0 != Column.noRow }))
+        return out
+    }
+}

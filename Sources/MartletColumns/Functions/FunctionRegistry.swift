@@ -121,6 +121,7 @@ public final class FunctionRegistry: Sendable {
                 for function in tables where function.name == name {
                     var signature = SignatureParser.parse(function.signature, function: name)
                     signature.rowTable = function
+                    signature.returnRule = function.returns
                     table.add(signature)
                 }
             }

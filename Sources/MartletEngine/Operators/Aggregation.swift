@@ -14,6 +14,7 @@ struct AggregationSetup {
     var emitsEveryUpdate: Bool
     /// Changes are taken for a changelog after each flush.
     var isPersistent: Bool
+    var functions: FunctionRegistry = .builtin
     var properties: [String: String]
 }
 
@@ -50,7 +51,7 @@ final class Aggregation: StreamOperator, StateStore {
         }
         table = GroupTable(
             types: Array(setup.inputTypes[..<description.keyCount]), isWindowed: description.window != nil || setup.keepsWindows)
-        columns = try AggregateColumns(description, inputWidth: setup.inputTypes.count, properties: setup.properties)
+        columns = try AggregateColumns(description, inputWidth: setup.inputTypes.count, functions: setup.functions, properties: setup.properties)
         before = description.calls.map { .empty($0.type) }
     }
 
@@ -200,7 +201,10 @@ final class Aggregation: StreamOperator, StateStore {
             all ? steps.slots : picked.map { steps.slots[Int($0)] }, all ? results : results.map { $0.gathered(picked) },
             all ? timestamps : picked.map { timestamps[Int($0)] })
         out.partition = batch.partition
-        if !batch.offsets.isEmpty { out.offsets = picked.map { batch.offsets[Int(steps.rows[Int($0)])] } }
+        let sources = picked.map { steps.rows[Int($0)] }
+        if !batch.offsets.isEmpty { out.offsets = sources.map { batch.offsets[Int($0)] } }
+        // An update carries the headers of the row that made it, as in ksqlDB.
+        out.headers = batch.headers?.gathered(sources)
         if setup.needsPrevious {
             let joined = zip(earlier, results).map { a, b in
                 var both = a

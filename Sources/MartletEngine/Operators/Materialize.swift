@@ -124,9 +124,11 @@ final class GroupChanges: StatelessOperator {
         }
         columns += [.boolean(FixedColumn(added)), .boolean(FixedColumn(removed))]
         columns += new[keyCount...].map { $0.gathered(rows) } + old[keyCount...].map { $0.gathered(rows) }
-        return Batch(
+        var out = Batch(
             count: rows.count, columns: columns, timestamps: rows.map { batch.timestamps[Int($0)] }, partition: batch.partition,
             offsets: batch.offsets.isEmpty ? [] : rows.map { batch.offsets[Int($0)] })
+        out.headers = batch.headers?.gathered(rows)
+        return out
     }
 }
 

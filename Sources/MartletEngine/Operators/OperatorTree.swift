@@ -36,6 +36,7 @@ final class OperatorTree {
                 next += 1
                 first += 1
             case .step(_, let below): rank(below, &first)
+            case .union(let nodes): for node in nodes { rank(node, &first) }
             case .join(let join, let left, let right):
                 var rightFirst = first + left.inputs.count
                 if join.method == .streamTable {
@@ -86,11 +87,12 @@ final class OperatorTree {
             let (leftMade, _) = try add(left, Above(needsPrevious: true), setup)
             let (rightMade, _) = try add(right, Above(needsPrevious: true), setup)
             let step = try Self.compile(join, left: left, right: right, setup)
-            let isTable = switch join.method {
-            case .streamTable, .streamStream: false
-            case .tableTable, .foreignKey: true
-            }
+            let isTable = join.method == .tableTable
             return (link([(leftMade, .left), (rightMade, .right)], step), isTable)
+        case .union(let nodes):
+            var made: [(Made, InputSide)] = []
+            for node in nodes { made.append((try add(node, above, setup).0, .left)) }
+            return (link(made, Union()), false)
         }
     }
 
@@ -124,13 +126,14 @@ final class OperatorTree {
             let grouping = AggregationSetup(
                 inputTypes: below.outputTypes, keepsWindows: aggregate.window == nil && below.hasWindowedKeys, needsPrevious: above.needsPrevious,
                 finalGraceMs: above.finalGraceMs, emitsEveryUpdate: setup.emitsEveryUpdate, isPersistent: setup.isPersistent,
-                properties: setup.properties)
+                functions: setup.functions, properties: setup.properties)
             if let window = aggregate.window, case .session(let gap) = window.kind {
                 return (try SessionAggregation(aggregate, gapMs: gap, window: window, grouping), true)
             }
             return (try Aggregation(aggregate, grouping), true)
         case .suppress: return (Suppress(), true)
-        case .subscribe, .resolve: return (try Self.compileForeignKeyStep(description, below: below, setup), true)
+        case .subscribe: return (try Self.compileForeignKeyStep(description, below: below, setup), false)
+        case .resolve: return (try Self.compileForeignKeyStep(description, below: below, setup), true)
         }
     }
 
@@ -181,7 +184,7 @@ extension PhysicalPlan.Node {
         switch self {
         case .input(let input): if case .source = input.topic { input.kind == .table } else { false }
         case .step(.filter, let below), .step(.project, let below): below.isSourceTable
-        case .step, .join: false
+        case .step, .join, .union: false
         }
     }
 
@@ -193,6 +196,7 @@ extension PhysicalPlan.Node {
         case .step(.aggregate(let aggregate), let below): aggregate.window != nil || below.hasWindowedKeys
         case .step(_, let below): below.hasWindowedKeys
         case .join(_, let left, _): left.hasWindowedKeys
+        case .union(let nodes): nodes.allSatisfy(\.hasWindowedKeys)
         }
     }
 
@@ -210,11 +214,49 @@ extension PhysicalPlan.Node {
                 return keys.map(\.type) + [.boolean, .boolean] + arguments.map(\.type) + arguments.map(\.type)
             case .aggregate(let aggregate):
                 return types[..<aggregate.keyCount] + aggregate.calls.map(\.type) + (aggregate.window == nil ? [] : [.bigint, .bigint])
-            case .subscribe, .resolve: return types
+            case .subscribe(let keyCount, let foreignKeyCount, _):
+                return types[keyCount..<keyCount + foreignKeyCount] + types[..<keyCount] + types[(keyCount + foreignKeyCount)...] + [.bigint, .integer]
+            case .resolve: return types.dropLast(2)
             }
         case .join(let join, let left, let right):
             let types = left.outputTypes
             return types + right.outputTypes + join.leftKeys.map { types[$0] }
+        case .union(let nodes): return nodes[0].outputTypes
         }
+    }
+}
+
+/// What a store holds: two plans with equal shapes can use the same changelog.
+struct StateShape: Equatable {
+    var step: PhysicalOperator?
+    var join: PhysicalPlan.Join?
+    /// Types of the columns that come in.
+    var types: [SQLType]
+}
+
+extension PhysicalPlan {
+    /// The plan's stores by name.
+    var states: [String: StateShape] {
+        var out: [String: StateShape] = [:]
+        func visit(_ node: Node) {
+            switch node {
+            case .input: break
+            case .step(let step, let below):
+                visit(below)
+                switch step {
+                case .materialize(let name, _): out[name] = StateShape(step: step, types: below.outputTypes)
+                case .aggregate(let aggregate): out[aggregate.step] = StateShape(step: step, types: below.outputTypes)
+                case .resolve(let name, _): out[name] = StateShape(step: step, types: below.outputTypes)
+                default: break
+                }
+            case .join(let join, let left, let right):
+                visit(left)
+                visit(right)
+                out[join.step] = StateShape(join: join, types: left.outputTypes + right.outputTypes)
+            case .union(let nodes): for node in nodes { visit(node) }
+            }
+        }
+        for stage in stages { visit(stage.root) }
+        return out
     }
 }

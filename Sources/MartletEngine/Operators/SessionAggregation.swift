@@ -46,6 +46,7 @@ final class SessionAggregation: StreamOperator, StateStore {
     /// Sessions by their end, the earliest first: those that may become final.
     private var ends = EarliestFirst()
     private var expiredAt: Int64 = .min
+    private let retention: Int64
     private var partition: Int32 = 0
 
     init(_ description: PhysicalOperator.Aggregate, gapMs: Int64, window: PhysicalOperator.Window, _ setup: AggregationSetup) throws(MartletError) {
@@ -53,8 +54,9 @@ final class SessionAggregation: StreamOperator, StateStore {
         self.setup = setup
         self.window = window
         gap = gapMs
+        retention = max(window.retentionMs, gapMs + window.graceMs)
         table = GroupTable(types: Array(setup.inputTypes[..<description.keyCount]))
-        columns = try AggregateColumns(description, inputWidth: setup.inputTypes.count, properties: setup.properties)
+        columns = try AggregateColumns(description, inputWidth: setup.inputTypes.count, functions: setup.functions, properties: setup.properties)
         before = description.calls.map { .empty($0.type) }
     }
 
@@ -121,7 +123,9 @@ final class SessionAggregation: StreamOperator, StateStore {
         streamTime.advance(to: time)
         let k = Int(key)
         var first = sessions[k].count
-        while first > 0, sessions[k][first - 1].end >= time - gap { first -= 1 }
+        // Sessions past their retention are no more, whether they have been removed or not.
+        let reach = max(time - gap, streamTime.ms - retention + 1)
+        while first > 0, sessions[k][first - 1].end >= reach { first -= 1 }
         var last = first
         while last < sessions[k].count, sessions[k][last].start <= time + gap { last += 1 }
         let met = sessions[k][first..<last]
@@ -210,6 +214,7 @@ final class SessionAggregation: StreamOperator, StateStore {
         var out = output(results.keys, results.windows, values)
         if deleted.contains(true) { out.nullValues = deleted }
         if !batch.offsets.isEmpty { out.offsets = results.rows.map { batch.offsets[Int($0)] } }
+        out.headers = batch.headers?.gathered(results.rows)
         if setup.needsPrevious {
             var previous = description.calls.map { Column.empty($0.type) }, isNull: [Bool] = []
             for i in results.keys.indices {
@@ -305,12 +310,11 @@ final class SessionAggregation: StreamOperator, StateStore {
 
     /// Forgets sessions that nobody may ask for any more; looks at all of them, but seldom.
     private func expire() throws(MartletError) {
-        let retention = max(window.retentionMs, gap + window.graceMs)
         guard streamTime.ms != .min else { return }
         if expiredAt == .min { expiredAt = streamTime.ms }
         guard streamTime.ms - expiredAt > retention / 4 else { return }
         expiredAt = streamTime.ms
-        let limit = streamTime.ms - retention
+        let limit = streamTime.ms - retention + 1
         for key in table.slots where sessions[Int(key)].contains(where: { $0.end < limit }) {
             freeSlots += sessions[Int(key)].filter { $0.end < limit }.map(\.slot)
             sessions[Int(key)].removeAll { $0.end < limit }

@@ -99,6 +99,7 @@ extension SinkEncoder.Description {
             keyFields: repartition.keyFields, keyFormat: repartition.keyFormat,
             keySchema: try registry.writerSchema(of: repartition.keyFields, spec: repartition.keyFormat, side: .key, topic: topic),
             valueFields: repartition.valueFields, valueFormat: repartition.valueFormat,
-            valueSchema: try registry.writerSchema(of: repartition.valueFields, spec: repartition.valueFormat, side: .value, topic: topic))
+            valueSchema: try registry.writerSchema(of: repartition.valueFields, spec: repartition.valueFormat, side: .value, topic: topic),
+            window: repartition.window)
     }
 }

@@ -56,6 +56,8 @@ public final class TransientQuery: Sendable {
         var models: [String: any BatchModel]
         var schemas: any SchemaSource
         var logger: Logger
+        /// The table of a pull query: its rows are looked up, no topic is read.
+        var table: (rows: ResultTable, lookup: TableLookup)?
     }
 
     /// Starts the thread; `ended` is called on it when it is done.
@@ -79,6 +81,8 @@ public final class TransientQuery: Sendable {
         let trees: [OperatorTree]
         /// Rows for the client, not yet sent.
         var results: [Batch] = []
+        /// Of a query whose results come at its end only.
+        var ending: ResultEnding?
         var failed = 0
 
         init(_ plan: PhysicalPlan, setup: OperatorSetup) throws(MartletError) {
@@ -86,6 +90,17 @@ public final class TransientQuery: Sendable {
             var trees: [OperatorTree] = []
             for stage in plan.stages { trees.append(try OperatorTree(stage.root, setup: setup)) }
             self.trees = trees
+            if let ending = plan.ending, case .results(let fields, _)? = plan.stages.last?.output {
+                self.ending = ResultEnding(ending, shown: fields.count)
+            }
+        }
+
+        /// The input has ended.
+        func finish() throws(MartletError) {
+            try flush()
+            guard let held = ending?.finish() else { return }
+            ending = nil
+            results.append(held)
         }
 
         func push(_ batch: Batch, stage: Int, leaf: Int) throws(MartletError) {
@@ -108,7 +123,7 @@ public final class TransientQuery: Sendable {
 
         private func pass(_ batch: Batch, from stage: Int) throws(MartletError) {
             guard case .repartition(let repartition) = plan.stages[stage].output else {
-                results.append(batch)
+                if ending != nil { ending?.add(batch) } else { results.append(batch) }
                 return
             }
             for next in plan.stages.indices.dropFirst(stage + 1) {
@@ -130,12 +145,23 @@ public final class TransientQuery: Sendable {
         }
         for source in work.sources {
             for partition in source.partitions {
-                readers.append(try reader(partition.log, source, start: partition.start, end: partition.end))
+                var made = try reader(partition.log, source, start: partition.start, end: partition.end)
+                // A table's rows are known before its changes are watched.
+                try made.restore { (target, batch) throws(MartletError) in try stages.trees[target.stage].restore(batch, leaf: target.leaf) }
+                readers.append(made)
             }
         }
         var known = work.sources.map(\.partitions.count)
         var sent: Int64 = 0
         if limit == 0 { return }
+        if let (table, lookup) = work.table, let input = work.plan.stages.first?.inputs.first {
+            let found = try table.rows(lookup, as: input)
+            statistics.update { $0.rowsRead += Int64(found.count) }
+            if found.count > 0 { try stages.push(found, stage: 0, leaf: 0) }
+            try stages.finish()
+            _ = try send(stages, &sent)
+            return
+        }
         // A query with a limit need not decode a whole block for its first row.
         let bytes = limit.map { $0 < 1000 } == true ? 64 * 1024 : StreamTask.readBytes
 
@@ -159,7 +185,7 @@ public final class TransientQuery: Sendable {
                 progressed = true
                 if readers[i].isEmpty || stages.results.count >= 16 { break }
             }
-            if !progressed, !isPush { try stages.flush() }
+            if !progressed, !isPush { try stages.finish() }
             if try !send(stages, &sent) { return }
             if progressed { continue }
             if !isPush { return }
@@ -195,7 +221,8 @@ public final class TransientQuery: Sendable {
             sent += Int64(batch.count)
             let written = batch.count
             statistics.update { $0.rowsWritten += Int64(written) }
-            if !rows.send(ResultBatch(columns: batch.columns, count: batch.count, tombstones: batch.nullValues)) { return false }
+            let result = ResultBatch(columns: batch.columns, count: batch.count, tombstones: batch.nullValues)
+            if !rows.send(result, bytes: result.heldBytes) { return false }
             if let limit, sent >= limit { return false }
         }
         return true

@@ -11,10 +11,10 @@ struct AggregateColumns {
     /// How many columns further than a call's arguments those of the old row are.
     private let removedDistance: Int
 
-    init(_ description: PhysicalOperator.Aggregate, inputWidth: Int, properties: [String: String]) throws(MartletError) {
+    init(_ description: PhysicalOperator.Aggregate, inputWidth: Int, functions: FunctionRegistry, properties: [String: String]) throws(MartletError) {
         calls = description.calls
         var states: [any AggregateState] = []
-        for call in description.calls { states.append(try AggregateStates.make(call, properties: properties)) }
+        for call in description.calls { states.append(try functions.aggregate(call, properties: properties)) }
         self.states = states
         // keys, ADDED, REMOVED, the new row's arguments, the old row's
         removedDistance = description.undoes ? (inputWidth - description.keyCount - 2) / 2 : 0

@@ -75,7 +75,7 @@ public final class PrintQuery: Sendable {
                     if let limit, printed >= limit { break }
                 }
                 blocks[i] = block
-                if !out.isEmpty, !lines.send(out) { return }
+                if !out.isEmpty, !lines.send(out, bytes: out.reduce(0) { $0 + $1.utf8.count }) { return }
                 if let limit, printed >= limit { return }
             }
             if progressed { continue }

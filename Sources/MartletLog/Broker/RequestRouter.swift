@@ -123,6 +123,9 @@ final class RequestRouter: Sendable {
         case .describeGroups: return try serve(DescribeGroupsRequest.self) { describeGroups($0, context) }
         case .listGroups: return try serve(ListGroupsRequest.self) { listGroups($0) }
         case .deleteGroups: return try serve(DeleteGroupsRequest.self) { deleteGroups($0, context) }
+        case .consumerGroupHeartbeat:
+            return try serve(ConsumerGroupHeartbeatRequest.self) { consumerGroupHeartbeat($0, context) }
+        case .consumerGroupDescribe: return try serve(ConsumerGroupDescribeRequest.self) { consumerGroupDescribe($0) }
         case .createTopics: return try serve(CreateTopicsRequest.self) { createTopics($0, context) }
         case .deleteTopics: return try serve(DeleteTopicsRequest.self) { deleteTopics($0, context) }
         case .createPartitions: return try serve(CreatePartitionsRequest.self) { createPartitions($0, context) }

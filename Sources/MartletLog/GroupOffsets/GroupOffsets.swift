@@ -11,6 +11,7 @@ public final class GroupOffsets: Sendable {
     private let services: LogServices
     /// Called before offsets are deleted, without locks; set by `TransactionCoordinator`.
     let beforeDelete = Mutex<(@Sendable () throws(LogFailure) -> Void)?>(nil)
+    private let kept = Mutex<[String]>([])
     private let committed: Mutex<[String: [TopicPartition: CommittedOffset]]>
 
     init(log: PartitionLog, services: LogServices) throws(MartletError) {
@@ -30,6 +31,11 @@ public final class GroupOffsets: Sendable {
     }
 
     public func all(group: String) -> [TopicPartition: CommittedOffset] { committed.withLock { $0[group] ?? [:] } }
+
+    /// Offsets of groups with such names stay for ever, whether or not somebody commits: for readers in this process, which are no members of a group.
+    public func keep(groupsBeginningWith prefix: String) { kept.withLock { $0.append(prefix) } }
+
+    func isKept(group: String) -> Bool { kept.withLock { $0.contains { group.hasPrefix($0) } } }
 
     /// Groups that have an offset, sorted.
     public var groups: [String] { committed.withLock { $0.keys.sorted() } }

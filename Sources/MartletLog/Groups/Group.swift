@@ -1,3 +1,5 @@
+import NIOCore
+
 /// A group of consumers (or of Connect workers, or of whatever a client calls by one group id) in the classic protocol.
 ///
 /// A value without clock, lock or I/O: `receive(_:now:)` takes what happened and says whom to answer what. Times are milliseconds of one
@@ -62,6 +64,26 @@ struct Group: Sendable {
     init(id: String, initialRebalanceDelayMs: Int64 = 0) {
         self.id = id
         self.initialRebalanceDelayMs = initialRebalanceDelayMs
+    }
+
+    /// Whether a consumer among the members reads this topic.
+    func isSubscribed(to topic: String) -> Bool {
+        guard protocolType == "consumer" else { return !members.isEmpty }
+        return members.values.contains { member in member.protocols.contains { Self.topics(inMetadata: $0.metadata).contains(topic) } }
+    }
+
+    /// The topics in a consumer's metadata: version i16, then the names. What does not read as that names none.
+    private static func topics(inMetadata metadata: [UInt8]) -> [String] {
+        var wire = Wire(reading: ByteBuffer(bytes: metadata), version: 0, isFlexible: false)
+        var version: Int16 = 0
+        var topics: [String] = []
+        do throws(WireError) {
+            try wire.field(&version)
+            try wire.field(&topics)
+            return topics
+        } catch {
+            return []
+        }
     }
 
     // MARK: Events

@@ -10,28 +10,42 @@ struct GroupConfig: Sendable {
     /// Zero: a single consumer starts at once; members that come together cost one more rebalance.
     var initialRebalanceDelayMs: Int64 = 0
     var offsetMetadataBytesMax = 4096
+    /// Of consumer groups (KIP-848), where the broker decides: group.consumer.session.timeout.ms, group.consumer.heartbeat.interval.ms.
+    var consumerSessionTimeoutMs: Int64 = 45_000
+    var consumerHeartbeatIntervalMs: Int32 = 5_000
+    /// How long offsets of a group without members are kept (offsets.retention.minutes); how often that is looked at.
+    var offsetsRetentionMs: Int64 = 604_800_000
+    var offsetsRetentionCheckMs: Int64 = 600_000
 }
 
-/// All groups of this broker: the shell around the pure `Group`, with one lock, timers and the promises of waiting requests.
+/// All groups of this broker: the shell around the pure `Group` and `ConsumerGroup`, with one lock, timers and the promises of waiting requests.
 ///
 /// Memberships live in memory, as clients rejoin on their own; committed offsets live in the log's `GroupOffsets`.
 final class GroupCoordinator: Sendable {
-    private let log: EmbeddedLog
+    let log: EmbeddedLog
     private let timers: any EventLoopGroup
-    private let time: TimeSource
-    private let logger: Logger
+    let time: TimeSource
+    let logger: Logger
     let config: GroupConfig
-    private let state = Mutex(State())
+    let state = Mutex(State())
+    /// Rises when topics come, go or grow.
+    private let catalogVersion = Atomic(0)
+    private let listener = Mutex<Int?>(nil)
 
-    private struct State {
+    struct State {
         var groups: [String: Group] = [:]
+        /// An id is in one of the two.
+        var consumers: [String: ConsumerGroup] = [:]
+        var catalog = ConsumerGroup.Catalog(version: -1, topics: [:])
+        /// When groups lost their last member, wall milliseconds.
+        var emptySince: [String: Int64] = [:]
         var waiting: [Group.Token: Reply] = [:]
         var nextToken = 0
         var timers: [String: (deadline: Int64, task: Scheduled<Void>)] = [:]
         var isClosed = false
     }
 
-    private enum Reply {
+    enum Reply {
         case join(EventLoopPromise<Group.JoinAnswer>)
         case sync(EventLoopPromise<Group.SyncAnswer>)
         case heartbeat(EventLoopPromise<KafkaErrorCode>)
@@ -44,6 +58,39 @@ final class GroupCoordinator: Sendable {
         self.time = time
         self.logger = logger
         self.config = config
+        let id = log.addListener { [weak self] event in
+            if case .topicsChanged = event { self?.catalogVersion.add(1, ordering: .sequentiallyConsistent) }
+        }
+        listener.withLock { $0 = id }
+        scheduleOffsetExpiry()
+    }
+
+    /// The log's topics, looked up anew when they changed.
+    func catalog(_ state: inout State) -> ConsumerGroup.Catalog {
+        let version = catalogVersion.load(ordering: .sequentiallyConsistent)
+        if state.catalog.version != version {
+            let topics = log.topics.filter { !$0.isInternal }.map { topic in
+                (topic.name, ConsumerGroup.Topic(id: UUIDBytes(topic.topicID), name: topic.name, partitions: topic.partitions))
+            }
+            state.catalog = ConsumerGroup.Catalog(version: version, topics: Dictionary(topics, uniquingKeysWith: { $1 }))
+        }
+        return state.catalog
+    }
+
+    private func scheduleOffsetExpiry() {
+        timers.next().scheduleTask(in: .milliseconds(config.offsetsRetentionCheckMs)) { [weak self] in
+            guard let self, !self.state.withLock(\.isClosed) else { return }
+            // Waits for the disk, so not here.
+            do throws(MartletError) {
+                _ = try WorkerThread("martlet-offsets") {
+                    self.expireOffsets()
+                    self.scheduleOffsetExpiry()
+                }
+            } catch {
+                self.logger.warning("old offsets stay", metadata: ["error": "\(error)"])
+                self.scheduleOffsetExpiry()
+            }
+        }
     }
 
     // MARK: Membership
@@ -55,6 +102,8 @@ final class GroupCoordinator: Sendable {
             refuse(.invalidGroupID)
         } else if join.sessionTimeoutMs < config.sessionTimeoutMinMs || join.sessionTimeoutMs > config.sessionTimeoutMaxMs {
             refuse(.invalidSessionTimeout)
+        } else if state.withLock({ !($0.consumers[group]?.members.isEmpty ?? true) }) {
+            refuse(.inconsistentGroupProtocol)
         } else {
             send(to: group, createIfMissing: true, .join(promise)) { .join(join, $0) } ifMissing: { refuse(.coordinatorNotAvailable) }
         }
@@ -92,13 +141,18 @@ final class GroupCoordinator: Sendable {
 
     // MARK: Offsets
 
-    /// Commits offsets for a member, or for a consumer that assigns itself. Waits for the disk: not for an event loop.
+    /// Commits offsets for a member, or for a consumer that assigns itself. In a consumer group `generation` is the member's epoch, which
+    /// requests that do not know epochs cannot say. Waits for the disk: not for an event loop.
     func commit(
-        group: String, memberID: String, instanceID: String?, generation: Int32, _ offsets: [TopicPartition: CommittedOffset]
+        group: String, memberID: String, instanceID: String?, generation: Int32, knowsEpochs: Bool = true,
+        _ offsets: [TopicPartition: CommittedOffset]
     ) -> KafkaErrorCode {
         if group.isEmpty { return .invalidGroupID }
         let now = nowMs
         let verdict: KafkaErrorCode = state.withLock { state in
+            if let consumers = state.consumers[group] {
+                return consumers.admitCommit(memberID: memberID, epoch: generation, knowsEpochs: knowsEpochs)
+            }
             guard state.groups[group] != nil else { return generation < 0 ? .none : .illegalGeneration }
             return state.groups[group]?.admitCommit(memberID: memberID, instanceID: instanceID, generation: generation, now: now) ?? .none
         }
@@ -117,6 +171,12 @@ final class GroupCoordinator: Sendable {
         if group.isEmpty { return .invalidGroupID }
         let now = nowMs
         return state.withLock { state in
+            if let consumers = state.consumers[group] {
+                if generation < 0, memberID.isEmpty { return .none }
+                let verdict = consumers.admitCommit(memberID: memberID, epoch: generation, knowsEpochs: true)
+                // These requests know of generations only.
+                return verdict == .staleMemberEpoch ? .illegalGeneration : verdict
+            }
             guard state.groups[group] != nil else { return generation < 0 ? .none : .illegalGeneration }
             if generation < 0, memberID.isEmpty { return .none }
             return state.groups[group]?.admitCommit(memberID: memberID, instanceID: instanceID, generation: generation, now: now) ?? .none
@@ -125,7 +185,8 @@ final class GroupCoordinator: Sendable {
 
     /// Whether a member may ask for offsets: one that says who it is must be who it says (KIP-848).
     func admitOffsetFetch(group: String, memberID: String?, epoch: Int32) -> KafkaErrorCode {
-        memberID == nil || epoch < 0 ? .none : .unknownMemberID
+        guard let memberID, epoch >= 0 else { return .none }
+        return state.withLock { $0.consumers[group]?.admitFetch(memberID: memberID, epoch: epoch) ?? .unknownMemberID }
     }
 
     // MARK: Administration
@@ -133,25 +194,31 @@ final class GroupCoordinator: Sendable {
     struct Listing: Sendable {
         var id: String
         var protocolType: String
-        var state: Group.State
+        var state: String
+        /// "classic" or "consumer".
+        var type = "classic"
     }
 
     /// Groups with members and groups of which only offsets are left.
     var listings: [Listing] {
         var byID: [String: Listing] = [:]
-        for id in log.groupOffsets.groups { byID[id] = Listing(id: id, protocolType: "", state: .empty) }
+        for id in log.groupOffsets.groups { byID[id] = Listing(id: id, protocolType: "", state: Group.State.empty.rawValue) }
         state.withLock { state in
             for group in state.groups.values where !group.members.isEmpty || byID[group.id] != nil {
-                byID[group.id] = Listing(id: group.id, protocolType: group.protocolType ?? "", state: group.state)
+                byID[group.id] = Listing(id: group.id, protocolType: group.protocolType ?? "", state: group.state.rawValue)
+            }
+            for group in state.consumers.values {
+                byID[group.id] = Listing(id: group.id, protocolType: "consumer", state: group.state.rawValue, type: "consumer")
             }
         }
         return byID.values.sorted { $0.id < $1.id }
     }
 
-    /// A copy of the group; nil if there is none by that id.
+    /// A copy of the group; nil if there is none by that id, or if it is a consumer group.
     func describe(_ id: String) -> Group? {
-        if let group = state.withLock({ $0.groups[id] }) { return group }
-        return log.groupOffsets.groups.contains(id) ? Group(id: id) : nil
+        let (group, isConsumer) = state.withLock { ($0.groups[id], $0.consumers[id] != nil) }
+        if let group { return group }
+        return isConsumer ? nil : log.groupOffsets.groups.contains(id) ? Group(id: id) : nil
     }
 
     /// Deletes a group without members, with its offsets. Waits for the disk.
@@ -159,6 +226,12 @@ final class GroupCoordinator: Sendable {
         if id.isEmpty { return .invalidGroupID }
         let hasOffsets = log.groupOffsets.groups.contains(id)
         let verdict: KafkaErrorCode = state.withLock { state in
+            if let consumers = state.consumers[id] {
+                guard consumers.members.isEmpty else { return .nonEmptyGroup }
+                state.consumers[id] = nil
+                state.timers.removeValue(forKey: id)?.task.cancel()
+                return .none
+            }
             guard let group = state.groups[id] else { return hasOffsets ? .none : .groupIDNotFound }
             guard group.state == .empty else { return .nonEmptyGroup }
             state.groups[id] = nil
@@ -174,11 +247,25 @@ final class GroupCoordinator: Sendable {
         }
     }
 
-    /// Whether offsets of these topics may be deleted: not while members of the group read them (KIP-496).
-    func isSubscribed(_ id: String) -> Bool { state.withLock { !($0.groups[id]?.members.isEmpty ?? true) } }
+    func exists(_ id: String) -> Bool {
+        state.withLock { $0.groups[id] != nil || $0.consumers[id] != nil } || log.groupOffsets.groups.contains(id)
+    }
+
+    /// Whether members of the group read this topic: then its offsets may not be deleted (KIP-496). Of what others than consumers read we know nothing.
+    func isSubscribed(_ id: String, to topic: String) -> Bool {
+        state.withLock { state in
+            if let consumers = state.consumers[id] { return consumers.isSubscribed(to: topic) }
+            return state.groups[id]?.isSubscribed(to: topic) ?? false
+        }
+    }
 
     /// Answers nobody any more and stops all timers.
     func close() {
+        let listening = listener.withLock { listener in
+            defer { listener = nil }
+            return listener
+        }
+        if let listening { log.removeListener(listening) }
         let waiting = state.withLock { state in
             state.isClosed = true
             for timer in state.timers.values { timer.task.cancel() }
@@ -199,7 +286,7 @@ final class GroupCoordinator: Sendable {
 
     // MARK: The shell
 
-    private var nowMs: Int64 { time.monotonicNs / 1_000_000 }
+    var nowMs: Int64 { time.monotonicNs / 1_000_000 }
 
     private func send(
         to id: String, createIfMissing: Bool = false, _ reply: Reply, _ event: (Group.Token) -> Group.Event, ifMissing: () -> Void
@@ -209,6 +296,7 @@ final class GroupCoordinator: Sendable {
             guard !state.isClosed else { return nil }
             if state.groups[id] == nil {
                 guard createIfMissing else { return nil }
+                state.consumers[id] = nil  // it has no members, else the request had been refused
                 state.groups[id] = Group(id: id, initialRebalanceDelayMs: config.initialRebalanceDelayMs)
             }
             let token = state.nextToken
@@ -233,6 +321,7 @@ final class GroupCoordinator: Sendable {
                 ])
         }
         schedule(id, now, &state)
+        noteMembers(id, hasAny: !(state.groups[id]?.members.isEmpty ?? true), &state)
         if let group = state.groups[id], group.state == .empty, group.pendingMembers.isEmpty, before != nil,
             !log.groupOffsets.groups.contains(id)
         {
@@ -244,8 +333,17 @@ final class GroupCoordinator: Sendable {
         }
     }
 
-    private func schedule(_ id: String, _ now: Int64, _ state: inout State) {
-        let deadline = state.groups[id]?.nextDeadline
+    /// Offsets of a group are kept for a while after its last member has gone.
+    func noteMembers(_ id: String, hasAny: Bool, _ state: inout State) {
+        if hasAny {
+            state.emptySince[id] = nil
+        } else if state.emptySince[id] == nil {
+            state.emptySince[id] = time.wallMs
+        }
+    }
+
+    func schedule(_ id: String, _ now: Int64, _ state: inout State) {
+        let deadline = state.groups[id]?.nextDeadline ?? state.consumers[id]?.nextDeadline
         if let running = state.timers[id] {
             // A timer that fires early only looks again; heartbeats move deadlines all the time and should not cost a timer each.
             if let deadline, running.deadline <= deadline { return }
@@ -264,7 +362,9 @@ final class GroupCoordinator: Sendable {
         let now = nowMs
         let answers: [(Reply, Group.Action)] = state.withLock { state in
             state.timers[id] = nil
-            guard !state.isClosed, state.groups[id] != nil else { return [] }
+            guard !state.isClosed else { return [] }
+            if state.consumers[id] != nil { expireMembers(id, now, &state) }
+            guard state.groups[id] != nil else { return [] }
             return step(id, .timer, now, &state)
         }
         for (reply, action) in answers { complete(reply, action) }

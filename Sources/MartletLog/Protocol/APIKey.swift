@@ -44,6 +44,8 @@ enum APIKey: Int16, Sendable, CaseIterable {
     case describeProducers = 61
     case describeTransactions = 65
     case listTransactions = 66
+    case consumerGroupHeartbeat = 68
+    case consumerGroupDescribe = 69
     case describeTopicPartitions = 75
 
     /// What we read and write, and what ApiVersions says.
@@ -86,7 +88,7 @@ enum APIKey: Int16, Sendable, CaseIterable {
         case .incrementalAlterConfigs: (0...1, 1)
         case .offsetDelete: (0...0, .max)
         case .describeUserScramCredentials, .alterUserScramCredentials: (0...0, 0)
-        case .alterPartitionReassignments: (0...1, 0)
+        case .alterPartitionReassignments, .consumerGroupHeartbeat, .consumerGroupDescribe: (0...1, 0)
         case .describeCluster, .listTransactions: (0...2, 0)
         case .listPartitionReassignments, .describeProducers, .describeTransactions, .describeTopicPartitions: (0...0, 0)
         }

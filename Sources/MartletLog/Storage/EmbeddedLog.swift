@@ -174,6 +174,10 @@ public final class EmbeddedLog: Sendable {
         services.notify(.topicsChanged)
     }
 
+    /// From now on, until the log is closed, Kafka clients may read the topic and nothing else. For topics that hold the state of the program;
+    /// their owner reserves them at every start.
+    public func reserve(_ name: String) { topicState.withLock { $0[name]?.description.isReserved = true } }
+
     /// Throws `.notFound`; `.badRequest` for an internal topic.
     public func deleteTopic(_ name: String) throws(MartletError) {
         if Self.internalTopics.contains(name) { throw MartletError(.badRequest, "topic \(name) is internal and cannot be deleted") }

@@ -52,7 +52,7 @@ struct ExpressionAnalyzer {
             switch clause {
             case .whereClause: "Error in WHERE expression: "
             case .having: "Error in HAVING expression: "
-            case .select, .partitionBy, .groupBy, .joinOn, .values: ""
+            case .select, .partitionBy, .groupBy, .joinOn, .orderBy, .values: ""
             }
         return MartletError(.typeMismatch, prefix + message, at: span, hint: hint)
     }
@@ -64,7 +64,7 @@ struct ExpressionAnalyzer {
             switch clause {
             case .whereClause, .having: "Invalid Predicate: "
             case .select: "Invalid Select: "
-            case .partitionBy, .groupBy, .joinOn, .values: ""
+            case .partitionBy, .groupBy, .joinOn, .orderBy, .values: ""
             }
         return MartletError(.typeMismatch, prefix + message, at: span, hint: hint)
     }

@@ -27,6 +27,11 @@ struct FromClause {
     var keyFormat: FormatSpec
     /// The topic whose partition count the rows have.
     var partitionsOfTopic: String
+    /// How the rows' keys are windowed.
+    var window: Source.SourceWindow?
+    var isWindowed: Bool
+    /// Rows come from several topics: those of equal keys are not on partitions of equal numbers.
+    var isUnion = false
 
     init(plan: LogicalPlan, scope: Scope, kind: Statement.SourceKind, sources: [Source], keys: [KeySlot]) {
         self.plan = plan
@@ -36,11 +41,12 @@ struct FromClause {
         self.keys = keys
         keyFormat = sources[0].keyFormat
         partitionsOfTopic = sources[0].topic
+        window = sources[0].window
+        isWindowed = sources.contains { $0.window != nil }
     }
 
     /// The source whose formats and partitions a sink inherits.
     var left: Source { sources[0] }
-    var isWindowed: Bool { sources.contains { $0.window != nil } }
 
     /// Columns of a source as a scope shows them: keys, values, headers, pseudo columns.
     static func columns(of scan: LogicalPlan.Scan, alias: String, from first: Int = 0) -> [Scope.Column] {
@@ -63,6 +69,8 @@ struct FromAnalysis {
     var context: AnalysisContext
     /// The rows go to a sink: each partition is worked on by itself, so that rows which are to meet have to be written to the same partition.
     var isPersistent = true
+    /// The query ends.
+    var isPull = false
 
     func analyze(_ relation: Relation) throws(MartletError) -> FromClause {
         switch relation {
@@ -71,8 +79,7 @@ struct FromAnalysis {
         case .join(let join):
             try checkSources(join)
             return try JoinAnalysis(from: self, context: context).analyze(relation)
-        case .subquery(let query, _):
-            throw MartletError(.notSupported, "Subqueries are not supported.", at: query.span, hint: "create a stream with the inner query first")
+        case .subquery(let query, let alias): return try SubqueryAnalysis(from: self).analyze(query, alias: alias)
         }
     }
 

@@ -385,7 +385,7 @@ struct JoinPlanner {
         let primary = left.from.keys.map(\.expression)
         let plan = LogicalPlan.join(
             LogicalPlan.Join(
-                step: prefix + "Join", left: left.from.plan, right: right.from.plan, kind: Self.physical(node.join.kind), method: .foreignKey,
+                step: prefix + "Join", left: left.from.plan, right: right.from.plan, kind: Self.physical(node.join.kind), method: .foreignKey(keyCount: primary.count),
                 leftKeys: keys.map(\.left.expression), rightKeys: keys.map(\.right.expression), keyNames: left.from.keys.map(\.name),
                 condition: condition?.0, conditionText: condition?.1, rightRepartition: isPersistent && isRewritten ? rewrite : nil,
                 foreign: LogicalPlan.Join.Foreign(

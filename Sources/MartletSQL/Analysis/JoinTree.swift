@@ -58,7 +58,7 @@ struct JoinTreeBuilder {
         case .source(let name, let alias):
             return .source(try from.source(name), alias: alias?.name ?? name.name, span: name.span)
         case .subquery(let query, _):
-            throw MartletError(.notSupported, "Subqueries are not supported.", at: query.span, hint: "create a stream with the inner query first")
+            throw MartletError(.notSupported, "Subqueries cannot be joined.", at: query.span, hint: "create a stream or table with the inner query first")
         case .join(let join):
             let left = try build(join.left), right = try build(join.right)
             return .join(try node(join, left, right))

@@ -35,7 +35,7 @@ struct Scope {
 
 /// The clause an expression stands in: messages name it.
 enum Clause: Sendable {
-    case select, whereClause, partitionBy, groupBy, having, joinOn, values
+    case select, whereClause, partitionBy, groupBy, having, joinOn, orderBy, values
 
     /// `SELECT column 'X' cannot be resolved.`
     var columnPrefix: String {
@@ -46,6 +46,7 @@ enum Clause: Sendable {
         case .groupBy: "GROUP BY"
         case .having: "HAVING"
         case .joinOn: "JOIN ON"
+        case .orderBy: "ORDER BY"
         }
     }
 }

@@ -12,11 +12,30 @@ import MartletCore
 /// Both sides of a join are equally deep; what writes an internal topic stands below what reads it.
 public enum Explain {
     public static func text(_ plan: PhysicalPlan) -> String {
-        guard let last = plan.stages.last else { return "" }
-        var lines = [Line(depth: 0, text: output(last.output))]
-        if case .results = last.output, let limit = plan.limit { lines[0].text += " | Limit: \(limit)" }
-        lines += tree(last.root, 1, plan).lines
+        var lines: [Line] = []
+        for last in plan.stages {
+            if case .repartition = last.output { continue }
+            var head = output(last.output)
+            let (below, names) = tree(last.root, 1, plan)
+            if case .results = last.output { head += results(plan, names) }
+            // What UNION ALL puts together is written to the same topic.
+            if lines.isEmpty || lines[0].text != head { lines.append(Line(depth: 0, text: head)) }
+            lines += below
+        }
         return lines.map { "\(String(repeating: "\t", count: $0.depth)) > \($0.text)" }.joined(separator: "\n") + "\n"
+    }
+
+    /// What becomes of the results before they are shown.
+    private static func results(_ plan: PhysicalPlan, _ names: [String]) -> String {
+        var text = ""
+        if let ending = plan.ending {
+            if let newest = ending.newest { text += " | Newest of: \(newest.isEmpty ? "all" : newest.map { names[$0] }.joined(separator: ", "))" }
+            if ending.isDistinct { text += " | Distinct" }
+            let order = ending.order.map { "\(names[$0.column])\($0.isDescending ? " DESC" : "") NULLS \($0.nullsFirst ? "FIRST" : "LAST")" }
+            if !order.isEmpty { text += " | Order: \(order.joined(separator: ", "))" }
+            if ending.offset > 0 { text += " | Offset: \(ending.offset)" }
+        }
+        return text + (plan.limit.map { " | Limit: \($0)" } ?? "")
     }
 
     private struct Line {
@@ -30,17 +49,19 @@ public enum Explain {
         case .input(let description):
             var lines = [Line(depth: depth, text: input(description))]
             // What writes an internal topic stands below what reads it.
-            if case .repartition(let step) = description.topic,
-                let writer = plan.stages.first(where: { if case .repartition(let topic) = $0.output { topic.step == step } else { false } })
-            {
-                lines.append(Line(depth: depth + 1, text: output(writer.output)))
-                lines += tree(writer.root, depth + 2, plan).lines
+            if case .repartition(let step) = description.topic {
+                let writers = plan.stages.filter { if case .repartition(let topic) = $0.output { topic.step == step } else { false } }
+                if let first = writers.first { lines.append(Line(depth: depth + 1, text: output(first.output))) }
+                for writer in writers { lines += tree(writer.root, depth + 2, plan).lines }
             }
             return (lines, inputNames(description))
         case .step(let step, let below):
             var (lines, names) = tree(below, depth + 1, plan)
             lines.insert(Line(depth: depth, text: text(step, &names)), at: 0)
             return (lines, names)
+        case .union(let nodes):
+            let trees = nodes.map { tree($0, depth + 1, plan) }
+            return ([Line(depth: depth, text: "[ UNION ]")] + trees.flatMap(\.lines), trees[0].names)
         case .join(let join, let left, let right):
             let (leftLines, leftNames) = tree(left, depth + 1, plan), (rightLines, rightNames) = tree(right, depth + 1, plan)
             let keys = zip(join.leftKeys, join.rightKeys).map { "\(leftNames[$0]) = \(rightNames[$1])" }.joined(separator: ", ")
@@ -51,7 +72,7 @@ public enum Explain {
     }
 
     private static func bounds(_ method: PhysicalPlan.Join.Method) -> String {
-        if method == .foreignKey { return " | Foreign key" }
+        if case .foreignKey = method { return " | Foreign key" }
         guard case .streamStream(let before, let after, let grace) = method else { return "" }
         return " | Within: \(before) ms before, \(after) ms after" + (grace.map { ", grace \($0) ms" } ?? "")
     }

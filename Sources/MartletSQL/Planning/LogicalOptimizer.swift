@@ -27,6 +27,7 @@ enum LogicalOptimizer {
             join.condition = join.condition.map(ConstantFolding.fold)
             return .join(join)
         case .materialize(let input, let step, let keyCount): return .materialize(folded(input), step: step, keyCount: keyCount)
+        case .union(let inputs): return .union(inputs.map(folded))
         case .aggregate(var node):
             node.input = folded(node.input)
             node.keys = node.keys.map(ConstantFolding.fold)

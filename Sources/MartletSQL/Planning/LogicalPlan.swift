@@ -18,6 +18,8 @@ indirect enum LogicalPlan: Sendable {
     case materialize(LogicalPlan, step: String, keyCount: Int)
     /// Output: the group keys, one column a call, then the window's bounds if there is one.
     case aggregate(Aggregation)
+    /// The rows of plans of equal columns.
+    case union([LogicalPlan])
 
     struct Scan: Sendable {
         struct Column: Sendable, Hashable {
@@ -75,17 +77,6 @@ indirect enum LogicalPlan: Sendable {
         }
     }
 
-    /// An internal topic that rows are written to by their key.
-    struct Repartition: Sendable {
-        var step: String
-        /// A table's rows without a value delete.
-        var kind: Statement.SourceKind
-        var keyFormat: FormatSpec
-        var valueFormat: FormatSpec
-        var partitionsOfTopic: String
-        var window: Source.SourceWindow?
-    }
-
     struct Aggregation: Sendable {
         var input: LogicalPlan
         /// Over the input's columns.
@@ -116,6 +107,17 @@ indirect enum LogicalPlan: Sendable {
         }
     }
 
+    /// An internal topic that rows are written to by their key.
+    struct Repartition: Sendable {
+        var step: String
+        /// A table's rows without a value delete.
+        var kind: Statement.SourceKind
+        var keyFormat: FormatSpec
+        var valueFormat: FormatSpec
+        var partitionsOfTopic: String
+        var window: Source.SourceWindow?
+    }
+
     /// Number of output columns.
     var width: Int {
         switch self {
@@ -127,6 +129,7 @@ indirect enum LogicalPlan: Sendable {
         case .join(let join): join.left.width + join.right.width + join.keyNames.count
         case .materialize(let input, _, _): input.width
         case .aggregate(let node): node.fields.count
+        case .union(let inputs): inputs[0].width
         }
     }
 
@@ -142,6 +145,7 @@ indirect enum LogicalPlan: Sendable {
             join.left.fields + join.right.fields + zip(join.keyNames, join.resultKeys).map { Field($0, $1.type) }
         case .materialize(let input, _, _): input.fields
         case .aggregate(let node): node.fields
+        case .union(let inputs): inputs[0].fields
         }
     }
 }

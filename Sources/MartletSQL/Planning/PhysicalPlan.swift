@@ -17,8 +17,38 @@ public struct PhysicalPlan: Sendable, Hashable, Codable {
     public var models: [String]
     /// Rows after which a query ends; nil: none.
     public var limit: Int64?
+    /// Of a query that ends: its results are held back until its input has ended; nil: they are given as they come.
+    public var ending: Ending?
 
-    public init(stages: [Stage], sources: [String], models: [String], limit: Int64? = nil) {
+    /// What happens to all results of a query that ends, in this order, before `limit`.
+    public struct Ending: Sendable, Hashable, Codable {
+        /// Results are changes of rows that these columns and the rows' windows identify: only the newest of each is left, none that is deleted, in
+        /// the order in which they first came. nil: results are rows.
+        public var newest: [Int]?
+        /// Of rows with equal shown columns only the first is left.
+        public var isDistinct = false
+        /// Rows are sorted; equal ones stay in their order. Texts are compared as ksqlDB compares them.
+        public var order: [Order] = []
+        /// So many of the first rows are left out.
+        public var offset: Int64 = 0
+
+        public struct Order: Sendable, Hashable, Codable {
+            /// Among the results' columns, hidden ones included.
+            public var column: Int
+            public var isDescending: Bool
+            public var nullsFirst: Bool
+            public init(column: Int, isDescending: Bool, nullsFirst: Bool) {
+                self.column = column
+                self.isDescending = isDescending
+                self.nullsFirst = nullsFirst
+            }
+        }
+
+        public init() {}
+    }
+
+    public init(stages: [Stage], sources: [String], models: [String], limit: Int64? = nil, ending: Ending? = nil) {
+        self.ending = ending
         self.stages = stages
         self.sources = sources
         self.models = models
@@ -48,12 +78,16 @@ public struct PhysicalPlan: Sendable, Hashable, Codable {
         case step(PhysicalOperator, of: Node)
         /// Output: the left columns, the right columns, then the join's key columns (the left's, or the right's where there is no left row).
         case join(Join, left: Node, right: Node)
+        /// The rows of several nodes of equal columns, as they come; streams only. Only in plans of transient queries, where one task reads all
+        /// partitions: in others each of the nodes has a stage of its own with the same output.
+        case union([Node])
 
         public var inputs: [Input] {
             switch self {
             case .input(let input): [input]
             case .step(_, let node): node.inputs
             case .join(_, let left, let right): left.inputs + right.inputs
+            case .union(let nodes): nodes.flatMap(\.inputs)
             }
         }
 
@@ -61,10 +95,11 @@ public struct PhysicalPlan: Sendable, Hashable, Codable {
         public var yieldsTable: Bool {
             switch self {
             case .input(let input): input.kind == .table
-            case .join(let join, _, _): join.method == .tableTable || join.method == .foreignKey
+            case .join(let join, _, _): join.method == .tableTable
             case .step(.aggregate, _), .step(.suppress, _), .step(.materialize, _), .step(.resolve, _): true
             case .step(.groupChanges, _), .step(.subscribe, _): false
             case .step(_, let node): node.yieldsTable
+            case .union(let nodes): nodes.allSatisfy(\.yieldsTable)
             }
         }
 
@@ -74,6 +109,7 @@ public struct PhysicalPlan: Sendable, Hashable, Codable {
             case .input: []
             case .step(let step, let node): node.operators + [step]
             case .join(_, let left, let right): left.operators + right.operators
+            case .union(let nodes): nodes.flatMap(\.operators)
             }
         }
 
@@ -83,6 +119,7 @@ public struct PhysicalPlan: Sendable, Hashable, Codable {
             case .input: []
             case .step(_, let node): node.joins
             case .join(let join, let left, let right): left.joins + right.joins + [join]
+            case .union(let nodes): nodes.flatMap(\.joins)
             }
         }
     }
@@ -99,8 +136,9 @@ public struct PhysicalPlan: Sendable, Hashable, Codable {
             /// Both sides are tables with the same key.
             case tableTable
             /// Left rows are subscriptions as `PhysicalOperator.subscribe` writes them, keyed by the foreign key; the right side is the table. The result is
-            /// answers for `PhysicalOperator.resolve`: the left columns with CHANGE replaced by 1 where the answer is a row and 0 where it is none.
-            case foreignKey
+            /// answers for `PhysicalOperator.resolve`: the left columns with CHANGE replaced by 1 where the answer is a row and 0 where it is none. Behind the
+            /// foreign key stand `keyCount` columns of the left table's key.
+            case foreignKey(keyCount: Int)
         }
 
         /// Names the join's state, unique in the query.
@@ -200,7 +238,8 @@ public struct PhysicalPlan: Sendable, Hashable, Codable {
     public enum Output: Sendable, Hashable, Codable {
         case sink(Sink)
         case repartition(Repartition)
-        /// Rows go to the client: all columns of the last operator, named so. `keyCount` of them, the first, are key columns.
+        /// Rows go to the client: the first columns of the last operator, named so; further ones are for `ending` and not shown. `keyCount` columns, the
+        /// first, are key columns.
         case results(fields: [Field], keyCount: Int)
     }
 
@@ -272,7 +311,7 @@ public enum PhysicalOperator: Sendable, Hashable, Codable {
 
     /// Keeps the newest row of each key of a table and adds to each change what the row was before. `keyCount` columns, the first, are the key.
     ///
-    /// Every persistent query whose result is a table has a `materialize` or an `aggregate` in its last stage with only `filter`, `project` and
+    /// Every persistent query whose result is a table has a `materialize`, an `aggregate` or a `resolve` in its last stage with only `filter`, `project` and
     /// `suppress` above it: from its rows and those operators lookups in the result are answered.
     case materialize(step: String, keyCount: Int)
     /// Turns changes of a table into rows for an aggregation by other keys. Output: the group keys, ADDED and REMOVED (BOOLEAN: whether the row

@@ -4,9 +4,16 @@ import MartletCore
 /// Cuts a logical plan into stages: a new one begins behind each repartition topic.
 struct PhysicalPlanner {
     var throwsOnInvalidTimestamp: Bool
+    /// One task reads all partitions.
+    var isTransient: Bool
     var stages: [PhysicalPlan.Stage] = []
+    /// How often each name of a step was given.
+    var steps: [String: Int] = [:]
 
-    init(throwsOnInvalidTimestamp: Bool) { self.throwsOnInvalidTimestamp = throwsOnInvalidTimestamp }
+    init(throwsOnInvalidTimestamp: Bool, isTransient: Bool) {
+        self.throwsOnInvalidTimestamp = throwsOnInvalidTimestamp
+        self.isTransient = isTransient
+    }
 
     /// The stage under construction: what it has done so far.
     struct Open {
@@ -20,8 +27,21 @@ struct PhysicalPlanner {
 
     mutating func plan(_ logical: LogicalPlan, output: PhysicalPlan.Output) -> [PhysicalPlan.Stage] {
         let open = lower(logical)
-        stages.append(PhysicalPlan.Stage(root: open.root, output: output))
+        end(open.root, output)
         return stages
+    }
+
+    /// Ends a stage; a union in it ends in as many stages with the same output.
+    mutating func end(_ root: PhysicalPlan.Node, _ output: PhysicalPlan.Output) {
+        for one in isTransient ? [root] : Self.alternatives(root) { stages.append(PhysicalPlan.Stage(root: one, output: output)) }
+    }
+
+    private static func alternatives(_ node: PhysicalPlan.Node) -> [PhysicalPlan.Node] {
+        switch node {
+        case .union(let nodes): nodes.flatMap(alternatives)
+        case .step(let step, let below): alternatives(below).map { .step(step, of: $0) }
+        case .input, .join: [node]
+        }
     }
 
     mutating func lower(_ plan: LogicalPlan) -> Open {
@@ -64,75 +84,11 @@ struct PhysicalPlanner {
             open.append(.materialize(step: step, keyCount: keyCount))
             return open
         case .aggregate(let node): return lower(node)
+        case .union(let inputs):
+            // Each part ends in a projection: columns have the same places in all.
+            let parts = inputs.map { lower($0) }
+            return Open(root: .union(parts.map(\.root)), place: parts[0].place, width: parts[0].width)
         }
-    }
-
-    // MARK: groups
-
-    private mutating func lower(_ node: LogicalPlan.Aggregation) -> Open {
-        var open = lower(node.input)
-        let keys = node.keys.map { $0.remapped { open.place[$0] } }, arguments = node.arguments.map { $0.remapped { open.place[$0] } }
-        var names = node.names, fields = zip(node.names, keys + arguments).map { Field($0, $1.type) }
-        if node.undoes {
-            let values = Array(fields[keys.count...])
-            fields = fields[..<keys.count] + ["ADDED", "REMOVED"].map { Field($0, .boolean) } + values
-                + values.map { Field("OLD_\($0.name)", $0.type) }
-            names = unique(fields.map(\.name))
-            open.append(.groupChanges(keys: keys, arguments: arguments, names: names))
-        } else if node.repartition != nil {
-            open.append(.selectKey(keys + arguments, names: names, keyCount: keys.count))
-        } else {
-            open.append(.project(keys + arguments, names: names))
-        }
-        if let repartition = node.repartition {
-            open.root = .input(cut(open, repartition, zip(names, fields).map { Field($0, $1.type) }, keyCount: keys.count))
-        }
-        let first = keys.count + (node.undoes ? 2 : 0)
-        let calls = node.calls.map { call in
-            var call = call
-            call.arguments = call.arguments.map { first + $0 }
-            return call
-        }
-        open.append(
-            .aggregate(
-                PhysicalOperator.Aggregate(
-                    step: "Aggregate-Aggregate-Materialize", keyCount: keys.count, calls: calls, window: node.window, undoes: node.undoes)))
-        if node.isFinal, let window = node.window { open.append(.suppress(step: "Aggregate-Suppress", graceMs: window.graceMs)) }
-        open.place = Array(node.fields.indices)
-        open.width = open.place.count
-        return open
-    }
-
-    private func unique(_ names: [String]) -> [String] {
-        var taken: Set<String> = []
-        return names.map { name in
-            var one = name, n = 1
-            while !taken.insert(one).inserted {
-                one = "\(name)_\(n)"
-                n += 1
-            }
-            return one
-        }
-    }
-
-    /// Ends the stage in a repartition topic keyed by the groups.
-    ///
-    /// - Returns: what the next stage reads.
-    private mutating func cut(
-        _ before: Open, _ repartition: LogicalPlan.Aggregation.Repartition, _ fields: [Field], keyCount: Int
-    ) -> PhysicalPlan.Input {
-        let key = Array(fields[..<keyCount]), value = Array(fields[keyCount...])
-        // Columns that the source's format cannot hold, or none at all, travel as JSON.
-        let fits = !value.isEmpty && FormatRules.reason(repartition.valueFormat.kind, value, .value) == nil
-        let valueFormat = fits ? repartition.valueFormat : FormatSpec(.json)
-        let step = "Aggregate-GroupBy"
-        let output = PhysicalPlan.Repartition(
-            step: step, keyFields: key, keyFormat: repartition.keyFormat, valueFields: value, valueFormat: valueFormat,
-            partitionsOfTopic: repartition.partitionsOfTopic)
-        stages.append(PhysicalPlan.Stage(root: before.root, output: .repartition(output)))
-        return PhysicalPlan.Input(
-            topic: .repartition(step: step), kind: .stream, keyFields: key, keyFormat: repartition.keyFormat, valueFields: value,
-            valueFormat: valueFormat, columns: key.indices.map { .key($0) } + value.indices.map { .value($0) })
     }
 
     func isRowTime(_ plan: LogicalPlan, _ index: Int) -> Bool {
@@ -142,7 +98,7 @@ struct PhysicalPlanner {
         // The result of a stream-table join keeps the stream's time; that of other joins is the later one.
         case .join(let join): join.method == .streamTable && index < join.left.width && isRowTime(join.left, index)
         case .materialize(let input, _, _): isRowTime(input, index)
-        case .flatMap, .selectKey, .project, .aggregate: false
+        case .flatMap, .selectKey, .project, .aggregate, .union: false
         }
     }
 

@@ -99,6 +99,8 @@ struct MessageSample: Sendable, CustomTestStringConvertible {
     var checkRoundTrip: @Sendable (Int16) throws -> Void
     var checkTruncation: @Sendable (Int16) throws -> Void
     var checkMutation: @Sendable (Int16) throws -> Void
+    /// A whole frame; nil for answers.
+    var requestFrame: @Sendable (Int16) throws -> ByteBuffer?
 
     init<Message: WireMessage>(_ message: Message, _ api: APIKey) {
         self.api = api
@@ -113,6 +115,12 @@ struct MessageSample: Sendable, CustomTestStringConvertible {
             try read.code(&wire)
             try wire.finish()
             return read
+        }
+        requestFrame = { version in
+            func frame<Request: WireRequest>(_ request: Request) throws -> ByteBuffer {
+                try Frame.request(request, version: version, correlationID: 1, clientID: "fuzz")
+            }
+            return try (message as? any WireRequest).map { try frame($0) }
         }
         // Fields outside a version are lost on the way, so the law is about bytes: written, read, written again they are the same.
         checkRoundTrip = { version in
@@ -278,6 +286,18 @@ struct MessageSample: Sendable, CustomTestStringConvertible {
         .init(DescribeProducersRequest(topics: [.init(name: "t", partitions: [1])]), .describeProducers),
         .init(
             DescribeProducersResponse(topics: [.init(name: "t", partitions: [.init(index: 1, producers: [.init(id: 1)])])]), .describeProducers),
+        .init(
+            ConsumerGroupHeartbeatRequest(
+                groupID: "g", memberID: "m", instanceID: "i", topicNames: ["t"], topicPattern: "p", assignor: "range",
+                owned: [.init(id: .init(high: 1, low: 2), partitions: [3])]), .consumerGroupHeartbeat),
+        .init(
+            ConsumerGroupHeartbeatResponse(memberID: "m", assignment: .init(topics: [.init(id: .init(high: 1, low: 2), partitions: [3])])),
+            .consumerGroupHeartbeat),
+        .init(ConsumerGroupDescribeRequest(groups: ["g"]), .consumerGroupDescribe),
+        .init(
+            ConsumerGroupDescribeResponse(groups: [
+                .init(groupID: "g", members: [.init(memberID: "m", topicNames: ["t"], assignment: .init(topics: [.init(name: "t", partitions: [1])]))])
+            ]), .consumerGroupDescribe),
         .init(
             DescribeTopicPartitionsRequest(topics: [.init(name: "t")], cursor: .init(topic: "t", partition: 3)), .describeTopicPartitions),
         .init(

@@ -182,6 +182,10 @@ import Testing
     private static func width(of node: PhysicalPlan.Node) -> Int {
         switch node {
         case .input(let input): return input.columns.count
+        case .union(let nodes):
+            let widths = nodes.map { width(of: $0) }
+            #expect(Set(widths).count == 1)
+            return widths[0]
         case .join(let join, let left, let right):
             let (l, r) = (width(of: left), width(of: right))
             #expect(join.leftKeys.allSatisfy { $0 < l } && join.rightKeys.allSatisfy { $0 < r } && join.leftKeys.count == join.rightKeys.count)

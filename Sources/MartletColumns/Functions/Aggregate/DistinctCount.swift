@@ -125,7 +125,10 @@ struct DistinctCountKernel: SlotKernel {
         for slot in slots {
             switch sketches[Int(slot)] {
             case .exact(let known):
-                out.append(known.flatMap { hash in (0..<8).map { UInt8(truncatingIfNeeded: hash >> UInt64(56 - 8 * $0)) } })
+                var bytes: [UInt8] = []
+                bytes.reserveCapacity(known.count * 8)
+                for hash in known { for shift in stride(from: 56, through: 0, by: -8) { bytes.append(UInt8(truncatingIfNeeded: hash >> UInt64(shift))) } }
+                out.append(bytes)
             case .registers(let registers): out.append(registers.ranks)
             }
         }

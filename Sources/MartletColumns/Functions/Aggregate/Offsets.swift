@@ -146,7 +146,10 @@ struct OffsetsKernel: SlotKernel {
     mutating func clear(_ slot: Int) { lists[slot] = [] }
 
     func output(capacity: Int) -> ReferenceLists { ReferenceLists(capacity: capacity) }
-    func append(_ slot: Int, to output: inout ReferenceLists) { output.append(lists[slot].lazy.map(\.reference)) }
+    func append(_ slot: Int, to output: inout ReferenceLists) {
+        for entry in lists[slot] { output.references.append(entry.reference) }
+        output.endList()
+    }
     func column(_ output: ReferenceLists) -> Column { output.column(pool.values(output.references)) }
 
     var storedType: SQLType { .array(.structure([Field("SEQ", .bigint), Field("VAL", type)])) }

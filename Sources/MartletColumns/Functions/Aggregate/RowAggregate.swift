@@ -44,12 +44,18 @@ public struct TableRowFunction: Sendable {
     public var name: String
     /// The result is an array, e.g. `(INT a) -> ARRAY<INT>`.
     public var signature: String
+    /// The type of the result where the signature does not say it (DECIMAL), given those of the arguments.
+    public var returns: (@Sendable ([SQLType?]) -> SQLType?)?
     /// The rows that the arguments, nulls included, become. What it throws drops the row and is reported.
     public var evaluate: @Sendable ([SQLValue]) throws(MartletError) -> [SQLValue]
 
-    public init(_ name: String, _ signature: String, _ evaluate: @escaping @Sendable ([SQLValue]) throws(MartletError) -> [SQLValue]) {
+    public init(
+        _ name: String, _ signature: String, returns: (@Sendable ([SQLType?]) -> SQLType?)? = nil,
+        _ evaluate: @escaping @Sendable ([SQLValue]) throws(MartletError) -> [SQLValue]
+    ) {
         self.name = name
         self.signature = signature
+        self.returns = returns
         self.evaluate = evaluate
     }
 }

@@ -124,7 +124,10 @@ struct TopKernel<Key: TopKey>: SlotKernel {
     mutating func clear(_ slot: Int) { lists[slot] = [] }
 
     func output(capacity: Int) -> ReferenceLists { ReferenceLists(capacity: capacity) }
-    func append(_ slot: Int, to output: inout ReferenceLists) { output.append(lists[slot].lazy.map(\.reference)) }
+    func append(_ slot: Int, to output: inout ReferenceLists) {
+        for entry in lists[slot] { output.references.append(entry.reference) }
+        output.endList()
+    }
 
     func column(_ output: ReferenceLists) -> Column {
         let columns = pools.map { $0.values(output.references) }

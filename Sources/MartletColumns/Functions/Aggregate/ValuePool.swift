@@ -60,10 +60,13 @@ struct ReferenceLists {
 
     init(capacity: Int) { offsets.reserveCapacity(capacity + 1) }
 
-    mutating func append(_ list: some Sequence<UInt32>) {
+    mutating func append(_ list: [UInt32]) {
         references.append(contentsOf: list)
-        offsets.append(Int32(references.count))
+        endList()
     }
+
+    /// The references since the last list are one.
+    mutating func endList() { offsets.append(Int32(references.count)) }
 
     func column(_ elements: Column) -> Column { .array(ListColumn(offsets: offsets, elements: elements)) }
 }

@@ -176,11 +176,13 @@ extension RequestRouter {
 
     func listGroups(_ request: ListGroupsRequest) -> Answer<ListGroupsResponse> {
         let wanted = Set(request.states.map { $0.lowercased() })
+        let types = Set(request.types.map { $0.lowercased() })
         return .now(
             ListGroupsResponse(
                 groups: groups.listings
-                    .filter { wanted.isEmpty || wanted.contains($0.state.rawValue.lowercased()) }
-                    .map { .init(groupID: $0.id, protocolType: $0.protocolType, state: $0.state.rawValue) }))
+                    .filter { wanted.isEmpty || wanted.contains($0.state.lowercased()) }
+                    .filter { types.isEmpty || types.contains($0.type) }
+                    .map { .init(groupID: $0.id, protocolType: $0.protocolType, state: $0.state, type: $0.type) }))
     }
 
     func deleteGroups(_ request: DeleteGroupsRequest, _ context: RequestContext) -> Answer<DeleteGroupsResponse> {

@@ -74,15 +74,15 @@ extension OffsetCommitRequest {
 
 extension RequestRouter {
     func offsetCommit(_ request: OffsetCommitRequest, _ context: RequestContext) -> Answer<OffsetCommitResponse> {
-        offload(context) { self.offsetCommit(request) }
+        offload(context) { self.offsetCommit(request, context) }
     }
 
-    private func offsetCommit(_ request: OffsetCommitRequest) -> OffsetCommitResponse {
+    private func offsetCommit(_ request: OffsetCommitRequest, _ context: RequestContext) -> OffsetCommitResponse {
         let (offsets, response) = committable(request.topics)
         // An empty commit still tells whether the member is alive.
         let verdict = groups.commit(
             group: request.groupID, memberID: request.memberID, instanceID: request.groupInstanceID, generation: request.generation,
-            offsets)
+            knowsEpochs: context.version >= 9, offsets)
         return response.failing(with: verdict)
     }
 

@@ -33,14 +33,9 @@ extension RequestRouter {
     }
 
     private func offsetDelete(_ request: OffsetDeleteRequest) -> OffsetDeleteResponse {
-        guard groups.describe(request.groupID) != nil else { return OffsetDeleteResponse(error: .groupIDNotFound) }
-        if groups.isSubscribed(request.groupID) {
-            return OffsetDeleteResponse(
-                topics: request.topics.map { topic in
-                    .init(name: topic.name, partitions: topic.partitions.map { .init(index: $0, error: .groupSubscribedToTopic) })
-                })
-        }
-        let partitions = request.topics.flatMap { topic in topic.partitions.map { TopicPartition(topic.name, $0) } }
+        guard groups.exists(request.groupID) else { return OffsetDeleteResponse(error: .groupIDNotFound) }
+        let read = Set(request.topics.map(\.name).filter { groups.isSubscribed(request.groupID, to: $0) })
+        let partitions = request.topics.filter { !read.contains($0.name) }.flatMap { topic in topic.partitions.map { TopicPartition(topic.name, $0) } }
         var code = KafkaErrorCode.none
         do throws(KafkaError) {
             try log.groupOffsets.delete(group: request.groupID, partitions: partitions)
@@ -49,7 +44,7 @@ extension RequestRouter {
         }
         return OffsetDeleteResponse(
             topics: request.topics.map { topic in
-                .init(name: topic.name, partitions: topic.partitions.map { .init(index: $0, error: code) })
+                topic.answer { .init(index: $0, error: read.contains(topic.name) ? .groupSubscribedToTopic : code) }
             })
     }
 }

@@ -120,3 +120,31 @@ extension DeleteGroupsRequest {
         return .limited { response in response.groups += refused.map { .init(groupID: $0, error: .groupAuthorizationFailed) } }
     }
 }
+
+extension ConsumerGroupHeartbeatRequest {
+    /// What a pattern matches is limited to what may be described where it is looked up.
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<ConsumerGroupHeartbeatResponse> {
+        guard access.allows(.read, .group, groupID) else { return .refused(.init(error: .groupAuthorizationFailed)) }
+        let isAllowed = topicNames?.allSatisfy { access.allows(.describe, .topic, $0) } ?? true
+        return isAllowed ? .granted : .refused(.init(error: .topicAuthorizationFailed))
+    }
+}
+
+extension ConsumerGroupDescribeRequest {
+    /// A group with topics that may not be described is refused as a whole, as in Kafka.
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<ConsumerGroupDescribeResponse> {
+        let refused = groups.takeOut { access.allows(.describe, .group, $0) }
+        let describesOperations = includesOperations
+        return .limited { response in
+            for i in response.groups.indices {
+                let group = response.groups[i]
+                if describesOperations { response.groups[i].authorizedOperations = access.operations(.group, group.groupID) }
+                let topics = Set(group.members.flatMap { $0.topicNames + ($0.assignment.topics + $0.target.topics).map(\.name) })
+                if !topics.allSatisfy({ access.allows(.describe, .topic, $0) }) {
+                    response.groups[i] = .init(error: .topicAuthorizationFailed, groupID: group.groupID)
+                }
+            }
+            response.groups += refused.map { .init(error: .groupAuthorizationFailed, groupID: $0) }
+        }
+    }
+}

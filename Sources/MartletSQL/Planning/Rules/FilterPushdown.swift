@@ -30,6 +30,7 @@ enum FilterPushdown {
             join.right = apply(join.right)
             return .join(join)
         case .materialize(let input, let step, let keyCount): return .materialize(apply(input), step: step, keyCount: keyCount)
+        case .union(let inputs): return .union(inputs.map(apply))
         case .aggregate(var node):
             node.input = apply(node.input)
             return .aggregate(node)

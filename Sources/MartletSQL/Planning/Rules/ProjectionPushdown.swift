@@ -64,6 +64,10 @@ enum ProjectionPushdown {
         case .materialize(let input, let step, let keyCount):
             let (below, place) = prune(input, keep: keep.union(0..<keyCount))
             return (.materialize(below, step: step, keyCount: keyCount), place)
+        case .union(let inputs):
+            // Each part ends in a projection, which leaves the same columns in the same places.
+            let pruned = inputs.map { prune($0, keep: keep) }
+            return (.union(pruned.map(\.plan)), pruned[0].place)
         case .aggregate(var node):
             let needed = (node.keys + node.arguments).reduce(into: Set<Int>()) { $0.formUnion($1.columns) }
             let (below, place) = prune(node.input, keep: needed)

@@ -1,0 +1,272 @@
+import MartletCore
+import NIOCore
+
+// ConsumerGroupHeartbeat and ConsumerGroupDescribe (KIP-848).
+
+struct ConsumerGroupHeartbeatRequest: WireRequest {
+    typealias Response = ConsumerGroupHeartbeatResponse
+    static let api = APIKey.consumerGroupHeartbeat
+
+    struct Topic: WireMessage {
+        var id = UUIDBytes.zero
+        var partitions: [Int32] = []
+
+        mutating func code(_ wire: inout Wire) throws(WireError) {
+            try wire.field(&id)
+            try wire.field(&partitions)
+            try wire.tags()
+        }
+    }
+
+    var groupID = ""
+    var memberID = ""
+    var memberEpoch: Int32 = 0
+    var instanceID: String?
+    var rackID: String?
+    /// −1, and nil in what follows: as before.
+    var rebalanceTimeoutMs: Int32 = -1
+    var topicNames: [String]?
+    var topicPattern: String?
+    var assignor: String?
+    var owned: [Topic]?
+
+    mutating func code(_ wire: inout Wire) throws(WireError) {
+        try wire.field(&groupID)
+        try wire.field(&memberID)
+        try wire.field(&memberEpoch)
+        try wire.field(&instanceID)
+        try wire.field(&rackID)
+        try wire.field(&rebalanceTimeoutMs)
+        try wire.field(&topicNames)
+        try wire.field(&topicPattern, from: 1)
+        try wire.field(&assignor)
+        try wire.field(&owned)
+        try wire.tags()
+    }
+}
+
+struct ConsumerGroupHeartbeatResponse: WireMessage {
+    struct Assignment: WireMessage {
+        var topics: [ConsumerGroupHeartbeatRequest.Topic] = []
+
+        mutating func code(_ wire: inout Wire) throws(WireError) {
+            try wire.field(&topics)
+            try wire.tags()
+        }
+    }
+
+    var throttleTimeMs: Int32 = 0
+    var error = KafkaErrorCode.none
+    var errorMessage: String?
+    var memberID: String?
+    var memberEpoch: Int32 = 0
+    var heartbeatIntervalMs: Int32 = 0
+    var assignment: Assignment?
+
+    mutating func code(_ wire: inout Wire) throws(WireError) {
+        try wire.field(&throttleTimeMs)
+        try wire.field(&error)
+        try wire.field(&errorMessage)
+        try wire.field(&memberID)
+        try wire.field(&memberEpoch)
+        try wire.field(&heartbeatIntervalMs)
+        try wire.field(&assignment)
+        try wire.tags()
+    }
+}
+
+struct ConsumerGroupDescribeRequest: WireRequest {
+    typealias Response = ConsumerGroupDescribeResponse
+    static let api = APIKey.consumerGroupDescribe
+
+    var groups: [String] = []
+    var includesOperations = false
+
+    mutating func code(_ wire: inout Wire) throws(WireError) {
+        try wire.field(&groups)
+        try wire.field(&includesOperations)
+        try wire.tags()
+    }
+}
+
+struct ConsumerGroupDescribeResponse: WireMessage {
+    struct Topic: WireMessage {
+        var id = UUIDBytes.zero
+        var name = ""
+        var partitions: [Int32] = []
+
+        mutating func code(_ wire: inout Wire) throws(WireError) {
+            try wire.field(&id)
+            try wire.field(&name)
+            try wire.field(&partitions)
+            try wire.tags()
+        }
+    }
+
+    struct Assignment: WireMessage {
+        var topics: [Topic] = []
+
+        mutating func code(_ wire: inout Wire) throws(WireError) {
+            try wire.field(&topics)
+            try wire.tags()
+        }
+    }
+
+    struct Member: WireMessage {
+        var memberID = ""
+        var instanceID: String?
+        var rackID: String?
+        var memberEpoch: Int32 = 0
+        var clientID = ""
+        var clientHost = ""
+        var topicNames: [String] = []
+        var topicPattern: String?
+        var assignment = Assignment()
+        var target = Assignment()
+        /// 0 a member of the classic protocol, 1 of this one.
+        var type: Int8 = 1
+
+        mutating func code(_ wire: inout Wire) throws(WireError) {
+            try wire.field(&memberID)
+            try wire.field(&instanceID)
+            try wire.field(&rackID)
+            try wire.field(&memberEpoch)
+            try wire.field(&clientID)
+            try wire.field(&clientHost)
+            try wire.field(&topicNames)
+            try wire.field(&topicPattern)
+            try wire.field(&assignment)
+            try wire.field(&target)
+            try wire.field(&type, from: 1)
+            try wire.tags()
+        }
+    }
+
+    struct Group: WireMessage {
+        var error = KafkaErrorCode.none
+        var errorMessage: String?
+        var groupID = ""
+        var state = ""
+        var epoch: Int32 = 0
+        var assignmentEpoch: Int32 = 0
+        var assignor = ""
+        var members: [Member] = []
+        var authorizedOperations = Int32.min
+
+        mutating func code(_ wire: inout Wire) throws(WireError) {
+            try wire.field(&error)
+            try wire.field(&errorMessage)
+            try wire.field(&groupID)
+            try wire.field(&state)
+            try wire.field(&epoch)
+            try wire.field(&assignmentEpoch)
+            try wire.field(&assignor)
+            try wire.field(&members)
+            try wire.field(&authorizedOperations)
+            try wire.tags()
+        }
+    }
+
+    var throttleTimeMs: Int32 = 0
+    var groups: [Group] = []
+
+    mutating func code(_ wire: inout Wire) throws(WireError) {
+        try wire.field(&throttleTimeMs)
+        try wire.field(&groups)
+        try wire.tags()
+    }
+}
+
+extension RequestRouter {
+    func consumerGroupHeartbeat(_ request: ConsumerGroupHeartbeatRequest, _ context: RequestContext) -> Answer<ConsumerGroupHeartbeatResponse> {
+        let heartbeat: ConsumerGroup.Heartbeat
+        do throws(KafkaError) {
+            heartbeat = try checked(request, context)
+        } catch {
+            return .now(.init(error: error.code, errorMessage: error.message))
+        }
+        let access = context.access
+        let answer = groups.heartbeat(group: request.groupID, heartbeat) { access.allows(.describe, .topic, $0) }
+        guard answer.error == .none else { return .now(.init(error: answer.error, errorMessage: answer.message)) }
+        return .now(
+            .init(
+                memberID: answer.memberID, memberEpoch: answer.epoch, heartbeatIntervalMs: groups.config.consumerHeartbeatIntervalMs,
+                assignment: answer.assignment.map { partitions in
+                    let topics = Dictionary(grouping: partitions, by: \.topic)
+                    return .init(topics: topics.map { .init(id: $0.key, partitions: $0.value.map(\.index).sorted()) })
+                }))
+    }
+
+    /// What can be said of a heartbeat without looking at the group.
+    private func checked(_ request: ConsumerGroupHeartbeatRequest, _ context: RequestContext) throws(KafkaError) -> ConsumerGroup.Heartbeat {
+        func require(_ condition: Bool, _ message: String) throws(KafkaError) {
+            if !condition { throw KafkaError(.invalidRequest, message) }
+        }
+        try require(!request.groupID.isEmpty, "a group id is not empty")
+        try require(request.instanceID?.isEmpty != true, "an instance id is not empty")
+        try require(request.rackID?.isEmpty != true, "a rack is not empty")
+        var memberID = request.memberID
+        if request.memberEpoch > 0 || request.memberEpoch == -1 {
+            try require(!memberID.isEmpty, "a member has an id")
+        } else if request.memberEpoch == 0 {
+            if context.version == 0, memberID.isEmpty { memberID = Self.randomID() }
+            try require(!memberID.isEmpty, "a member makes itself an id")
+            try require(request.rebalanceTimeoutMs != -1, "who joins gives a rebalance timeout")
+            try require(request.owned?.isEmpty == true, "who joins has no partitions")
+            try require(request.topicNames != nil || request.topicPattern?.isEmpty == false, "who joins names topics or a pattern")
+        } else {
+            try require(request.memberEpoch == -2, "a member epoch is -2 or more")
+            try require(request.instanceID != nil, "only a static member leaves for a while")
+        }
+        if let assignor = request.assignor, ServerAssignor(rawValue: assignor) == nil {
+            let names = ServerAssignor.allCases.map(\.rawValue).joined(separator: ", ")
+            throw KafkaError(.unsupportedAssignor, "assignor \(assignor) is not one of \(names)")
+        }
+        var heartbeat = ConsumerGroup.Heartbeat(
+            memberID: memberID, epoch: request.memberEpoch, instanceID: request.instanceID, rackID: request.rackID, clientID: context.clientID,
+            clientHost: context.clientHost, names: request.topicNames, assignor: request.assignor)
+        if request.rebalanceTimeoutMs != -1 { heartbeat.rebalanceTimeoutMs = Int64(max(0, request.rebalanceTimeoutMs)) }
+        if let pattern = request.topicPattern { heartbeat.pattern = pattern.isEmpty ? ConsumerGroup.Heartbeat.Pattern.none : .some(try NamePattern(pattern)) }
+        heartbeat.owned = request.owned.map { topics in
+            Set(topics.flatMap { topic in topic.partitions.map { ConsumerGroup.Partition(topic: topic.id, index: $0) } })
+        }
+        return heartbeat
+    }
+
+    /// 22 characters of base64url, as Kafka's own ids.
+    private static func randomID() -> String {
+        let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+        var random = SystemRandomNumberGenerator()
+        return String((0..<22).map { _ in alphabet[Int.random(in: 0..<64, using: &random)] })
+    }
+
+    func consumerGroupDescribe(_ request: ConsumerGroupDescribeRequest) -> Answer<ConsumerGroupDescribeResponse> {
+        .now(
+            .init(
+                groups: request.groups.map { id in
+                    guard let group = groups.describeConsumers(id) else {
+                        let message = groups.exists(id) ? "group \(id) is not a consumer group" : "group \(id) does not exist"
+                        return .init(error: .groupIDNotFound, errorMessage: message, groupID: id)
+                    }
+                    func assignment(_ partitions: Set<ConsumerGroup.Partition>) -> ConsumerGroupDescribeResponse.Assignment {
+                        let topics = Dictionary(grouping: partitions, by: \.topic)
+                        return .init(
+                            topics: topics.compactMap { topic, partitions in
+                                guard let name = topicIDs.name(of: topic) else { return nil }
+                                return .init(id: topic, name: name, partitions: partitions.map(\.index).sorted())
+                            }.sorted { $0.name < $1.name })
+                    }
+                    return .init(
+                        groupID: id, state: group.state.rawValue, epoch: group.epoch, assignmentEpoch: group.assignmentEpoch,
+                        assignor: group.assignor.rawValue,
+                        members: group.membersInOrder.map { member in
+                            .init(
+                                memberID: member.id, instanceID: member.instanceID, rackID: member.rackID, memberEpoch: member.epoch,
+                                clientID: member.clientID, clientHost: member.clientHost, topicNames: member.names,
+                                topicPattern: member.pattern?.text, assignment: assignment(member.assigned),
+                                target: assignment(group.target[member.id] ?? []))
+                        },
+                        authorizedOperations: request.includesOperations ? 1 << 3 | 1 << 6 | 1 << 8 : .min)
+                }))
+    }
+}

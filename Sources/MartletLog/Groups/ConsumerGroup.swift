@@ -1,0 +1,139 @@
+/// A consumer group of KIP-848: members say in each heartbeat what they want and have, the group says what they should have.
+///
+/// A value without clock, lock or I/O, as `Group` is for the classic protocol. Times are milliseconds of one monotonic clock. The rules are in
+/// `ConsumerGroup+StateMachine.swift`.
+struct ConsumerGroup: Sendable {
+    struct Partition: Sendable, Hashable {
+        var topic: UUIDBytes
+        var index: Int32
+    }
+
+    struct Topic: Sendable, Hashable {
+        var id: UUIDBytes
+        var name: String
+        var partitions: Int32
+    }
+
+    /// The log's topics, and a number that changes with them.
+    struct Catalog: Sendable {
+        var version: Int
+        /// By name; without internal ones.
+        var topics: [String: Topic]
+    }
+
+    enum State: String, Sendable {
+        case empty = "Empty"
+        /// The members' wishes changed; what each should have is not worked out yet.
+        case assigning = "Assigning"
+        /// Some member does not have what it should have.
+        case reconciling = "Reconciling"
+        case stable = "Stable"
+    }
+
+    struct Member: Sendable {
+        enum State: Sendable {
+            /// It has what it should have as of its epoch.
+            case stable
+            /// It has to give up `revoking` first.
+            case unrevoked
+            /// It waits for partitions that others still have.
+            case unreleased
+        }
+
+        var id: String
+        var instanceID: String?
+        var rackID: String?
+        var clientID = ""
+        var clientHost = ""
+        var rebalanceTimeoutMs: Int64 = 0
+        /// Topics by name, sorted.
+        var names: [String] = []
+        var pattern: NamePattern?
+        /// Topics that `pattern` matched when the catalog had version `matchedVersion`, sorted.
+        var matched: [String] = []
+        var matchedVersion = -1
+        /// The assignor it would like.
+        var assignor: String?
+        var epoch: Int32 = 0
+        var previousEpoch: Int32 = -1
+        var state = State.stable
+        var assigned: Set<Partition> = []
+        var revoking: Set<Partition> = []
+        /// A static member that will be back (epoch −2).
+        var isAway = false
+        var sessionDeadline: Int64 = .max
+        /// When it must have given up what it is to give up.
+        var revocationDeadline: Int64 = .max
+        var order = 0
+
+        /// What it wants to read, by name.
+        var topics: Set<String> { Set(names).union(matched) }
+    }
+
+    let id: String
+    let sessionTimeoutMs: Int64
+    /// Rises with each change of what the members want or of the topics.
+    var epoch: Int32 = 0
+    /// The epoch for which `target` was worked out.
+    var assignmentEpoch: Int32 = 0
+    var members: [String: Member] = [:]
+    var staticMembers: [String: String] = [:]
+    /// What each member should have.
+    var target: [String: Set<Partition>] = [:]
+    /// Who has each partition, or still has to give it up.
+    var owners: [Partition: String] = [:]
+    /// The topics that members want, as they were when the epoch rose last.
+    var topics: [String: Topic] = [:]
+    var catalogVersion = -1
+    var assignor = ServerAssignor.uniform
+    var memberCount = 0
+
+    static let membersMax = 10_000
+
+    init(id: String, sessionTimeoutMs: Int64) {
+        self.id = id
+        self.sessionTimeoutMs = sessionTimeoutMs
+    }
+
+    var state: State {
+        if members.isEmpty { return .empty }
+        if epoch > assignmentEpoch { return .assigning }
+        let isStable = members.values.allSatisfy { $0.isAway || ($0.epoch == assignmentEpoch && $0.state == .stable) }
+        return isStable ? .stable : .reconciling
+    }
+
+    var membersInOrder: [Member] { members.values.sorted { $0.order < $1.order } }
+
+    struct Heartbeat: Sendable {
+        var memberID: String
+        /// 0 to join, −1 to leave, −2 to leave for a while (static members); else the epoch that the member has.
+        var epoch: Int32
+        var instanceID: String?
+        var rackID: String?
+        var clientID = ""
+        var clientHost = ""
+        /// The following are nil where nothing changed since the last heartbeat.
+        var rebalanceTimeoutMs: Int64?
+        var names: [String]?
+        var pattern: Pattern?
+        var assignor: String?
+        var owned: Set<Partition>?
+
+        enum Pattern: Sendable {
+            case none
+            case some(NamePattern)
+        }
+
+        /// It says all that there is to say, so it is told all that it should have.
+        var isFull: Bool { epoch == 0 || (rebalanceTimeoutMs != nil && (names != nil || pattern != nil) && owned != nil) }
+    }
+
+    struct Answer: Sendable {
+        var error = KafkaErrorCode.none
+        var message: String?
+        var memberID = ""
+        var epoch: Int32 = 0
+        /// Nil: as it was.
+        var assignment: Set<Partition>?
+    }
+}
