@@ -8,9 +8,12 @@ M ?=
 T ?=
 B ?=
 CSV ?=
+SEED ?=
+SECONDS ?= 60
+MINUTES ?= 10
 ARGS ?=
 
-.PHONY: help bootstrap bootstrap-run release build run test unit conformance python notebooks compat golden bench crash fuzz format lint ci clean
+.PHONY: help bootstrap bootstrap-run release build run test unit conformance python notebooks compat golden bench crash fuzz sim soak format lint ci clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-14s %s\n", $$1, $$2}'
@@ -48,11 +51,17 @@ compat: bootstrap release ## other people's Kafka and Schema Registry clients ag
 crash: bootstrap release ## kill -9 in the middle of the pipeline, then count: every row once
 	@$(PYTHON) -m pytest -q Tests/Reliability
 
+sim: ## a node on a simulated disk and clock, crash after crash; SEED=92 plays one history again, SECONDS=600 new ones for so long
+	@Scripts/sim.sh "$(SEED)" "$(SECONDS)"
+
+soak: bootstrap release ## clients of all kinds and kill -9 every minute; MINUTES=10
+	@nice -n 5 $(PYTHON) Scripts/soak.py --minutes $(MINUTES)
+
 notebooks: bootstrap release ## executes notebooks/ from empty
 	@Scripts/run_notebooks.sh
 
 golden: ## rewrites the reference pages that are made from the code, then shows the difference
-	@MARTLET_GOLDEN=1 Scripts/unit.sh Engine ReferenceTests && git diff --stat docs
+	@MARTLET_GOLDEN=1 Scripts/unit.sh Engine ReferenceTests && MARTLET_GOLDEN=1 Scripts/unit.sh Server ReferenceTests && git diff --stat docs
 
 bench: bootstrap ## release benchmarks against their references; B=score one of them
 	@Scripts/bench.sh $(B)

@@ -39,13 +39,40 @@ struct CaseExecution {
                     let subject = "\(topic.name)-\(side.rawValue)"
                     if let schema {
                         let format = side == .key ? topic.keyFormat : topic.valueFormat
-                        _ = try sandbox.registry.register(subject: subject, schema: Self.registered(schema, format: format), id: schema.id)
+                        var registered = Self.registered(schema, format: format)
+                        let next = nextID
+                        registered.references = try registerReferences(of: schema)
+                        let id = schema.id ?? (registered.references.isEmpty ? nil : next)
+                        _ = try sandbox.registry.register(subject: subject, schema: registered, id: id)
                     } else if let statement {
                         registerColumns(ofStatement: statement, side)
                     }
                 }
             }
         }
+    }
+
+    /// What a schema refers to, each under its own name as the subject. Their ids are beyond those that statements count on.
+    private func registerReferences(of schema: ConformanceCase.RegisteredText) throws(MartletError) -> [RegisteredSchema.Reference] {
+        var out: [RegisteredSchema.Reference] = []
+        for reference in schema.references {
+            guard let name = reference["name"]?.stringValue, let text = reference["schema"] else { continue }
+            let one = RegisteredSchema(
+                type: reference["format"]?.stringValue ?? "PROTOBUF", text: text.stringValue ?? text.description)
+            if sandbox.registry.latest(subject: name) == nil {
+                _ = try sandbox.registry.register(subject: name, schema: one, id: Self.firstReferenceID + Int32(sandbox.registry.subjects().count))
+            }
+            out.append(.init(name: name, subject: name, version: 1))
+        }
+        return out
+    }
+
+    private static let firstReferenceID: Int32 = 1_000_000
+
+    /// The id after those of schemas that are no references.
+    private var nextID: Int32 {
+        let ids = sandbox.registry.subjects().compactMap { sandbox.registry.latest(subject: $0)?.id }.filter { $0 < Self.firstReferenceID }
+        return (ids.max() ?? 0) + 1
     }
 
     static func registered(_ schema: ConformanceCase.RegisteredText, format: String?) -> RegisteredSchema {
@@ -101,7 +128,8 @@ struct CaseExecution {
             kind = (side == .key ? declared?.keyFormat : declared?.valueFormat).flatMap { FormatKind(rawValue: $0.uppercased()) }
         }
         return CaseFormat(
-            kind: kind ?? .kafka, singleType: fields?.count == 1 ? fields?[0].type : nil, subject: "\(topic)-\(side.rawValue)",
+            kind: kind ?? .kafka, spec: (side == .key ? source?.keyFormat : source?.valueFormat) ?? FormatSpec(kind ?? .kafka),
+            fields: fields ?? [], subject: "\(topic)-\(side.rawValue)",
             registry: sandbox.registry, exactNumbers: sandbox.properties["use.exact.numeric.comparison"] != "false")
     }
 

@@ -6,8 +6,11 @@ import MartletSQL
 /// One side of a topic: turns a case's JSON into the bytes that a client would have written, and bytes back into comparable values.
 struct CaseFormat {
     var kind: FormatKind
+    /// How the engine's side of the topic is set up, and its columns; empty where no source is declared on it.
+    var spec: FormatSpec
+    var fields: [Field]
     /// Type of the only column; nil if there are several or none.
-    var singleType: SQLType?
+    var singleType: SQLType? { fields.count == 1 ? fields[0].type : nil }
     var subject: String
     var registry: SchemaRegistry
     /// Fractions of JSON are compared as exact decimals.
@@ -27,8 +30,23 @@ struct CaseFormat {
             return header(version.id) + (try RegisteredAvro(schema: AvroSchema(parsing: version.schema.text)).encode(value))
         case .delimited: return value.isNull ? nil : Array((value.stringValue ?? value.description).utf8)
         case .kafka: return value.isNull ? nil : try encodeKafka(value)
-        case .protobuf, .protobufNoSR: throw MartletError(.notSupported, "format \(kind.rawValue) is not there yet")
+        case .protobuf:
+            if value.isNull { return nil }
+            let version = try latest()
+            let schema = try ProtobufSchema(parsing: version.schema.text, imports: try registry.imports(of: version.schema))
+            let message = try schema.message(named: spec.properties["fullSchemaName"])
+            let indexes = schema.indexes(of: message.fullName) ?? [0]
+            // The count of indexes and each of them are zigzag numbers of one byte here; the first message's are one 0.
+            let place = indexes == [0] ? [0] : ([indexes.count] + indexes).map { UInt8($0 * 2) }
+            return header(version.id) + place + (try RegisteredProtobuf(schema: schema, message: message).encode(value))
+        case .protobufNoSR: return value.isNull ? nil : try columnsMessage().encode(value)
         }
+    }
+
+    /// The message that the topic's columns describe.
+    private func columnsMessage() throws(MartletError) -> RegisteredProtobuf {
+        let schema = try ProtobufSchema(parsing: try SchemaTranslation.schemaText(for: fields, spec: spec, side: .value))
+        return RegisteredProtobuf(schema: schema, message: try schema.message(named: nil))
     }
 
     private func latest() throws(MartletError) -> SchemaRegistry.Version {
@@ -87,7 +105,15 @@ struct CaseFormat {
             case (.integer, _), (.bigint, _), (.double, _): throw MartletError(.corruptRecord, "\(bytes.count) bytes are no \(singleType!)")
             default: return .string(String(decoding: bytes, as: UTF8.self))
             }
-        case .protobuf, .protobufNoSR: throw MartletError(.notSupported, "format \(kind.rawValue) is not there yet")
+        case .protobuf:
+            let (id, rest) = try body(bytes)
+            let registered = try registry.writerSchema(id: id)
+            let schema = try ProtobufSchema(parsing: registered.text, imports: try registry.imports(of: registered))
+            var body = rest, indexes: [Int] = []
+            for _ in 0..<(body.popFirst().map { Int($0 / 2) } ?? 0) { indexes.append(Int((body.popFirst() ?? 0) / 2)) }
+            guard let message = schema.message(at: indexes.isEmpty ? [0] : indexes) else { throw MartletError(.corruptRecord, "no message at \(indexes)") }
+            return try RegisteredProtobuf(schema: schema, message: message).decode(body)
+        case .protobufNoSR: return try columnsMessage().decode(bytes[...])
         }
     }
 

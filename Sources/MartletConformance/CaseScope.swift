@@ -11,51 +11,24 @@ enum CaseScope {
 
     /// Why a case does not apply, by what its statements use; nil if it does.
     static func reasonNotApplicable(_ one: ConformanceCase) -> String? {
-        let statements = one.statements.flatMap { text -> [Statement] in
+        for text in one.statements {
             // What does not parse uses nothing: such a case is about the parser.
-            (try? Parser.parse(text)) ?? []
-        }
-        // Names of tables: a stream may join them.
-        var tables: Set<String> = []
-        for statement in statements {
-            switch statement.node {
-            case .createSource(let create):
-                if create.kind == .table { tables.insert(create.name.name) }
-            case .createAs(let create):
-                if let reason = reason(create.query, tables: tables) { return reason }
-                if create.kind == .table { return "tables as results come later" }
-            case .insertInto(_, _, let query):
-                if let reason = reason(query, tables: tables) { return reason }
-            default: break
+            for statement in (try? Parser.parse(text)) ?? [] {
+                switch statement.node {
+                case .createAs(let create): if let reason = reason(create.query.from) { return reason }
+                case .insertInto(_, _, let query): if let reason = reason(query.from) { return reason }
+                default: break
+                }
             }
         }
-        var formats = one.topics.flatMap { [$0.keyFormat, $0.valueFormat] }.compactMap { $0 }
-        formats += one.properties.filter { $0.name.hasPrefix("ksql.persistence.default.format.") }.map(\.value)
-        for statement in statements { formats += declaredFormats(statement) }
-        if formats.contains(where: { $0.uppercased().hasPrefix("PROTOBUF") }) { return "PROTOBUF comes later" }
         return nil
     }
 
-    private static func reason(_ query: Query, tables: Set<String>) -> String? {
-        if !query.groupBy.isEmpty || query.window != nil || query.having != nil { return "aggregates come later" }
-        switch query.from {
-        case .source: return nil
-        case .subquery: return "subqueries come later"
-        case .join(let join):
-            guard case .source(let left, _) = join.left, case .source(let right, _) = join.right, !tables.contains(left.name),
-                tables.contains(right.name), join.kind == .inner || join.kind == .left
-            else { return "joins other than of a stream with a table come later" }
-            return nil
+    private static func reason(_ relation: Relation) -> String? {
+        switch relation {
+        case .source: nil
+        case .subquery: "subqueries come later"
+        case .join(let join): reason(join.left) ?? reason(join.right)
         }
-    }
-
-    private static func declaredFormats(_ statement: Statement) -> [String] {
-        let properties: [WithProperty]
-        switch statement.node {
-        case .createSource(let create): properties = create.properties
-        case .createAs(let create): properties = create.properties
-        default: properties = []
-        }
-        return properties.filter { ["FORMAT", "KEY_FORMAT", "VALUE_FORMAT"].contains($0.name) }.map(\.value.text)
     }
 }

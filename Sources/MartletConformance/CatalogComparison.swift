@@ -70,7 +70,9 @@ struct CatalogComparison {
     }
 
     private static func columns(_ text: String, types: [String: SQLType]) -> [String]? {
-        guard let statement = try? Parser.parse("CREATE STREAM x (\(text)) WITH (kafka_topic='x');").first,
+        // Keys of a stream are KEY, those of a table PRIMARY KEY.
+        let kind = text.uppercased().contains(" PRIMARY KEY") ? "TABLE" : "STREAM"
+        guard let statement = try? Parser.parse("CREATE \(kind) x (\(text)) WITH (kafka_topic='x');").first,
             case .createSource(let create) = statement.node
         else { return nil }
         var keys: [String] = [], values: [String] = [], headers: [String] = []
@@ -134,6 +136,10 @@ struct CatalogComparison {
         guard let own = sandbox.registry.latest(subject: "\(topic)-\(side.rawValue)")?.schema else { return "schema is missing, expected \(expected)" }
         if own.type == "AVRO" {
             let isSame = (try? AvroSchema(json: expected)).flatMap { want in (try? AvroSchema(parsing: own.text)).map { $0 == want } } ?? false
+            return isSame ? nil : "schema \(own.text), expected \(expected)"
+        }
+        if own.type == "PROTOBUF" {
+            let isSame = expected.stringValue.flatMap { try? ProtobufSchema.canonicalText(of: $0) } == (try? ProtobufSchema.canonicalText(of: own.text))
             return isSame ? nil : "schema \(own.text), expected \(expected)"
         }
         guard let json = try? JSONValue(parsing: own.text) else { return own.text == expected.stringValue ? nil : "schema \(own.text), expected \(expected)" }

@@ -33,20 +33,23 @@ struct Sandbox {
     /// Partitions of sinks, whatever their statements say.
     private let sinkPartitions: Int32
     private var nextQueryNumber = 0
+    private let functions = TestFunctions.registry()
 
     init(properties: [String: String], sinkPartitions: Int32) {
         self.properties = ["auto.offset.reset": "earliest"].merging(properties) { $1 }
         initialProperties = self.properties
         self.sinkPartitions = sinkPartitions
+        // Cases bring schemas along that their sinks do not follow. In memory nothing can fail.
+        try? registry.setLevel(.none, of: nil)
     }
 
     var context: AnalysisContext {
-        let partitions = partitions, registry = registry
+        let partitions = partitions, registry = registry, functions = functions
         return AnalysisContext(
             properties: properties, nextQueryNumber: nextQueryNumber, partitions: { partitions[$0] },
             registeredFields: { (subject, schemaID, spec, side) throws(MartletError) in
                 try registry.fields(subject: subject, schemaID: schemaID, spec: spec, side: side)
-            }, registeredName: { registry.recordName(schemaID: $0) }, functions: TestFunctions.registry)
+            }, registeredName: { registry.recordName(schemaID: $0) }, functions: functions)
     }
 
     // MARK: statements
@@ -81,7 +84,7 @@ struct Sandbox {
             let prefix = "_confluent-ksql-\(Self.serviceID)query_\(query.queryID)-"
             var stages: [StageRunner] = []
             for stage in query.plan.stages {
-                let made = try StageRunner(stage, registry: registry, functions: TestFunctions.registry) { prefix + $0 + "-repartition" }
+                let made = try StageRunner(stage, registry: registry, functions: functions, properties: properties) { prefix + $0 + "-repartition" }
                 if made.outputTopic.hasPrefix(prefix) { partitions[made.outputTopic] = sinkPartitions }
                 stages.append(made)
             }
@@ -97,7 +100,8 @@ struct Sandbox {
             partitions[topic] = nil
             topics[topic] = nil
             sourceOfTopic[topic] = nil
-        case .insertValues(let insert): try self.insert(insert)
+        case .insertValues(let insert): try self.insert(insert.key, insert.value, insert.timestampMs, into: insert.source)
+        case .deleteRows(let delete): for key in delete.keys { try self.insert(key, nil, nil, into: delete.source) }
         case .createType, .dropType, .nothingToDo: break
         case .transientQuery, .other:
             throw MartletError(.notSupported, "statements of this kind are not executed in a test", at: statement.span)
@@ -171,11 +175,12 @@ struct Sandbox {
     }
 
     /// INSERT INTO … VALUES; the wall clock, which stands at the epoch, gives the timestamp that is not given.
-    private mutating func insert(_ insert: AnalyzedInsert) throws(MartletError) {
-        func bytes(_ fields: [Field], _ spec: FormatSpec, _ side: Side, _ values: [SQLValue]) throws(MartletError) -> [UInt8]? {
-            if fields.isEmpty { return nil }
-            let schema = try registry.writerSchema(of: fields, spec: spec, side: side, topic: insert.source.topic)
-            var encoder = try RecordEncoder(spec: spec, fields: fields, schemaID: schema?.id, schemaText: schema?.text)
+    /// Without a value the row of the key is deleted.
+    private mutating func insert(_ key: [SQLValue], _ value: [SQLValue]?, _ timestampMs: Int64?, into source: Source) throws(MartletError) {
+        func bytes(_ fields: [Field], _ spec: FormatSpec, _ side: Side, _ values: [SQLValue]?) throws(MartletError) -> [UInt8]? {
+            guard let values, !fields.isEmpty else { return nil }
+            let schema = try registry.writerSchema(of: fields, spec: spec, side: side, topic: source.topic)
+            var encoder = try RecordEncoder(spec: spec, fields: fields, schemaID: schema?.id, schemaText: schema?.text, imports: schema?.imports ?? [])
             let columns = zip(fields, values).map { ColumnBuilder.column(of: $0.type, [$1]) }
             var out = EncodedColumn(), errors = RowErrors()
             encoder.encode(
@@ -184,9 +189,8 @@ struct Sandbox {
             return out.slice(0).map { Array($0) }
         }
         let record = RecordBytes(
-            timestamp: insert.timestampMs ?? 0,
-            key: try bytes(insert.source.schema.key, insert.source.keyFormat, .key, insert.key),
-            value: try bytes(insert.source.schema.value, insert.source.valueFormat, .value, insert.value), headers: nil)
-        topics[insert.source.topic, default: []].append(record)
+            timestamp: timestampMs ?? 0, key: try bytes(source.schema.key, source.keyFormat, .key, key),
+            value: try bytes(source.schema.value, source.valueFormat, .value, value), headers: nil)
+        topics[source.topic, default: []].append(record)
     }
 }

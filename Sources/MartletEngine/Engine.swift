@@ -41,7 +41,7 @@ public actor Engine {
     public nonisolated let log: EmbeddedLog
     public nonisolated let registry: SchemaRegistry
     public nonisolated let models: ModelRegistry
-    nonisolated let executor = ThreadExecutor()
+    nonisolated let executor: ThreadExecutor
     nonisolated let logger: Logger
     nonisolated let time: TimeSource
     nonisolated let watcher: LogWatcher
@@ -54,6 +54,8 @@ public actor Engine {
     /// Query → what its topics were when it was put on threads.
     var topicsOfQueries: [String: [String: TopicShape]] = [:]
     var transients: [String: TransientQuery] = [:]
+    /// Tables that pull queries have asked.
+    var resultTables: [String: ResultTable] = [:]
     var prints: [String: PrintQuery] = [:]
     var nextQueryNumber = 0
     var nextTransientNumber: UInt64 = 0
@@ -85,6 +87,7 @@ public actor Engine {
         self.config = config
         self.time = time
         self.logger = logger
+        executor = try ThreadExecutor()
         commandLog = try CommandLog(log: log, serviceID: config.serviceID, time: time)
         let logTopic = ProcessingLog.topic(serviceID: config.serviceID)
         if log.topic(logTopic) == nil { try log.createTopic(logTopic, partitions: 1, settings: [:]) }
@@ -94,15 +97,18 @@ public actor Engine {
         watcher = LogWatcher(log: log)
         // Where a query has read up to counts for as long as the query exists.
         log.groupOffsets.keep(groupsBeginningWith: "_confluent-ksql-\(config.serviceID)query_")
-        threads = (0..<max(1, config.streamThreads)).map { number in
-            StreamThread(
-                number: number,
-                makeWriter: { () throws(MartletError) in
-                    try log.transactions.writer(transactionalID: "_confluent-ksql-\(config.serviceID)stream-\(number)")
-                },
-                processingLog: ProcessingLog(partition: logPartition, time: time), commitIntervalMs: config.commitIntervalMs, time: time,
-                logger: logger)
+        var threads: [StreamThread] = []
+        for number in 0..<max(1, config.streamThreads) {
+            threads.append(
+                try StreamThread(
+                    number: number,
+                    makeWriter: { which throws(MartletError) in
+                        try log.transactions.writer(transactionalID: "_confluent-ksql-\(config.serviceID)stream-\(number)-\(which)")
+                    },
+                    processingLog: ProcessingLog(partition: logPartition, time: time), commitIntervalMs: config.commitIntervalMs, time: time,
+                    logger: logger))
         }
+        self.threads = threads
     }
 
     private func start() throws(MartletError) {

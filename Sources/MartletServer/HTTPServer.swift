@@ -1,8 +1,10 @@
 import Logging
 import MartletCore
 import MartletEngine
+import MartletLog
 import NIOCore
 import NIOPosix
+import NIOSSL
 import Synchronization
 
 #if canImport(Glibc)
@@ -11,7 +13,23 @@ import Glibc
 import Darwin
 #endif
 
-/// Both HTTP ports: ksqlDB's REST API and the Schema Registry's, each with HTTP/1.1 and cleartext HTTP/2.
+/// What the HTTP ports ask of whoever comes in.
+public struct HTTPSecurity: Sendable {
+    public var tls: TLSFiles?
+    public var asksKsqlUsers: Bool
+    public var asksRegistryUsers: Bool
+    /// Knows the users.
+    public var broker: KafkaBroker
+
+    public init(tls: TLSFiles?, asksKsqlUsers: Bool, asksRegistryUsers: Bool, broker: KafkaBroker) {
+        self.tls = tls
+        self.asksKsqlUsers = asksKsqlUsers
+        self.asksRegistryUsers = asksRegistryUsers
+        self.broker = broker
+    }
+}
+
+/// Both HTTP ports: ksqlDB's REST API and the Schema Registry's, each with HTTP/1.1 and HTTP/2, with or without TLS.
 public final class MartletHTTPServer: Sendable {
     private struct State {
         var listeners: [any Channel] = []
@@ -21,8 +39,8 @@ public final class MartletHTTPServer: Sendable {
 
     private let engine: Engine
     private let registry: SchemaRegistry
-    private let host: String
-    private let ports: (ksql: Int, registry: Int)
+    private let listeners: (ksql: HTTPListener, registry: HTTPListener)
+    private let security: HTTPSecurity?
     private let group: MultiThreadedEventLoopGroup
     private let info: ServerInfo
     private let logger: Logger
@@ -33,14 +51,23 @@ public final class MartletHTTPServer: Sendable {
     private let state = Mutex(State())
 
     /// - `ksqlPort`, `registryPort`: 0 = any free one.
-    public init(
+    public convenience init(
         engine: Engine, registry: SchemaRegistry, host: String, ksqlPort: Int, registryPort: Int, group: MultiThreadedEventLoopGroup,
         info: ServerInfo, logger: Logger, time: TimeSource
     ) {
+        self.init(
+            engine: engine, registry: registry, ksql: HTTPListener(host: host, port: ksqlPort),
+            schemas: HTTPListener(host: host, port: registryPort), security: nil, group: group, info: info, logger: logger, time: time)
+    }
+
+    public init(
+        engine: Engine, registry: SchemaRegistry, ksql: HTTPListener, schemas: HTTPListener, security: HTTPSecurity?,
+        group: MultiThreadedEventLoopGroup, info: ServerInfo, logger: Logger, time: TimeSource
+    ) {
         self.engine = engine
         self.registry = registry
-        self.host = host
-        ports = (ksqlPort, registryPort)
+        listeners = (ksql, schemas)
+        self.security = security
         self.group = group
         self.info = info
         self.logger = logger
@@ -56,13 +83,24 @@ public final class MartletHTTPServer: Sendable {
         blocking.start()
         do throws(MartletError) {
             let registryAPI = RegistryAPI(registry: registry, info: info, pool: blocking, activity: activity, logger: logger)
-            let registryPort = try await listen(ports.registry, PortContext(router: registryAPI.router, activity: activity), "Schema Registry API")
+            var registryRouter = registryAPI.router
+            if let security, security.asksRegistryUsers {
+                registryRouter.authentication = BasicAuthentication(
+                    broker: security.broker, right: .alterClusterToChange, pool: blocking, time: time)
+            }
+            let registryPort = try await listen(
+                listeners.registry, PortContext(router: registryRouter, activity: activity), "Schema Registry API")
+            let host = listeners.ksql.host
             let api = KsqlAPI(
                 engine: engine, info: info, address: { [self] in "\(host):\(state.withLock { $0.ksqlPort })" }, pool: blocking, activity: activity,
                 logger: logger, time: time)
-            let ksqlPort = try await listen(ports.ksql, PortContext(router: api.router, activity: activity), "ksqlDB REST API")
+            var ksqlRouter = api.router
+            if let security, security.asksKsqlUsers {
+                ksqlRouter.authentication = BasicAuthentication(broker: security.broker, right: .alterCluster, pool: blocking, time: time)
+            }
+            let ksqlPort = try await listen(listeners.ksql, PortContext(router: ksqlRouter, activity: activity), "ksqlDB REST API")
             state.withLock { $0.ksqlPort = ksqlPort }
-            logger.info("HTTP ports open", metadata: ["ksql": "\(host):\(ksqlPort)", "registry": "\(host):\(registryPort)"])
+            logger.info("HTTP ports open", metadata: ["ksql": "\(listeners.ksql)", "registry": "\(listeners.registry)"])
             return (ksqlPort, registryPort)
         } catch {
             await stop()
@@ -70,16 +108,26 @@ public final class MartletHTTPServer: Sendable {
         }
     }
 
-    private func listen(_ port: Int, _ context: PortContext, _ name: String) async throws(MartletError) -> Int {
+    private func listen(_ at: HTTPListener, _ context: PortContext, _ name: String) async throws(MartletError) -> Int {
+        let (host, port) = (at.host, at.port)
+        var tls: NIOSSLContext?
+        if at.hasTLS {
+            guard let files = security?.tls else {
+                throw MartletError(.invalidProperty, "\(at) needs a certificate", hint: "set ssl.certificate.location and ssl.key.location")
+            }
+            // Certificates of clients are asked for by the Kafka listeners alone.
+            tls = try TLSFiles(certificate: files.certificate, key: files.key).context(applicationProtocols: ["h2", "http/1.1"])
+        }
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 256)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .childChannelInitializer { [self] channel in
+            .childChannelInitializer { [self, tls] channel in
                 let id = ObjectIdentifier(channel)
                 state.withLock { $0.connections[id] = channel }
                 channel.closeFuture.whenComplete { [self] _ in state.withLock { $0.connections[id] = nil } }
                 return channel.eventLoop.makeCompletedFuture {
+                    if let tls { try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls)) }
                     try channel.pipeline.syncOperations.addHandler(ProtocolDetection(port: context))
                 }
             }

@@ -10,10 +10,7 @@ import NIOPosix
 public final class Node: Sendable {
     public struct Config: Sendable {
         public var dataDirectory: String
-        public var host: String
-        public var kafkaPort: Int
-        public var ksqlPort: Int
-        public var registryPort: Int
+        public var server: ServerConfig
         public var log: LogConfig
         public var engine: EngineConfig
 
@@ -22,10 +19,7 @@ public final class Node: Sendable {
             log: LogConfig = LogConfig(), engine: EngineConfig = EngineConfig()
         ) {
             self.dataDirectory = dataDirectory
-            self.host = host
-            self.kafkaPort = kafkaPort
-            self.ksqlPort = ksqlPort
-            self.registryPort = registryPort
+            server = ServerConfig(host: host, kafkaPort: kafkaPort, ksqlPort: ksqlPort, registryPort: registryPort)
             self.log = log
             self.engine = engine
         }
@@ -75,11 +69,17 @@ public final class Node: Sendable {
             let engine = try await Engine.open(
                 log: log, registry: registry, models: models, config: config.engine, time: time, logger: logger)
             opened = engine
-            let kafka = try KafkaBroker(log: log, host: config.host, port: config.kafkaPort, group: group, logger: logger, time: time)
+            let server = config.server
+            var brokerConfig = BrokerConfig()
+            brokerConfig.security = server.security
+            let kafka = try KafkaBroker(log: log, listeners: server.kafka, group: group, logger: logger, time: time, config: brokerConfig)
             broker = kafka
             let kafkaPort = try kafka.start()
             let http = MartletHTTPServer(
-                engine: engine, registry: registry, host: config.host, ksqlPort: config.ksqlPort, registryPort: config.registryPort,
+                engine: engine, registry: registry, ksql: server.ksql, schemas: server.registry,
+                security: HTTPSecurity(
+                    tls: server.security.tls, asksKsqlUsers: server.asksUsers(server.ksql), asksRegistryUsers: server.asksUsers(server.registry),
+                    broker: kafka),
                 group: group, info: ServerInfo(kafkaClusterID: log.clusterID, serviceID: config.engine.serviceID), logger: logger, time: time)
             let bound = try await http.start()
             return Node(

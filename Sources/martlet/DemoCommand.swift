@@ -35,6 +35,12 @@ struct DemoCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Ends by itself after so many seconds of the steady stream.", valueName: "s"))
     var seconds: Int?
 
+    func validate() throws {
+        if let setting = options.assignments.first(where: { ServerSetting.isKnown($0.name) }) {
+            throw ValidationError("--set: the demo serves its own machine; \(setting.name) is for martlet dev")
+        }
+    }
+
     func run() async throws {
         Interruption.block()
         var options = options

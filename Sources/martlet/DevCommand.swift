@@ -16,13 +16,27 @@ struct DevCommand: AsyncParsableCommand {
 
     @OptionGroup var options: NodeOptions
 
+    @Option(help: ArgumentHelp("The address to listen on. Other than loopback needs TLS and users, or --insecure.", valueName: "address"))
+    var host = "127.0.0.1"
+
+    @Option(help: ArgumentHelp("Settings, a name=value a line; --set overrides them.", valueName: "file"))
+    var config: String?
+
+    @Flag(help: "Let other machines in without asking who they are.")
+    var insecure = false
+
     func run() async throws {
         Interruption.block()
         do throws(MartletError) {
             let directory = try options.directory()
             let node = try await start(in: directory)
             let ports = node.ports
-            Output.line("Martlet \(MartletVersion.text) is ready on 127.0.0.1: Kafka \(ports.kafka), SQL \(ports.ksql), schemas \(ports.registry); data in \(directory)")
+            Output.line("Martlet \(MartletVersion.text) is ready on \(host): Kafka \(ports.kafka), SQL \(ports.ksql), schemas \(ports.registry); data in \(directory)")
+            // What starting alone needed leaves the memory once the first requests are through.
+            Task {
+                try? await Task.sleep(for: .seconds(1))
+                CodePages.release()
+            }
             await Interruption.wait()
             await node.stop()
             options.cleanUp(directory)
@@ -33,7 +47,9 @@ struct DevCommand: AsyncParsableCommand {
 
     private func start(in directory: String) async throws(MartletError) -> Node {
         do throws(MartletError) {
-            return try await Node.start(options.config(directory: directory), logger: options.logger)
+            let file = try config.map { (path) throws(MartletError) in try ServerSetting.parse(file: Input.text(of: path), path: path) } ?? []
+            return try await Node.start(
+                options.config(directory: directory, host: host, file: file, isInsecure: insecure), logger: options.logger)
         } catch {
             options.cleanUp(directory)
             throw error

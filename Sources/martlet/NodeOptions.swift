@@ -31,7 +31,11 @@ struct NodeOptions: ParsableArguments {
     @Option(help: ArgumentHelp("How often a busy query commits, in milliseconds; an idle one commits at once.", valueName: "ms"))
     var commitInterval: Int64 = 100
 
-    @Option(name: .customLong("set"), help: ArgumentHelp("Default of a session property, e.g. auto.offset.reset=earliest.", valueName: "name=value"))
+    @Option(
+        name: .customLong("set"),
+        help: ArgumentHelp(
+            "Default of a session property, e.g. auto.offset.reset=earliest, or a setting of the server, e.g. listeners=SASL_SSL://:9092.",
+            valueName: "name=value"))
     var settings: [String] = []
 
     @Option(help: "trace, debug, info, notice, warning, error or critical.")
@@ -47,7 +51,7 @@ struct NodeOptions: ParsableArguments {
         for setting in settings {
             guard let equals = setting.firstIndex(of: "=") else { throw ValidationError("--set takes name=value, not '\(setting)'") }
             let name = String(setting[..<equals])
-            if !Settings.isKnown(name) { throw ValidationError("--set: there is no property '\(name)'; SHOW PROPERTIES lists them") }
+            if !Settings.isKnown(name) && !ServerSetting.isKnown(name) { throw ValidationError("--set: there is no property '\(name)'; SHOW PROPERTIES lists them") }
         }
     }
 
@@ -68,15 +72,30 @@ struct NodeOptions: ParsableArguments {
         return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    func config(directory: String) -> Node.Config {
-        var engine = EngineConfig(streamThreads: threads, commitIntervalMs: commitInterval)
-        for setting in settings {
-            guard let equals = setting.firstIndex(of: "=") else { continue }
-            engine.properties[String(setting[..<equals])] = String(setting[setting.index(after: equals)...])
+    /// What `--set` says, in order.
+    var assignments: [(name: String, value: String)] {
+        settings.compactMap { setting in
+            setting.firstIndex(of: "=").map { (String(setting[..<$0]), String(setting[setting.index(after: $0)...])) }
         }
-        return Node.Config(
-            dataDirectory: directory, kafkaPort: 9092 + portOffset, ksqlPort: 8088 + portOffset, registryPort: 8081 + portOffset,
-            log: LogConfig(durability: durability == "os" ? .os : .fsync), engine: engine)
+    }
+
+    /// - `file`: settings that `--set` overrides.
+    func config(
+        directory: String, host: String = "127.0.0.1", file: [(name: String, value: String)] = [], isInsecure: Bool = false
+    ) throws(MartletError) -> Node.Config {
+        var engine = EngineConfig(streamThreads: threads, commitIntervalMs: commitInterval)
+        let all = file + assignments
+        for (name, value) in all where !ServerSetting.isKnown(name) {
+            guard Settings.isKnown(name) else {
+                throw MartletError(.unknownProperty, "there is no setting \(name)", hint: "docs/reference/settings.md and server-settings.md list them")
+            }
+            engine.properties[name] = value
+        }
+        var config = Node.Config(
+            dataDirectory: directory, log: LogConfig(durability: durability == "os" ? .os : .fsync), engine: engine)
+        config.server = try ServerConfig(settings: all.filter { ServerSetting.isKnown($0.name) }, host: host, portOffset: portOffset)
+        if !isInsecure { try config.server.requireSecurity() }
+        return config
     }
 
     /// Removes an ephemeral node's directory.

@@ -56,8 +56,8 @@ struct TestCommand: AsyncParsableCommand {
         let options = try? NodeOptions.parse(["--ephemeral", "--durability", "os", "--log-level", "critical"])
         guard let options else { throw MartletError(.internalError, "the options of a test server are wrong") }
         let directory = try options.directory()
-        var config = options.config(directory: directory)
-        (config.kafkaPort, config.ksqlPort, config.registryPort) = (0, 0, 0)
+        var config = try options.config(directory: directory)
+        config.server = ServerConfig(kafkaPort: 0, ksqlPort: 0, registryPort: 0)
         config.engine.streamThreads = 1
         config.engine.properties = ["auto.offset.reset": "earliest", "cache.max.bytes.buffering": "0"]
         let node: Node

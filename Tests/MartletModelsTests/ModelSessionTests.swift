@@ -164,19 +164,4 @@ import Testing
         #expect(error?.code == .modelInvalid && error?.message.hasPrefix("Model M cannot be loaded from ") == true)
         #expect(error?.detail?.contains("Protobuf parsing failed") == true)
     }
-
-    @Test func callsAreCheckedByName() throws {
-        let model = try F.session("linear", input: [Field("A", .double), Field("B", .double), Field("C", .double)])
-        #expect(try model.signature.argumentTypes(for: [.integer, nil, .decimal(precision: 4, scale: 2)], model: "M") == [.double, .double, .double])
-        func message(_ types: [SQLType?]) -> String? {
-            do throws(MartletError) {
-                _ = try model.signature.argumentTypes(for: types, model: "M")
-                return nil
-            } catch {
-                return error.message
-            }
-        }
-        #expect(message([.double, .double]) == "Model M expects 3 arguments (A DOUBLE, B DOUBLE, C DOUBLE), got 2")
-        #expect(message([.double, .string, .double]) == "Model M expects DOUBLE for argument 2 (B), got STRING")
-    }
 }

@@ -13,39 +13,52 @@ import Testing
         columns: [.bigint(FixedColumn([1, 2])), .string(BytesColumn(["a", nil]))], count: 2, tombstones: [false, true])
 
     /// All of a response as text.
-    static func text(_ shape: QueryStreamEncoding.Shape, isPush: Bool, limitReached: Bool = true, error: MartletError? = nil) -> String {
-        var encoding = QueryStreamEncoding(shape, fields: fields)
-        var out = QueryStreamEncoding.header(shape, id: "q1", isPush: isPush, fields: fields, keyFlags: [true, false])
+    static func text(_ shape: QueryStreamEncoding.Shape, isPush: Bool, ending: QueryStreamEncoding.Ending = .limitReached, error: MartletError? = nil) throws -> String {
+        var encoding = try QueryStreamEncoding(shape, fields: fields)
+        var out = try QueryStreamEncoding.header(shape, id: "q1", isPush: isPush, fields: fields, keyFlags: [true, false])
         out += encoding.rows(batch)
-        out += error.map { QueryStreamEncoding.failure(shape, $0) } ?? QueryStreamEncoding.end(shape, limitReached: limitReached)
+        out += error.map { QueryStreamEncoding.failure(shape, $0) } ?? QueryStreamEncoding.end(shape, ending)
         return String(decoding: out, as: UTF8.self)
     }
 
     @Test func streamedRows() throws {
         #expect(
-            Self.text(.streamedRows, isPush: true) == """
+            try Self.text(.streamedRows, isPush: true) == """
                 [{"header":{"queryId":"q1","schema":"`ID` BIGINT, `na``me` STRING"}},
                 {"row":{"columns":[1,"a"]}},
                 {"row":{"columns":[2,null],"tombstone":true}},
                 {"finalMessage":"Limit Reached"}]
 
                 """)
-        #expect(Self.text(.streamedRows, isPush: false).contains("`ID` BIGINT KEY, `na``me` STRING"))
+        #expect(try Self.text(.streamedRows, isPush: false).contains("`ID` BIGINT KEY, `na``me` STRING"))
         for isPush in [false, true] {
-            #expect(Self.text(.streamedRows, isPush: isPush).hasSuffix("{\"finalMessage\":\"Limit Reached\"}]\n"))
-            #expect(Self.text(.streamedRows, isPush: isPush, limitReached: false).hasSuffix("{\"finalMessage\":\"Query Completed\"}]\n"))
+            #expect(try Self.text(.streamedRows, isPush: isPush).hasSuffix("{\"finalMessage\":\"Limit Reached\"}]\n"))
+            #expect(try Self.text(.streamedRows, isPush: isPush, ending: .completed).hasSuffix("{\"finalMessage\":\"Query Completed\"}]\n"))
         }
+    }
+
+    @Test func aPullQueryOnATableEndsSilently() throws {
+        #expect(try Self.text(.streamedRows, isPush: false, ending: .silent).hasSuffix("\"tombstone\":true}},\n]\n"))
+    }
+
+    /// 08 01: field 1, varint 1; 12 01 61: field 2, "a".
+    @Test func rowsAsProtobufMessages() throws {
+        let fields = [Field("ID", .bigint), Field("NAME", .string)]
+        var encoding = try QueryStreamEncoding(.protobufRows, fields: fields)
+        let header = try QueryStreamEncoding.header(.protobufRows, id: "q1", isPush: false, fields: fields, keyFlags: [])
+        #expect(String(decoding: header, as: UTF8.self).contains(#"message ConnectDefault1 {\n  int64 ID = 1;\n  string NAME = 2;\n}"#))
+        #expect(String(decoding: encoding.rows(Self.batch), as: UTF8.self) == "{\"row\":{\"protobufBytes\":\"CAESAWE=\"}},\n")
     }
 
     @Test func delimitedAndArrayLeaveDeletionsOut() throws {
         #expect(
-            Self.text(.delimited, isPush: true) == """
+            try Self.text(.delimited, isPush: true) == """
                 {"queryId":"q1","columnNames":["ID","na`me"],"columnTypes":["BIGINT","STRING"]}
                 [1,"a"]
 
                 """)
         #expect(
-            Self.text(.array, isPush: false) == """
+            try Self.text(.array, isPush: false) == """
                 [{"queryId":null,"columnNames":["ID","na`me"],"columnTypes":["BIGINT","STRING"]}
                 ,[1,"a"]
                 ]
@@ -56,11 +69,11 @@ import Testing
     @Test func aLateErrorIsTheLastElement() throws {
         let error = MartletError(.io, "disk gone")
         let body = #"{"@type":"generic_error","error_code":50000,"message":"disk gone"}"#
-        #expect(Self.text(.streamedRows, isPush: true, error: error).hasSuffix("{\"errorMessage\":\(body)}]\n"))
-        #expect(Self.text(.delimited, isPush: true, error: error).hasSuffix("\n\(body)\n"))
+        #expect(try Self.text(.streamedRows, isPush: true, error: error).hasSuffix("{\"errorMessage\":\(body)}]\n"))
+        #expect(try Self.text(.delimited, isPush: true, error: error).hasSuffix("\n\(body)\n"))
         for shape in [QueryStreamEncoding.Shape.streamedRows, .array] {
-            #expect(try JSONValue(parsing: Self.text(shape, isPush: false, error: error)).arrayValue != nil)
-            #expect(try JSONValue(parsing: Self.text(shape, isPush: false)).arrayValue != nil)
+            #expect(try JSONValue(parsing: try Self.text(shape, isPush: false, error: error)).arrayValue != nil)
+            #expect(try JSONValue(parsing: try Self.text(shape, isPush: false)).arrayValue != nil)
         }
     }
 

@@ -19,6 +19,7 @@ import Darwin
 struct ServerFixture: Sendable {
     let engine: Engine
     let log: EmbeddedLog
+    let registry: SchemaRegistry
     let server: MartletHTTPServer
     let group: MultiThreadedEventLoopGroup
     let ksqlPort: Int
@@ -44,7 +45,7 @@ struct ServerFixture: Sendable {
             info: ServerInfo(kafkaClusterID: "test-cluster", serviceID: "default_"), logger: logger, time: .system)
         let ports = try await server.start()
         let fixture = ServerFixture(
-            engine: engine, log: log, server: server, group: group, ksqlPort: ports.ksqlPort, registryPort: ports.registryPort)
+            engine: engine, log: log, registry: registry, server: server, group: group, ksqlPort: ports.ksqlPort, registryPort: ports.registryPort)
         do {
             try await body(fixture)
         } catch {

@@ -31,15 +31,18 @@ def read_all(node, topic, isolation):
     )
     partitions = consumer.list_topics(topic, 30).topics[topic].partitions
     consumer.assign([confluent_kafka.TopicPartition(topic, p, confluent_kafka.OFFSET_BEGINNING) for p in partitions])
-    values, ended = [], set()
+    values, ended, limit = [], set(), time.monotonic() + 30
     while len(ended) < len(partitions):
-        message = consumer.poll(30)
-        assert message is not None, f"{topic} stopped answering"
-        if message.error():
-            assert message.error().code() == confluent_kafka.KafkaError._PARTITION_EOF, message.error()
-            ended.add(message.partition())
-        else:
-            values.append(message.value())
+        messages = consumer.consume(10_000, 0.2)
+        if messages:
+            limit = time.monotonic() + 30
+        assert time.monotonic() < limit, f"{topic} stopped answering"
+        for message in messages:
+            if message.error():
+                assert message.error().code() == confluent_kafka.KafkaError._PARTITION_EOF, message.error()
+                ended.add(message.partition())
+            else:
+                values.append(message.value())
     consumer.close()
     return values
 
@@ -134,6 +137,45 @@ def test_every_row_is_joined_once_after_ten_kills(node):
     expected = [row for row in range(ROWS) if row % 300 < 200]
     results = survive_kills(server, "payments", "PLACED", expected, lambda row: f"{row},u{row % 300}", "ID")
     assert all(result["CITY"] == f"City{row % 300}" for row, result in results.items())
+    server.stop()
+
+
+def test_every_row_of_a_backlog_is_there_once_though_commits_overlap(node):
+    """Under load a thread fills a transaction while the one before it commits; the kills come while a backlog is worked off."""
+    rows = ROWS * 8
+    server = node("--threads", "1", "--commit-interval", "5")
+    producer = confluent_kafka.Producer({"bootstrap.servers": server.kafka, "linger.ms": 5, "queue.buffering.max.messages": rows})
+    server.ksql("CREATE STREAM numbers (id BIGINT, text VARCHAR) WITH (kafka_topic='numbers', partitions=2, value_format='DELIMITED');")
+    text = "x" * 80
+    for begin in range(0, rows, 10_000):
+        batch = [{"value": f"{row},{text}".encode()} for row in range(begin, min(begin + 10_000, rows))]
+        producer.produce_batch("numbers", batch, partition=begin // 10_000 % 2)
+        producer.poll(0)
+    assert producer.flush(300) == 0
+    server.ksql(
+        "CREATE STREAM copied WITH (value_format='DELIMITED') AS SELECT id, text FROM numbers;", **{"auto.offset.reset": "earliest"}
+    )
+    print(f"SEED={SEED}")
+    chance = random.Random(SEED)
+    kills = 0
+    for _ in range(KILLS):
+        time.sleep(chance.uniform(0.005, 0.06))
+        probe = confluent_kafka.Consumer({"bootstrap.servers": server.kafka, "group.id": "probe"})
+        written = sum(probe.get_watermark_offsets(confluent_kafka.TopicPartition("COPIED", p), 30)[1] for p in range(2))
+        probe.close()
+        kills += written < rows
+        server.kill()
+        server.start()
+    # Else they came too late to show anything.
+    assert kills > 0
+    deadline = time.monotonic() + 120
+    while True:
+        committed = read_all(server, "COPIED", "read_committed")
+        if len(committed) >= rows or time.monotonic() > deadline:
+            break
+        time.sleep(0.2)
+    numbers = sorted(int(value.split(b",", 1)[0]) for value in committed)
+    assert numbers == list(range(rows))
     server.stop()
 
 

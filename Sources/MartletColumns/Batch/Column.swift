@@ -222,6 +222,24 @@ public indirect enum Column: Sendable, Hashable {
         }
     }
 
+    /// Bytes of memory that the column keeps alive, but for buffers in `counted`, which several columns may share.
+    public func heldBytes(_ counted: inout Set<UInt>) -> Int {
+        func fixed<T>(_ column: FixedColumn<T>) -> Int { column.count * MemoryLayout<T>.stride }
+        switch self {
+        case .boolean(let c): return fixed(c)
+        case .integer(let c), .date(let c), .time(let c): return fixed(c)
+        case .bigint(let c), .timestamp(let c): return fixed(c)
+        case .double(let c): return fixed(c)
+        case .decimal(let c, _, _): return fixed(c)
+        case .string(let c), .bytes(let c):
+            let address = c.buffer.withUnsafeBytes { UInt(bitPattern: $0.baseAddress) }
+            return c.count * 8 + (counted.insert(address).inserted ? c.buffer.count : 0)
+        case .array(let c): return c.count * 4 + c.elements.heldBytes(&counted)
+        case .map(let c): return c.count * 4 + c.keys.heldBytes(&counted) + c.values.heldBytes(&counted)
+        case .structure(let c): return c.fields.reduce(0) { $0 + $1.heldBytes(&counted) }
+        }
+    }
+
     /// The value of one row, boxed: for results, errors and tests.
     public func value(_ row: Int) -> SQLValue {
         guard validity.isValid(row) else { return .null }

@@ -97,6 +97,37 @@ public final class FunctionRegistry: Sendable {
         }
     }
 
+    /// This registry's functions and further aggregates that are given row by row. Of several with one name each is an overload.
+    public func adding(aggregates: [AggregateRowFunction]) -> FunctionRegistry {
+        adding { table in
+            for name in Set(aggregates.map(\.name)).sorted() {
+                let overloads = aggregates.filter { $0.name == name }
+                let undo = overloads.contains { $0.remove != nil }
+                table.function(name, .aggregate, "An aggregate that is given row by row.", shown: name, kind: .aggregate, undo: undo)
+                for function in overloads {
+                    var signature = SignatureParser.parse(function.signature, function: name)
+                    signature.rowAggregate = function
+                    table.add(signature)
+                }
+            }
+        }
+    }
+
+    /// This registry's functions and further table functions that are given row by row. Of several with one name each is an overload.
+    public func adding(tables: [TableRowFunction]) -> FunctionRegistry {
+        adding { table in
+            for name in Set(tables.map(\.name)).sorted() {
+                table.function(name, .table, "A table function that is given row by row.", kind: .table)
+                for function in tables where function.name == name {
+                    var signature = SignatureParser.parse(function.signature, function: name)
+                    signature.rowTable = function
+                    signature.returnRule = function.returns
+                    table.add(signature)
+                }
+            }
+        }
+    }
+
     private func all(_ kind: FunctionDescription.Kind) -> [FunctionDescription] {
         functions.values.filter { $0.kind == kind }.sorted { $0.name < $1.name }
     }

@@ -114,6 +114,9 @@ public struct FunctionSignature: Sendable, CustomStringConvertible {
     /// Parameters' types after conversion where DECIMALs must agree.
     var commonDecimal = false
     var kernel: Kernel?
+    /// Aggregates and table functions that are given row by row.
+    var rowAggregate: AggregateRowFunction?
+    var rowTable: TableRowFunction?
     /// False for functions whose value changes from row to row (RANDOM, UUID).
     var isDeterministic = true
 

@@ -62,22 +62,17 @@ public enum KeyEncoding {
 
     /// The columns that `encode` made the rows of `keys` from; nil if any is not such a key.
     public static func decode(_ keys: BytesColumn, types: [SQLType], isWindowed: Bool = false) -> (columns: [Column], windows: Batch.Windows?)? {
-        var columns = types.map { Column.empty($0) }
-        var windows = Batch.Windows(starts: [], ends: [])
-        for row in 0..<keys.count {
-            var reader = KeyReader(keys.slice(row))
-            for i in columns.indices {
-                guard let value = reader.value(types[i]) else { return nil }
-                columns[i].append(value)
-            }
-            if isWindowed {
-                guard let start = reader.bigEndian(8), let end = reader.bigEndian(8) else { return nil }
-                windows.starts.append(Int64(bitPattern: start ^ 1 << 63))
-                windows.ends.append(Int64(bitPattern: end ^ 1 << 63))
-            }
-            if !reader.isAtEnd { return nil }
+        var reader = KeyReader(keys), columns: [Column] = []
+        for type in types {
+            guard let column = reader.column(type) else { return nil }
+            columns.append(column)
         }
-        return (columns, isWindowed ? windows : nil)
+        var windows: Batch.Windows?
+        if isWindowed {
+            guard let starts = reader.bounds(), let ends = reader.bounds() else { return nil }
+            windows = Batch.Windows(starts: starts, ends: ends)
+        }
+        return reader.isAtEnd ? (columns, windows) : nil
     }
 
     static func fixedWidth(_ column: Column) -> Int {
@@ -204,96 +199,195 @@ public enum KeyEncoding {
         case .structure(let c):
             out.append(1)
             for field in c.fields { append(field, row, to: &out) }
-        default:
-            let one = encode([column.gathered([UInt32(row)])])
-            out += one.buffer
+        case .boolean(let c): out += [1, c.values[row] ? 1 : 0]
+        case .integer(let c), .date(let c), .time(let c):
+            out.append(1)
+            bigEndian(UInt64(UInt32(bitPattern: c.values[row]) ^ 1 << 31), 4, to: &out)
+        case .bigint(let c), .timestamp(let c):
+            out.append(1)
+            bigEndian(UInt64(bitPattern: c.values[row]) ^ 1 << 63, 8, to: &out)
+        case .double(let c):
+            out.append(1)
+            bigEndian(ordered(c.values[row]), 8, to: &out)
+        case .decimal(let c, _, _):
+            out.append(1)
+            bigEndian(UInt64(truncatingIfNeeded: c.values[row] >> 64) ^ 1 << 63, 8, to: &out)
+            bigEndian(UInt64(truncatingIfNeeded: c.values[row]), 8, to: &out)
+        case .string(let c), .bytes(let c):
+            out.append(1)
+            for at in Int(c.starts[row])..<Int(c.starts[row] + c.lengths[row]) {
+                out.append(c.buffer[at])
+                if c.buffer[at] == 0 { out.append(0xff) }
+            }
+            out += [0, 0]
         }
+    }
+
+    private static func bigEndian(_ value: UInt64, _ width: Int, to out: inout [UInt8]) {
+        for shift in stride(from: 8 * (width - 1), through: 0, by: -8) { out.append(UInt8(truncatingIfNeeded: value >> UInt64(shift))) }
     }
 }
 
-/// Reads what `KeyEncoding` wrote; every member is nil for bytes that are no such key.
+/// Reads what `KeyEncoding` wrote, column by column; every member is nil for bytes that are no such key.
 private struct KeyReader {
-    private let bytes: ArraySlice<UInt8>
-    private var at: Int
+    private let buffer: [UInt8]
+    /// What of each key has not been read yet.
+    private var at: [Int], ends: [Int]
 
-    init(_ bytes: ArraySlice<UInt8>) {
-        self.bytes = bytes
-        at = bytes.startIndex
+    init(_ keys: BytesColumn) {
+        buffer = keys.buffer
+        at = keys.starts.map { Int($0) }
+        ends = zip(keys.starts, keys.lengths).map { Int($0) + Int($1) }
     }
 
-    var isAtEnd: Bool { at == bytes.endIndex }
+    var isAtEnd: Bool { at == ends }
 
-    private mutating func byte() -> UInt8? {
-        guard at < bytes.endIndex else { return nil }
-        at += 1
-        return bytes[at - 1]
+    private mutating func byte(_ row: Int) -> UInt8? {
+        guard at[row] < ends[row] else { return nil }
+        at[row] += 1
+        return buffer[at[row] - 1]
     }
 
-    mutating func bigEndian(_ width: Int) -> UInt64? {
-        guard bytes.endIndex - at >= width else { return nil }
+    @inline(__always)
+    private mutating func bigEndian(_ row: Int, _ width: Int) -> UInt64? {
+        guard ends[row] - at[row] >= width else { return nil }
         var out: UInt64 = 0
-        for i in 0..<width { out = out << 8 | UInt64(bytes[at + i]) }
-        at += width
+        for i in 0..<width { out = out << 8 | UInt64(buffer[at[row] + i]) }
+        at[row] += width
         return out
     }
 
-    private mutating func string() -> [UInt8]? {
-        var out: [UInt8] = []
-        while let next = byte() {
+    /// Whether the row's value is not null.
+    @inline(__always)
+    private mutating func mark(_ row: Int) -> Bool? {
+        switch byte(row) {
+        case 0: false
+        case 1: true
+        default: nil
+        }
+    }
+
+    mutating func bounds() -> [Int64]? {
+        var out: [Int64] = []
+        out.reserveCapacity(at.count)
+        for row in at.indices {
+            guard let bits = bigEndian(row, 8) else { return nil }
+            out.append(Int64(bitPattern: bits ^ 1 << 63))
+        }
+        return out
+    }
+
+    private mutating func fixed<T>(_ width: Int, _ filler: T, _ read: (UInt64) -> T) -> FixedColumn<T>? {
+        var out = FixedColumn<T>([])
+        out.values.reserveCapacity(at.count)
+        for row in at.indices {
+            guard let isValid = mark(row) else { return nil }
+            out.validity.append(isValid, count: row)
+            if isValid {
+                guard let bits = bigEndian(row, width) else { return nil }
+                out.values.append(read(bits))
+            } else {
+                out.values.append(filler)
+            }
+        }
+        return out
+    }
+
+    private mutating func strings() -> BytesColumn? {
+        var out = BytesColumn(), text: [UInt8] = []
+        for row in at.indices {
+            guard let isValid = mark(row) else { return nil }
+            guard isValid else {
+                out.appendNull()
+                continue
+            }
+            text.removeAll(keepingCapacity: true)
+            guard string(row, &text) else { return nil }
+            out.append(text)
+        }
+        return out
+    }
+
+    private mutating func string(_ row: Int, _ out: inout [UInt8]) -> Bool {
+        while let next = byte(row) {
             if next != 0 {
                 out.append(next)
                 continue
             }
-            switch byte() {
-            case 0: return out
+            switch byte(row) {
+            case 0: return true
             case 0xff: out.append(0)
-            default: return nil
+            default: return false
             }
         }
-        return nil
+        return false
     }
 
-    mutating func value(_ type: SQLType) -> SQLValue? {
-        switch byte() {
-        case 0: return .null
-        case 1: break
-        default: return nil
-        }
-        func int32(_ bits: UInt64) -> Int32 { Int32(bitPattern: UInt32(bits) ^ 1 << 31) }
-        func int64(_ bits: UInt64) -> Int64 { Int64(bitPattern: bits ^ 1 << 63) }
+    private static func int32(_ bits: UInt64) -> Int32 { Int32(bitPattern: UInt32(bits) ^ 1 << 31) }
+    private static func int64(_ bits: UInt64) -> Int64 { Int64(bitPattern: bits ^ 1 << 63) }
+
+    mutating func column(_ type: SQLType) -> Column? {
         switch type {
-        case .boolean: return byte().map { .boolean($0 != 0) }
-        case .integer: return bigEndian(4).map { .integer(int32($0)) }
-        case .date: return bigEndian(4).map { .date(int32($0)) }
-        case .time: return bigEndian(4).map { .time(int32($0)) }
-        case .bigint: return bigEndian(8).map { .bigint(int64($0)) }
-        case .timestamp: return bigEndian(8).map { .timestamp(int64($0)) }
-        case .double: return bigEndian(8).map { .double(KeyEncoding.unordered($0)) }
+        case .boolean: return fixed(1, false) { $0 != 0 }.map { .boolean($0) }
+        case .integer: return fixed(4, 0, Self.int32).map { .integer($0) }
+        case .date: return fixed(4, 0, Self.int32).map { .date($0) }
+        case .time: return fixed(4, 0, Self.int32).map { .time($0) }
+        case .bigint: return fixed(8, 0, Self.int64).map { .bigint($0) }
+        case .timestamp: return fixed(8, 0, Self.int64).map { .timestamp($0) }
+        case .double: return fixed(8, 0, KeyEncoding.unordered).map { .double($0) }
+        case .string: return strings().map { .string($0) }
+        case .bytes: return strings().map { .bytes($0) }
+        case .decimal, .array, .map, .structure:
+            var builder = ColumnBuilder(type)
+            for row in at.indices {
+                guard let value = value(row, type) else { return nil }
+                builder.append(value)
+            }
+            return builder.column
+        }
+    }
+
+    /// One value, boxed.
+    private mutating func value(_ row: Int, _ type: SQLType) -> SQLValue? {
+        guard let isValid = mark(row) else { return nil }
+        if !isValid { return .null }
+        switch type {
+        case .boolean: return byte(row).map { .boolean($0 != 0) }
+        case .integer: return bigEndian(row, 4).map { .integer(Self.int32($0)) }
+        case .date: return bigEndian(row, 4).map { .date(Self.int32($0)) }
+        case .time: return bigEndian(row, 4).map { .time(Self.int32($0)) }
+        case .bigint: return bigEndian(row, 8).map { .bigint(Self.int64($0)) }
+        case .timestamp: return bigEndian(row, 8).map { .timestamp(Self.int64($0)) }
+        case .double: return bigEndian(row, 8).map { .double(KeyEncoding.unordered($0)) }
         case .decimal(_, let scale):
-            guard let high = bigEndian(8), let low = bigEndian(8) else { return nil }
-            return .decimal(Decimal128(unscaled: Int128(int64(high)) << 64 | Int128(low), scale: scale))
-        case .string: return string().map { .string(String(decoding: $0, as: UTF8.self)) }
-        case .bytes: return string().map { .bytes($0) }
+            guard let high = bigEndian(row, 8), let low = bigEndian(row, 8) else { return nil }
+            return .decimal(Decimal128(unscaled: Int128(Self.int64(high)) << 64 | Int128(low), scale: scale))
+        case .string:
+            var text: [UInt8] = []
+            return string(row, &text) ? .string(String(decoding: text, as: UTF8.self)) : nil
+        case .bytes:
+            var bytes: [UInt8] = []
+            return string(row, &bytes) ? .bytes(bytes) : nil
         case .array(let element):
             var out: [SQLValue] = []
-            while let mark = byte() {
-                if mark == 0 { return .array(out) }
-                guard let next = value(element) else { return nil }
+            while let more = mark(row) {
+                if !more { return .array(out) }
+                guard let next = value(row, element) else { return nil }
                 out.append(next)
             }
             return nil
         case .map(let key, let inner):
             var out: [SQLValue.MapEntry] = []
-            while let mark = byte() {
-                if mark == 0 { return .map(out) }
-                guard let k = value(key), let v = value(inner) else { return nil }
+            while let more = mark(row) {
+                if !more { return .map(out) }
+                guard let k = value(row, key), let v = value(row, inner) else { return nil }
                 out.append(.init(k, v))
             }
             return nil
         case .structure(let fields):
             var out: [SQLValue.StructField] = []
             for field in fields {
-                guard let next = value(field.type) else { return nil }
+                guard let next = value(row, field.type) else { return nil }
                 out.append(.init(field.name, next))
             }
             return .structure(out)

@@ -63,7 +63,7 @@ struct RestComparison {
         switch (member.name, actual) {
         case ("admin", .admin(let entity)): return subsetDifference(member.value, entity).map { [$0] } ?? []
         case ("query", .query(let messages)): return differences(member.value.arrayValue ?? [], messages)
-        case ("queryProto", .protobuf): return ["rows as Protobuf messages cannot be compared by this release"]
+        case ("queryProto", .protobuf(let bytes)): return ProtobufAnswer.differences(member.value.arrayValue ?? [], bytes)
         default: return ["an answer of another kind, expected \(member.name)"]
         }
     }

@@ -131,7 +131,7 @@ struct RestExecution {
         let named = (side == .key ? declared?.keyFormat : declared?.valueFormat).flatMap { FormatKind(rawValue: $0.uppercased()) }
         let spec = side == .key ? source?.keyFormat : source?.valueFormat
         return CaseFormat(
-            kind: spec?.kind ?? named ?? .kafka, singleType: fields?.count == 1 ? fields?[0].type : nil,
+            kind: spec?.kind ?? named ?? .kafka, spec: spec ?? FormatSpec(named ?? .kafka), fields: fields ?? [],
             subject: "\(topic)-\(side.rawValue)", registry: server.registry, exactNumbers: true)
     }
 

@@ -13,6 +13,7 @@ struct CommandLog {
         if log.topic(topic) == nil {
             try log.createTopic(topic, partitions: 1, settings: ["retention.ms": "-1", "cleanup.policy": "delete"])
         }
+        log.reserve(topic)
         guard let partition = log.partition(TopicPartition(topic, 0)) else {
             throw MartletError(.internalError, "topic \(topic) has no partition 0")
         }
@@ -20,7 +21,8 @@ struct CommandLog {
         self.time = time
     }
 
-    /// All commands so far, in order, with their offsets; and the offsets of records that are none: any Kafka client can write to the topic.
+    /// All commands so far, in order, with their offsets; and the offsets of records that are none, which Kafka clients of an older release
+    /// could write.
     ///
     /// - Throws: `.incompatibleFormat` for a command of a newer version, `.io`.
     func replay() throws(MartletError) -> (commands: [(offset: Int64, command: Command)], strangers: [Int64]) {

@@ -9,9 +9,12 @@ extension OperatorTree {
         _ join: PhysicalPlan.Join, left: PhysicalPlan.Node, right: PhysicalPlan.Node, _ setup: OperatorSetup
     ) throws(MartletError) -> any StreamOperator {
         switch join.method {
-        case .streamTable: return StreamTableJoin(join, leftTypes: left.outputTypes, rightTypes: right.outputTypes)
-        case .streamStream, .tableTable, .foreignKey:
-            throw MartletError(.notSupported, "joins of this kind are not supported by this release")
+        case .streamTable: return try StreamTableJoin(join, right: right, setup)
+        case .tableTable: return try TableTableJoin(join, left: left, right: right, setup)
+        case .streamStream(let before, let after, let grace):
+            return try StreamStreamJoin(
+                join, StreamStreamJoin.Bounds(kind: join.kind, beforeMs: before, afterMs: after, graceMs: grace), left: left, right: right, setup)
+        case .foreignKey(let keyCount): return try ForeignKeyJoin(join, keyCount: keyCount, left: left, right: right, setup)
         }
     }
 
@@ -19,6 +22,12 @@ extension OperatorTree {
     static func compileForeignKeyStep(
         _ description: PhysicalOperator, below: PhysicalPlan.Node, _ setup: OperatorSetup
     ) throws(MartletError) -> any StreamOperator {
-        throw MartletError(.notSupported, "joins of this kind are not supported by this release")
+        switch description {
+        case .subscribe(let keyCount, let foreignKeyCount, let isLeft):
+            return Subscribe(keyCount: keyCount, foreignKeyCount: foreignKeyCount, isLeft: isLeft)
+        case .resolve(let step, let keyCount):
+            return Resolve(step: step, keyCount: keyCount, types: below.outputTypes, isPersistent: setup.isPersistent)
+        default: throw MartletError(.internalError, "not a step of a foreign-key join")
+        }
     }
 }

@@ -27,7 +27,7 @@ final class OperatorTree {
     private(set) var leaves: [Leaf] = []
 
     init(_ root: PhysicalPlan.Node, setup: OperatorSetup) throws(MartletError) {
-        _ = try add(root, setup)
+        _ = try add(root, Above(), setup)
         var next = 0
         func rank(_ node: PhysicalPlan.Node, _ first: inout Int) {
             switch node {
@@ -36,6 +36,7 @@ final class OperatorTree {
                 next += 1
                 first += 1
             case .step(_, let below): rank(below, &first)
+            case .union(let nodes): for node in nodes { rank(node, &first) }
             case .join(let join, let left, let right):
                 var rightFirst = first + left.inputs.count
                 if join.method == .streamTable {
@@ -56,25 +57,42 @@ final class OperatorTree {
 
     private enum Made { case leaf(Int), entry(Int) }
 
+    /// What the operators above a node ask of it.
+    private struct Above {
+        /// They look at what a row was before a change.
+        var needsPrevious = false
+        /// They want final results of windows only, after this grace period.
+        var finalGraceMs: Int64?
+    }
+
     /// - Returns: what was made last, and whether the node yields changes of a table.
-    private func add(_ node: PhysicalPlan.Node, _ setup: OperatorSetup) throws(MartletError) -> (Made, isTable: Bool) {
+    private func add(_ node: PhysicalPlan.Node, _ above: Above, _ setup: OperatorSetup) throws(MartletError) -> (Made, isTable: Bool) {
         switch node {
         case .input(let input):
             leaves.append(Leaf(input: input, parent: nil, rank: leaves.count))
             return (.leaf(leaves.count - 1), input.kind == .table)
         case .step(let description, let below):
-            let (made, isTable) = try add(below, setup)
-            let (step, yieldsTable) = try Self.compile(description, below: below, isTable: isTable, setup)
+            var asked = above
+            switch description {
+            case .filter: asked.needsPrevious = true
+            case .suppress(_, let grace): asked = Above(finalGraceMs: grace)
+            case .project, .selectKey, .flatMap: break
+            case .materialize: asked = Above()
+            case .groupChanges, .aggregate, .subscribe, .resolve: asked = Above(needsPrevious: true)
+            }
+            let (made, isTable) = try add(below, asked, setup)
+            let (step, yieldsTable) = try compile(description, below: below, isTable: isTable, above, setup)
             return (link([(made, .left)], step), yieldsTable)
         case .join(let join, let left, let right):
-            let (leftMade, _) = try add(left, setup)
-            let (rightMade, _) = try add(right, setup)
+            let (leftMade, _) = try add(left, Above(needsPrevious: true), setup)
+            let (rightMade, _) = try add(right, Above(needsPrevious: true), setup)
             let step = try Self.compile(join, left: left, right: right, setup)
-            let isTable = switch join.method {
-            case .streamTable, .streamStream: false
-            case .tableTable, .foreignKey: true
-            }
+            let isTable = join.method == .tableTable
             return (link([(leftMade, .left), (rightMade, .right)], step), isTable)
+        case .union(let nodes):
+            var made: [(Made, InputSide)] = []
+            for node in nodes { made.append((try add(node, above, setup).0, .left)) }
+            return (link(made, Union()), false)
         }
     }
 
@@ -90,17 +108,32 @@ final class OperatorTree {
         return .entry(index)
     }
 
-    private static func compile(
-        _ description: PhysicalOperator, below: PhysicalPlan.Node, isTable: Bool, _ setup: OperatorSetup
+    private func compile(
+        _ description: PhysicalOperator, below: PhysicalPlan.Node, isTable: Bool, _ above: Above, _ setup: OperatorSetup
     ) throws(MartletError) -> (any StreamOperator, isTable: Bool) {
         switch description {
         case .filter(let condition, let text): return (try Filter(condition, text: text, isTable: isTable, setup), isTable)
         case .project(let expressions, let names): return (try Projection(expressions, names: names, isNewKey: false, setup), isTable)
         case .selectKey(let expressions, let names, _): return (try Projection(expressions, names: names, isNewKey: true, setup), isTable)
         case .flatMap(let calls): return (try TableFunctions(calls, models: setup.models, registry: setup.functions), isTable)
-        case .subscribe, .resolve: return (try compileForeignKeyStep(description, below: below, setup), true)
-        case .materialize, .groupChanges, .aggregate, .suppress:
-            throw MartletError(.notSupported, "this operator is not supported by this release")
+        case .materialize(let step, let keyCount):
+            let made = Materialize(
+                step: step, keyCount: keyCount, types: below.outputTypes, isWindowed: below.hasWindowedKeys, restoresFromTopic: below.isSourceTable,
+                isPersistent: setup.isPersistent)
+            return (made, true)
+        case .groupChanges(let keys, let arguments, let names): return (try GroupChanges(keys: keys, arguments: arguments, names: names, setup), false)
+        case .aggregate(let aggregate):
+            let grouping = AggregationSetup(
+                inputTypes: below.outputTypes, keepsWindows: aggregate.window == nil && below.hasWindowedKeys, needsPrevious: above.needsPrevious,
+                finalGraceMs: above.finalGraceMs, emitsEveryUpdate: setup.emitsEveryUpdate, isPersistent: setup.isPersistent,
+                functions: setup.functions, properties: setup.properties)
+            if let window = aggregate.window, case .session(let gap) = window.kind {
+                return (try SessionAggregation(aggregate, gapMs: gap, window: window, grouping), true)
+            }
+            return (try Aggregation(aggregate, grouping), true)
+        case .suppress: return (Suppress(), true)
+        case .subscribe: return (try Self.compileForeignKeyStep(description, below: below, setup), false)
+        case .resolve: return (try Self.compileForeignKeyStep(description, below: below, setup), true)
         }
     }
 
@@ -151,7 +184,19 @@ extension PhysicalPlan.Node {
         switch self {
         case .input(let input): if case .source = input.topic { input.kind == .table } else { false }
         case .step(.filter, let below), .step(.project, let below): below.isSourceTable
-        case .step, .join: false
+        case .step, .join, .union: false
+        }
+    }
+
+    /// Whether the node's rows have windows as part of their keys.
+    var hasWindowedKeys: Bool {
+        switch self {
+        case .input(let input): input.window != nil
+        case .step(.selectKey, _), .step(.groupChanges, _), .step(.subscribe, _): false
+        case .step(.aggregate(let aggregate), let below): aggregate.window != nil || below.hasWindowedKeys
+        case .step(_, let below): below.hasWindowedKeys
+        case .join(_, let left, _): left.hasWindowedKeys
+        case .union(let nodes): nodes.allSatisfy(\.hasWindowedKeys)
         }
     }
 
@@ -169,11 +214,49 @@ extension PhysicalPlan.Node {
                 return keys.map(\.type) + [.boolean, .boolean] + arguments.map(\.type) + arguments.map(\.type)
             case .aggregate(let aggregate):
                 return types[..<aggregate.keyCount] + aggregate.calls.map(\.type) + (aggregate.window == nil ? [] : [.bigint, .bigint])
-            case .subscribe, .resolve: return types
+            case .subscribe(let keyCount, let foreignKeyCount, _):
+                return types[keyCount..<keyCount + foreignKeyCount] + types[..<keyCount] + types[(keyCount + foreignKeyCount)...] + [.bigint, .integer]
+            case .resolve: return types.dropLast(2)
             }
         case .join(let join, let left, let right):
             let types = left.outputTypes
             return types + right.outputTypes + join.leftKeys.map { types[$0] }
+        case .union(let nodes): return nodes[0].outputTypes
         }
+    }
+}
+
+/// What a store holds: two plans with equal shapes can use the same changelog.
+struct StateShape: Equatable {
+    var step: PhysicalOperator?
+    var join: PhysicalPlan.Join?
+    /// Types of the columns that come in.
+    var types: [SQLType]
+}
+
+extension PhysicalPlan {
+    /// The plan's stores by name.
+    var states: [String: StateShape] {
+        var out: [String: StateShape] = [:]
+        func visit(_ node: Node) {
+            switch node {
+            case .input: break
+            case .step(let step, let below):
+                visit(below)
+                switch step {
+                case .materialize(let name, _): out[name] = StateShape(step: step, types: below.outputTypes)
+                case .aggregate(let aggregate): out[aggregate.step] = StateShape(step: step, types: below.outputTypes)
+                case .resolve(let name, _): out[name] = StateShape(step: step, types: below.outputTypes)
+                default: break
+                }
+            case .join(let join, let left, let right):
+                visit(left)
+                visit(right)
+                out[join.step] = StateShape(join: join, types: left.outputTypes + right.outputTypes)
+            case .union(let nodes): for node in nodes { visit(node) }
+            }
+        }
+        for stage in stages { visit(stage.root) }
+        return out
     }
 }

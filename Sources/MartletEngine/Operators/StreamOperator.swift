@@ -11,6 +11,10 @@ struct OperatorSetup {
     var functions: FunctionRegistry = .builtin
     /// No record cache: every update of a table comes out. Else updates of one key may merge until `flush`.
     var emitsEveryUpdate = false
+    /// What changes of the state is taken for a changelog before each commit.
+    var isPersistent = false
+    /// The session's: some concern functions.
+    var properties: [String: String] = [:]
 }
 
 /// What operators are given with each batch.

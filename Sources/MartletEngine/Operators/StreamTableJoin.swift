@@ -7,52 +7,55 @@ import MartletSQL
 /// The stream's side triggers; the result carries the stream's timestamp and the table's newest *processed* row, whatever its time
 /// (KStream-KTable join, Kafka Streams docs). A null key or a null stream value is dropped by an inner join; a left join forwards a row with
 /// a null key, and one without a match, padded with nulls.
-///
-/// The table's rows come back from its topic at start.
 final class StreamTableJoin: StreamOperator {
     private let description: PhysicalPlan.Join
-    private var table: KeyedRows
+    private let table: JoinTable
+    private let condition: JoinCondition?
 
-    init(_ description: PhysicalPlan.Join, leftTypes: [SQLType], rightTypes: [SQLType]) {
+    init(_ description: PhysicalPlan.Join, right: PhysicalPlan.Node, _ setup: OperatorSetup) throws(MartletError) {
         self.description = description
-        table = KeyedRows(types: rightTypes)
+        table = JoinTable(
+            name: description.step + "-Right", types: right.outputTypes, keys: description.rightKeys, restoresFromTopic: right.isSourceTable,
+            isPersistent: setup.isPersistent)
+        condition = try JoinCondition(description, setup)
     }
 
     /// Live rows of the table.
     var count: Int { table.count }
+    var stores: [any StateStore] { table.stores }
 
     func process(_ batch: Batch, side: InputSide, _ context: inout OperatorContext) throws(MartletError) -> Batch {
         switch side {
         case .right:
-            update(batch)
+            table.update(batch)
             return Batch(count: 0, columns: [], timestamps: [])
-        case .left: return join(batch)
+        case .left: return join(batch, &context)
         }
     }
 
     func restore(_ batch: Batch, side: InputSide, _ context: inout OperatorContext) throws(MartletError) -> Batch? {
-        if side == .right { update(batch) }
+        if side == .right, table.restoresFromTopic { table.update(batch) }
         return nil
     }
 
-    private func update(_ batch: Batch) {
-        _ = table.update(batch, keys: KeyBytes.of(description.rightKeys.map { batch.columns[$0] }, count: batch.count))
-    }
-
     /// The joined rows of `batch`: its columns, then the table's, then the key's.
-    private func join(_ batch: Batch) -> Batch {
-        let keys = KeyBytes.of(description.leftKeys.map { batch.columns[$0] }, count: batch.count)
+    private func join(_ batch: Batch, _ context: inout OperatorContext) -> Batch {
+        var found = table.find(description.leftKeys.map { batch.columns[$0] }, count: batch.count)
+        if let condition {
+            let rows = (0..<UInt32(batch.count)).filter { found[Int($0)] != JoinTable.none }
+            let holds = condition.holds(
+                batch.columns.map { $0.gathered(rows) }, table.gathered(rows.map { found[Int($0)] }), count: rows.count, offsets: batch.offsets(of: rows),
+                &context)
+            for (row, holds) in zip(rows, holds) where !holds { found[Int(row)] = JoinTable.none }
+        }
         var kept: [UInt32] = [], matches: [UInt32] = []
         kept.reserveCapacity(batch.count)
         matches.reserveCapacity(batch.count)
+        let isInner = description.kind == .inner
         for row in 0..<batch.count where batch.nullValues?[row] != true {
-            if let key = keys[row], let match = table.row(of: key) {
-                kept.append(UInt32(row))
-                matches.append(match)
-            } else if description.kind == .left {
-                kept.append(UInt32(row))
-                matches.append(KeyedRows.none)
-            }
+            if found[row] == JoinTable.none, isInner { continue }
+            kept.append(UInt32(row))
+            matches.append(found[row])
         }
         var out = batch.gathered(kept)
         out.nullValues = nil

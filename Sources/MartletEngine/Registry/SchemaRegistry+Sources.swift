@@ -9,6 +9,8 @@ extension SchemaRegistry {
         public var id: Int32
         /// Nil: the one that the fields translate to.
         public var text: String?
+        /// What `text` refers to.
+        public var imports: [SchemaImport] = []
     }
 
     /// Columns of the newest schema of `subject`, or of the schema with an id; such a one keeps the case of its names.
@@ -23,15 +25,22 @@ extension SchemaRegistry {
                 .badStatement,
                 "Schema for message \(side.rawValue)s on topic '\(topic)' does not exist in the Schema Registry.\nSubject: \(subject)\(id)")
         }
-        return try SchemaTranslation.fields(fromSchemaText: found.text, spec: spec, side: side, keepsCase: schemaID != nil)
+        return try SchemaTranslation.fields(
+            fromSchemaText: found.text, spec: spec, side: side, keepsCase: schemaID != nil, imports: try imports(of: found))
     }
 
-    /// Full name of the Avro record of a schema; nil if it is none.
+    /// Full name of the Avro record, or of the first Protobuf message, of a schema; nil if it is neither.
     public func recordName(schemaID: Int) -> String? {
-        guard let schema = schema(id: Int32(truncatingIfNeeded: schemaID)), schema.type == "AVRO",
-            case .record(let record)? = (try? AvroSchema(parsing: schema.text))?.root
-        else { return nil }
-        return record.name
+        guard let schema = schema(id: Int32(truncatingIfNeeded: schemaID)) else { return nil }
+        switch schema.type {
+        case "AVRO":
+            guard case .record(let record)? = (try? AvroSchema(parsing: schema.text))?.root else { return nil }
+            return record.name
+        case "PROTOBUF":
+            guard let imports = try? imports(of: schema), let parsed = try? ProtobufSchema(parsing: schema.text, imports: imports) else { return nil }
+            return parsed.message(at: [0])?.fullName
+        default: return nil
+        }
     }
 
     /// Registers the schemas of a source's key and value under `<topic>-key` and `<topic>-value`, where its formats have any.
@@ -46,7 +55,10 @@ extension SchemaRegistry {
     /// The schema that a writer of these columns uses; registers it if need be. Nil for formats without schemas.
     public func writerSchema(of fields: [Field], spec: FormatSpec, side: Side, topic: String) throws(MartletError) -> WriterSchema? {
         guard spec.kind.usesSchemaRegistry, !fields.isEmpty else { return nil }
-        if let id = spec.properties["schemaId"].flatMap({ Int32($0) }) { return WriterSchema(id: id, text: try writerSchema(id: id).text) }
+        if let id = spec.properties["schemaId"].flatMap({ Int32($0) }) { 
+            let chosen = try writerSchema(id: id)
+            return WriterSchema(id: id, text: chosen.text, imports: try imports(of: chosen))
+        }
         let text = try SchemaTranslation.schemaText(for: fields, spec: spec, side: side)
         let id = try register(subject: "\(topic)-\(side.rawValue)", schema: RegisteredSchema(kind: spec.kind, text: text))
         return WriterSchema(id: id, text: nil)

@@ -14,6 +14,12 @@ public struct ResultBatch: Sendable {
         self.count = count
         self.tombstones = tombstones
     }
+
+    /// Bytes of memory that it keeps alive.
+    public var heldBytes: Int {
+        var counted: Set<UInt> = []
+        return columns.reduce(0) { $0 + $1.heldBytes(&counted) }
+    }
 }
 
 private enum SendOutcome { case sent(CheckedContinuation<Void, Never>?), full, cancelled }
@@ -22,7 +28,8 @@ private enum SendOutcome { case sent(CheckedContinuation<Void, Never>?), full, c
 /// reader holds the query back and memory stays flat.
 public final class ResultChannel<Element: Sendable>: Sendable {
     private struct State {
-        var queue: [Element] = []
+        var queue: [(element: Element, bytes: Int)] = []
+        var bytes = 0
         var waiting: CheckedContinuation<Void, Never>?
         var isFinished = false
         var isCancelled = false
@@ -32,18 +39,23 @@ public final class ResultChannel<Element: Sendable>: Sendable {
     private let state = Mutex(State())
     private let room = Signal()
     private let capacity: Int
+    private let bytesMax: Int
 
-    /// - `capacity`: batches held at most.
-    public init(capacity: Int = 16) { self.capacity = capacity }
+    /// - `capacity`: batches held at most; `bytesMax`: bytes of them, though one batch may always wait, however large it is.
+    public init(capacity: Int = 16, bytesMax: Int = 4 << 20) {
+        self.capacity = capacity
+        self.bytesMax = bytesMax
+    }
 
-    /// Adds a batch, waiting for room. False once the reader has gone: the query should end.
-    public func send(_ element: Element) -> Bool {
+    /// Adds a batch of about `bytes`, waiting for room. False once the reader has gone: the query should end.
+    public func send(_ element: Element, bytes: Int) -> Bool {
         while true {
             let seen = room.now
             let outcome: SendOutcome = state.withLock { state in
                 if state.isCancelled { return .cancelled }
-                if state.queue.count >= capacity { return .full }
-                state.queue.append(element)
+                if state.queue.count >= capacity || !state.queue.isEmpty && state.bytes + bytes > bytesMax { return .full }
+                state.queue.append((element, bytes))
+                state.bytes += bytes
                 defer { state.waiting = nil }
                 return .sent(state.waiting)
             }
@@ -73,6 +85,7 @@ public final class ResultChannel<Element: Sendable>: Sendable {
         let reader = state.withLock { state in
             state.isCancelled = true
             state.queue = []
+            state.bytes = 0
             defer { state.waiting = nil }
             return state.waiting
         }
@@ -86,7 +99,11 @@ public final class ResultChannel<Element: Sendable>: Sendable {
     public func next() async throws(MartletError) -> Element? {
         while true {
             let step: Result<Element?, MartletError>? = state.withLock { state in
-                if !state.queue.isEmpty { return .success(state.queue.removeFirst()) }
+                if !state.queue.isEmpty {
+                    let (element, bytes) = state.queue.removeFirst()
+                    state.bytes -= bytes
+                    return .success(element)
+                }
                 if state.isCancelled { return .success(nil) }
                 if state.isFinished { return state.error.map { .failure($0) } ?? .success(nil) }
                 return nil

@@ -10,6 +10,8 @@ public final class RunningQuery: Sendable {
     public let statement: String
     public let sink: Source
     public let plan: PhysicalPlan
+    /// Of the session that created it.
+    let properties: [String: String]
     public let statistics = QueryStatistics()
     /// Consumer group under which its offsets are committed.
     public let consumerGroup: String
@@ -20,12 +22,20 @@ public final class RunningQuery: Sendable {
     }
     private let status = Mutex(Status())
 
-    init(id: String, statement: String, sink: Source, plan: PhysicalPlan, serviceID: String) {
+    init(id: String, statement: String, sink: Source, plan: PhysicalPlan, properties: [String: String] = [:], serviceID: String) {
         self.id = id
         self.statement = statement
         self.sink = sink
         self.plan = plan
+        self.properties = properties
         consumerGroup = "_confluent-ksql-\(serviceID)query_\(id)"
+    }
+
+    /// No record cache: every update of a table comes out.
+    var emitsEveryUpdate: Bool { RunningQuery.emitsEveryUpdate(properties) }
+
+    static func emitsEveryUpdate(_ properties: [String: String]) -> Bool {
+        ["cache.max.bytes.buffering", "statestore.cache.max.bytes"].contains { properties[$0] == "0" || properties["ksql.streams.\($0)"] == "0" }
     }
 
     public var state: State { status.withLock { $0.state } }

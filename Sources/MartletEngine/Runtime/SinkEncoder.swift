@@ -31,9 +31,13 @@ struct SinkEncoder {
         window = sink.window
         keyEncoder =
             sink.keyFields.isEmpty
-            ? nil : try RecordEncoder(spec: sink.keyFormat, fields: sink.keyFields, schemaID: sink.keySchema?.id, schemaText: sink.keySchema?.text)
+            ? nil
+            : try RecordEncoder(
+                spec: sink.keyFormat, fields: sink.keyFields, schemaID: sink.keySchema?.id, schemaText: sink.keySchema?.text,
+                imports: sink.keySchema?.imports ?? [])
         valueEncoder = try RecordEncoder(
-            spec: sink.valueFormat, fields: sink.valueFields, schemaID: sink.valueSchema?.id, schemaText: sink.valueSchema?.text)
+            spec: sink.valueFormat, fields: sink.valueFields, schemaID: sink.valueSchema?.id, schemaText: sink.valueSchema?.text,
+            imports: sink.valueSchema?.imports ?? [])
         timestamp = try sink.timestamp.map { extraction throws(MartletError) in
             try TimestampExtractor(extraction, type: (sink.keyFields + sink.valueFields)[extraction.column].type)
         }

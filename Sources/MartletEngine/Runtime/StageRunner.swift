@@ -29,9 +29,10 @@ public struct StageRunner {
     /// - `repartitionTopic`: names the topic between two stages by its step.
     /// - Throws: what starting the query would; `.notSupported` for a stage that ends in results for a client.
     public init(
-        _ stage: PhysicalPlan.Stage, registry: SchemaRegistry, functions: FunctionRegistry = .builtin, repartitionTopic: (_ step: String) -> String
+        _ stage: PhysicalPlan.Stage, registry: SchemaRegistry, functions: FunctionRegistry = .builtin, properties: [String: String] = [:],
+        repartitionTopic: (_ step: String) -> String
     ) throws(MartletError) {
-        tree = try OperatorTree(stage.root, setup: OperatorSetup(functions: functions, emitsEveryUpdate: true))
+        tree = try OperatorTree(stage.root, setup: OperatorSetup(functions: functions, emitsEveryUpdate: true, properties: properties))
         for leaf in tree.leaves { inputs.append(try StageInput(leaf.input, schemas: registry)) }
         inputTopics = tree.leaves.map { leaf in
             switch leaf.input.topic {
@@ -98,6 +99,7 @@ extension SinkEncoder.Description {
             keyFields: repartition.keyFields, keyFormat: repartition.keyFormat,
             keySchema: try registry.writerSchema(of: repartition.keyFields, spec: repartition.keyFormat, side: .key, topic: topic),
             valueFields: repartition.valueFields, valueFormat: repartition.valueFormat,
-            valueSchema: try registry.writerSchema(of: repartition.valueFields, spec: repartition.valueFormat, side: .value, topic: topic))
+            valueSchema: try registry.writerSchema(of: repartition.valueFields, spec: repartition.valueFormat, side: .value, topic: topic),
+            window: repartition.window)
     }
 }

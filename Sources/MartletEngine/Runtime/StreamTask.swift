@@ -14,7 +14,10 @@ final class StreamTask {
     private let tree: OperatorTree
     private var sink: SinkWriter
     private var changelogs: [Changelog] = []
-    private var committed: [Int64]
+    /// Positions as of the last transaction that was prepared.
+    private var preparedPositions: [Int64]
+    /// What was handed over to a transaction that has not ended yet.
+    private var prepared: Prepared?
 
     static let readBytes = 1 << 20
 
@@ -42,7 +45,7 @@ final class StreamTask {
             for leaf in source.leaves { targets.append(try tree.target(leaf: leaf, stage: 0, schemas: schemas)) }
             readers.append(InputReader(source.log, targets: targets, position: source.position))
         }
-        committed = readers.map(\.position)
+        preparedPositions = readers.map(\.position)
         for store in tree.stores {
             guard let log = changelogs[store.name] else { throw MartletError(.internalError, "the state \(store.name) has no changelog") }
             let changelog = Changelog(store, log)
@@ -54,11 +57,11 @@ final class StreamTask {
         }
     }
 
-    /// Records were read since the last commit.
+    /// Records were read since a commit was prepared.
     private(set) var hasUncommittedWork = false
-    /// Its offsets changed since the last commit. Alone, that is no reason to commit: what lies between the committed offset and here are
+    /// Its offsets changed since a commit was prepared. Alone, that is no reason to commit: what lies between the committed offset and here are
     /// transaction markers and aborted records, nothing that could be processed twice. Else each commit would cause another one downstream.
-    var hasUncommittedOffsets: Bool { zip(readers, committed).contains { $0.position != $1 } }
+    var hasUncommittedOffsets: Bool { zip(readers, preparedPositions).contains { $0.position != $1 } }
 
     /// Processes up to one block of records: by the smaller timestamp where there are several inputs, as far as all of them are known.
     /// - Returns: whether there was anything to do.
@@ -102,8 +105,20 @@ final class StreamTask {
         if written > 0 { query.statistics.update { $0.rowsWritten += Int64(written) } }
     }
 
+    // MARK: commits
+    //
+    // A commit may run while the task already processes for the next one. So everything that belongs to it is handed over when it is prepared,
+    // under its token. What a store gave as changes then, and nothing newer, may go into a local store when `committed` tells that very
+    // token. At most one token is under way. There is no undo: after an abort the task is thrown away and made anew from what is committed.
+
+    private struct Prepared {
+        var token: CommitToken
+        var hadWork: Bool
+    }
+
     /// Brings out what operators held back, closes output batches, writes what changed of the state and stages this task's offsets: all in the transaction.
-    func prepareCommit(in transaction: TransactionalWriter, log: ProcessingLog) throws(MartletError) {
+    func prepareCommit(in transaction: TransactionalWriter, as token: CommitToken, log: ProcessingLog) throws(MartletError) {
+        precondition(prepared == nil, "a commit is prepared after the one before it has ended")
         var context = OperatorContext()
         for batch in try tree.flush(&context) {
             try write(batch, &context, source: readers[0].log.id, in: transaction, log: log)
@@ -114,14 +129,16 @@ final class StreamTask {
         var offsets: [TopicPartition: Int64] = [:]
         for reader in readers { offsets[reader.log.id] = reader.position }
         transaction.stageOffsets(offsets, group: query.consumerGroup)
+        prepared = Prepared(token: token, hadWork: hasUncommittedWork)
+        preparedPositions = readers.map(\.position)
+        hasUncommittedWork = false
     }
 
-    /// The transaction of the last `prepareCommit` has been committed.
-    func markCommitted() {
-        committed = readers.map(\.position)
-        guard hasUncommittedWork else { return }
-        hasUncommittedWork = false
-        query.statistics.update { $0.commits += 1 }
+    /// That transaction has committed; the task may have had no part in it.
+    func committed(_ token: CommitToken) {
+        guard let done = prepared, done.token == token else { return }
+        prepared = nil
+        if done.hadWork { query.statistics.update { $0.commits += 1 } }
     }
 }
 

@@ -1,3 +1,4 @@
+import MartletCore
 import Synchronization
 
 /// Runs an actor's jobs on one thread of its own, so that an actor may wait for the disk without starving the cooperative pool.
@@ -10,9 +11,8 @@ final class ThreadExecutor: SerialExecutor {
     private let jobs = Mutex(Jobs())
     private let signal = Signal()
 
-    init() {
-        _ = OSThread.start { [self] in run() }
-    }
+    /// - Throws: `.io` if there is no thread to be had.
+    init() throws(MartletError) { try WorkerThread("martlet-statements") { [self] in run() } }
 
     func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)

@@ -16,18 +16,21 @@ public final class TransientQuery: Sendable {
     public let fields: [Field]
     public let keyFlags: [Bool]
     public let limit: Int64?
+    /// A pull query on a table: its end is not told to clients of the older row format.
+    public let endsSilently: Bool
     public let statistics = QueryStatistics()
     public let rows = ResultChannel<ResultBatch>()
     private let signal = Signal()
     private let isClosed = Mutex(false)
 
-    init(id: String, statement: String, isPush: Bool, fields: [Field], keyFlags: [Bool], limit: Int64?) {
+    init(id: String, statement: String, isPush: Bool, fields: [Field], keyFlags: [Bool], limit: Int64?, endsSilently: Bool = false) {
         self.id = id
         self.statement = statement
         self.isPush = isPush
         self.fields = fields
         self.keyFlags = keyFlags
         self.limit = limit
+        self.endsSilently = endsSilently
     }
 
     /// Ends the query; safe at any time, from any thread.
@@ -53,11 +56,14 @@ public final class TransientQuery: Sendable {
         var models: [String: any BatchModel]
         var schemas: any SchemaSource
         var logger: Logger
+        /// The table of a pull query: its rows are looked up, no topic is read.
+        var table: (rows: ResultTable, lookup: TableLookup)?
     }
 
     /// Starts the thread; `ended` is called on it when it is done.
-    func start(_ work: Work, ended: @escaping @Sendable () -> Void) {
-        _ = OSThread.start { [self] in
+    /// - Throws: `.io` if there is no thread to be had.
+    func start(_ work: Work, ended: @escaping @Sendable () -> Void) throws(MartletError) {
+        try WorkerThread("martlet-\(id)") { [self] in
             do throws(MartletError) {
                 try run(work)
                 rows.finish()
@@ -75,6 +81,8 @@ public final class TransientQuery: Sendable {
         let trees: [OperatorTree]
         /// Rows for the client, not yet sent.
         var results: [Batch] = []
+        /// Of a query whose results come at its end only.
+        var ending: ResultEnding?
         var failed = 0
 
         init(_ plan: PhysicalPlan, setup: OperatorSetup) throws(MartletError) {
@@ -82,6 +90,17 @@ public final class TransientQuery: Sendable {
             var trees: [OperatorTree] = []
             for stage in plan.stages { trees.append(try OperatorTree(stage.root, setup: setup)) }
             self.trees = trees
+            if let ending = plan.ending, case .results(let fields, _)? = plan.stages.last?.output {
+                self.ending = ResultEnding(ending, shown: fields.count)
+            }
+        }
+
+        /// The input has ended.
+        func finish() throws(MartletError) {
+            try flush()
+            guard let held = ending?.finish() else { return }
+            ending = nil
+            results.append(held)
         }
 
         func push(_ batch: Batch, stage: Int, leaf: Int) throws(MartletError) {
@@ -99,9 +118,12 @@ public final class TransientQuery: Sendable {
             }
         }
 
+        /// Whether the results are changes of a table.
+        var yieldsTable: Bool { plan.stages.last?.root.yieldsTable ?? false }
+
         private func pass(_ batch: Batch, from stage: Int) throws(MartletError) {
             guard case .repartition(let repartition) = plan.stages[stage].output else {
-                results.append(batch)
+                if ending != nil { ending?.add(batch) } else { results.append(batch) }
                 return
             }
             for next in plan.stages.indices.dropFirst(stage + 1) {
@@ -123,12 +145,23 @@ public final class TransientQuery: Sendable {
         }
         for source in work.sources {
             for partition in source.partitions {
-                readers.append(try reader(partition.log, source, start: partition.start, end: partition.end))
+                var made = try reader(partition.log, source, start: partition.start, end: partition.end)
+                // A table's rows are known before its changes are watched.
+                try made.restore { (target, batch) throws(MartletError) in try stages.trees[target.stage].restore(batch, leaf: target.leaf) }
+                readers.append(made)
             }
         }
         var known = work.sources.map(\.partitions.count)
         var sent: Int64 = 0
         if limit == 0 { return }
+        if let (table, lookup) = work.table, let input = work.plan.stages.first?.inputs.first {
+            let found = try table.rows(lookup, as: input)
+            statistics.update { $0.rowsRead += Int64(found.count) }
+            if found.count > 0 { try stages.push(found, stage: 0, leaf: 0) }
+            try stages.finish()
+            _ = try send(stages, &sent)
+            return
+        }
         // A query with a limit need not decode a whole block for its first row.
         let bytes = limit.map { $0 < 1000 } == true ? 64 * 1024 : StreamTask.readBytes
 
@@ -152,7 +185,7 @@ public final class TransientQuery: Sendable {
                 progressed = true
                 if readers[i].isEmpty || stages.results.count >= 16 { break }
             }
-            if !progressed, !isPush { try stages.flush() }
+            if !progressed, !isPush { try stages.finish() }
             if try !send(stages, &sent) { return }
             if progressed { continue }
             if !isPush { return }
@@ -178,11 +211,18 @@ public final class TransientQuery: Sendable {
         let results = stages.results
         stages.results = []
         for var batch in results {
+            // A row of a stream that has no value is none for a client (ksqlDB: push queries on streams).
+            if !stages.yieldsTable, let absent = batch.nullValues {
+                batch = batch.gathered((0..<UInt32(batch.count)).filter { !absent[Int($0)] })
+                batch.nullValues = nil
+            }
+            if batch.count == 0 { continue }
             if let limit, sent + Int64(batch.count) > limit { batch = batch.gathered((0..<UInt32(limit - sent)).map { $0 }) }
             sent += Int64(batch.count)
             let written = batch.count
             statistics.update { $0.rowsWritten += Int64(written) }
-            if !rows.send(ResultBatch(columns: batch.columns, count: batch.count, tombstones: batch.nullValues)) { return false }
+            let result = ResultBatch(columns: batch.columns, count: batch.count, tombstones: batch.nullValues)
+            if !rows.send(result, bytes: result.heldBytes) { return false }
             if let limit, sent >= limit { return false }
         }
         return true

@@ -13,6 +13,9 @@ extension Engine {
         case .insertValues(let insert):
             try insertRow(insert)
             return nil
+        case .deleteRows(let delete):
+            try deleteRows(delete)
+            return nil
         case .nothingToDo(let message):
             return entity(statement, commandID: commandID(statement), message: message, sequence: -1)
         case .transientQuery, .other:
@@ -106,27 +109,26 @@ extension Engine {
     private func apply(
         _ analyzed: AnalyzedStatement, _ statement: Statement, _ session: Session
     ) throws(MartletError) -> (message: String, queryID: String?) {
+        let before = catalog
+        if case .persistentQuery(let query) = analyzed, query.orReplace,
+            let old = queries[query.queryID] ?? catalog.writers(of: query.sink.name).first.flatMap({ queries[$0] })
+        {
+            stopQuery(old, successor: old.id == query.queryID ? query.plan : nil)
+        }
+        catalog.apply(analyzed, of: statement)
         switch analyzed {
         case .createSource(let source):
-            catalog.sources[source.source.name] = source.source
             nextQueryNumber += 1
             return (source.source.kind == .stream ? "Stream created" : "Table created", nil)
         case .persistentQuery(let query):
-            if query.orReplace, let old = queries[query.queryID] ?? catalog.writers(of: query.sink.name).first.flatMap({ queries[$0] }) {
-                stopQuery(old, successor: old.id == query.queryID ? query.plan : nil)
-            }
-            catalog.sources[query.sink.name] = query.sink
-            catalog.queries[query.queryID] = QueryEntry(
-                id: query.queryID, sources: query.plan.sources, models: query.plan.models, sink: query.sink.name, statement: statement.text)
             nextQueryNumber += 1
-            startQuery(query, statement, fromLatest: session.properties["auto.offset.reset"] != "earliest")
+            startQuery(query, statement, properties: session.properties, fromLatest: session.properties["auto.offset.reset"] != "earliest")
             return ("Created query with ID \(query.queryID)", query.queryID)
         case .alterSource(let source):
-            catalog.sources[source.name] = source
             return ("\(source.kind == .stream ? "Stream" : "Table") \(source.name) altered.", nil)
         case .dropSource(let name, let deleteTopic):
-            guard let source = catalog.sources.removeValue(forKey: name) else { return ("", nil) }
-            for id in catalog.queries.filter({ $0.value.sink == name && !$0.key.hasPrefix("INSERTQUERY") }).keys {
+            guard let source = before.sources[name] else { return ("", nil) }
+            for id in before.queries.filter({ $0.value.sink == name && !$0.key.hasPrefix("INSERTQUERY") }).keys {
                 if let query = queries[id] { stopQuery(query) }
             }
             if deleteTopic, !isReplaying, log.topic(source.topic) != nil {
@@ -136,22 +138,20 @@ extension Engine {
             }
             return ("Source `\(name)` (topic: \(source.topic)) was dropped.", nil)
         case .createType(let name, let type):
-            catalog.types[name] = type
             return ("Registered custom type with name '\(name)' and SQL type \(type)", nil)
         case .dropType(let name):
-            catalog.types[name] = nil
             return ("Dropped type '\(name)'", nil)
         case .nothingToDo(let message): return (message, nil)
-        case .transientQuery, .insertValues, .other:
+        case .transientQuery, .insertValues, .deleteRows, .other:
             throw MartletError(.internalError, "\(statement.kindName) is not a change of the catalog")
         }
     }
 
     // MARK: - Queries
 
-    private func startQuery(_ analyzed: AnalyzedQuery, _ statement: Statement, fromLatest: Bool) {
+    private func startQuery(_ analyzed: AnalyzedQuery, _ statement: Statement, properties: [String: String], fromLatest: Bool) {
         let query = RunningQuery(
-            id: analyzed.queryID, statement: statement.text, sink: analyzed.sink, plan: analyzed.plan, serviceID: config.serviceID)
+            id: analyzed.queryID, statement: statement.text, sink: analyzed.sink, plan: analyzed.plan, properties: properties, serviceID: config.serviceID)
         queries[query.id] = query
         // At start a later command may pause or end it.
         if !isReplaying { begin(query, fromLatest: fromLatest) }
@@ -192,7 +192,8 @@ extension Engine {
             let partitions = try partitionCount(of: leaves.map(\.topic))
             let sink = try sinkDescription(stage.output, query)
             let sinkPartitions = try partitionLogs(of: sink.topic)
-            let setup = OperatorSetup(models: try sessions(query.plan.models))
+            let setup = OperatorSetup(
+                models: try sessions(query.plan.models), emitsEveryUpdate: query.emitsEveryUpdate, isPersistent: true, properties: query.properties)
             let changelogs = try changelogTopics(stage, query, setup, partitions: partitions)
             for partition in 0..<partitions {
                 var sources: [(log: PartitionLog, leaves: [Int])] = []
@@ -302,6 +303,21 @@ extension Engine {
         return (0..<description.partitions).compactMap { log.partition(TopicPartition(topic, $0)) }
     }
 
+    /// Deletes the changelogs of a query, but not those that a successor goes on with: where it keeps the same under the same name.
+    private func forgetState(_ query: RunningQuery, successor: PhysicalPlan?) {
+        let kept = successor?.states ?? [:], own = query.plan.states
+        let prefix = query.changelogTopic(store: "").dropLast("-changelog".count)
+        for topic in log.topics where topic.name.hasPrefix(prefix) && topic.name.hasSuffix("-changelog") {
+            let store = String(topic.name.dropFirst(prefix.count).dropLast("-changelog".count))
+            if let shape = own[store], kept[store] == shape { continue }
+            do {
+                try log.deleteTopic(topic.name)
+            } catch {
+                logger.warning("state not deleted", metadata: ["topic": "\(topic.name)", "error": "\(error)"])
+            }
+        }
+    }
+
     /// Takes a query off its threads, after a last commit, and forgets it; but a `successor` of the same id goes on where it was: from its
     /// offsets, and with what lies in its internal topics where those hold the same.
     func stopQuery(_ query: RunningQuery, successor: PhysicalPlan? = nil) {
@@ -310,6 +326,8 @@ extension Engine {
         topicsOfQueries[query.id] = nil
         queries[query.id] = nil
         catalog.queries[query.id] = nil
+        // At start the internal topics are already those of the last definition.
+        if isReplaying { return }
         for stage in query.plan.stages {
             guard case .repartition(let repartition) = stage.output else { continue }
             let topic = query.repartitionTopic(step: repartition.step)
@@ -321,7 +339,8 @@ extension Engine {
                 logger.warning("internal topic not deleted", metadata: ["topic": "\(topic)", "error": "\(error)"])
             }
         }
-        if isReplaying || successor != nil { return }
+        forgetState(query, successor: successor)
+        if successor != nil { return }
         do {
             try log.groupOffsets.delete(group: query.consumerGroup)
         } catch {

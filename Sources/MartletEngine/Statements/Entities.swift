@@ -79,6 +79,7 @@ extension Statement {
         case .createAs(let s): "CREATE \(s.kind.rawValue) AS SELECT"
         case .insertInto: "INSERT INTO"
         case .insertValues: "INSERT VALUES"
+        case .delete: "DELETE"
         case .alterSource(let kind, _, _): "ALTER \(kind.rawValue)"
         case .dropSource(let kind, _, _, _): "DROP \(kind.rawValue)"
         case .createType: "CREATE TYPE"

@@ -6,19 +6,24 @@ import MartletSQL
 /// INSERT INTO … VALUES, and rows that come as JSON through `/inserts-stream`.
 extension Engine {
     func insertRow(_ insert: AnalyzedInsert) throws(MartletError) {
-        try insertRows([(insert.key, insert.value, insert.timestampMs ?? time.wallMs)], into: insert.source)
+        try insertRows([(key: insert.key, value: insert.value, timestampMs: insert.timestampMs ?? time.wallMs)], into: insert.source)
     }
 
-    /// Writes rows and waits until they are durable.
-    func insertRows(_ rows: [(key: [SQLValue], value: [SQLValue], timestampMs: Int64)], into source: Source) throws(MartletError) {
+    /// DELETE FROM: each key's row ends with a record without a value.
+    func deleteRows(_ delete: AnalyzedDelete) throws(MartletError) {
+        try insertRows(delete.keys.map { ($0, nil, time.wallMs) }, into: delete.source)
+    }
+
+    /// Writes rows (a nil value deletes) and waits until they are durable.
+    func insertRows(_ rows: [(key: [SQLValue], value: [SQLValue]?, timestampMs: Int64)], into source: Source) throws(MartletError) {
         try checkWritable(source.topic)
         let partitions = try partitionLogs(of: source.topic)
-        func encoded(_ fields: [Field], _ spec: FormatSpec, _ side: Side, _ values: [[SQLValue]]) throws(MartletError) -> EncodedColumn {
+        func encoded(_ fields: [Field], _ spec: FormatSpec, _ side: Side, _ values: [[SQLValue]?]) throws(MartletError) -> EncodedColumn {
             let schema = try registry.writerSchema(of: fields, spec: spec, side: side, topic: source.topic)
-            var encoder = try RecordEncoder(spec: spec, fields: fields, schemaID: schema?.id, schemaText: schema?.text)
-            let columns = fields.indices.map { i in ColumnBuilder.column(of: fields[i].type, values.map { $0[i] }) }
+            var encoder = try RecordEncoder(spec: spec, fields: fields, schemaID: schema?.id, schemaText: schema?.text, imports: schema?.imports ?? [])
+            let columns = fields.indices.map { i in ColumnBuilder.column(of: fields[i].type, values.map { $0?[i] ?? .null }) }
             // A key is absent if all its columns are; a value of nulls is a row of nulls.
-            let isNull: [Bool]? = side == .key ? values.map { $0.allSatisfy(\.isNull) } : nil
+            let isNull: [Bool] = values.map { side == .key ? $0?.allSatisfy(\.isNull) ?? true : $0 == nil }
             var out = EncodedColumn(), errors = RowErrors()
             encoder.encode(columns, count: values.count, isNull: isNull, into: &out, errors: &errors)
             if let first = errors.entries.first {
@@ -57,7 +62,7 @@ extension Engine {
         }
         guard source.kind == .stream else { throw MartletError(.badStatement, "\(name) is not a stream, rows can only be inserted into streams") }
         guard !source.isSource else { throw MartletError(.badStatement, "Cannot insert values into read-only stream: \(name)") }
-        var rows: [(key: [SQLValue], value: [SQLValue], timestampMs: Int64)] = []
+        var rows: [(key: [SQLValue], value: [SQLValue]?, timestampMs: Int64)] = []
         for object in objects {
             var given: [String: JSONValue] = [:]
             for member in object.members {

@@ -25,8 +25,8 @@ public final class PrintQuery: Sendable {
 
     func start(
         partitions: [(log: PartitionLog, start: Int64)], interval: Int64, limit: Int64?, registry: SchemaRegistry, ended: @escaping @Sendable () -> Void
-    ) {
-        _ = OSThread.start { [self] in
+    ) throws(MartletError) {
+        try WorkerThread("martlet-\(id)") { [self] in
             do throws(MartletError) {
                 try run(partitions, interval: interval, limit: limit, registry: registry)
                 lines.finish()
@@ -75,7 +75,7 @@ public final class PrintQuery: Sendable {
                     if let limit, printed >= limit { break }
                 }
                 blocks[i] = block
-                if !out.isEmpty, !lines.send(out) { return }
+                if !out.isEmpty, !lines.send(out, bytes: out.reduce(0) { $0 + $1.utf8.count }) { return }
                 if let limit, printed >= limit { return }
             }
             if progressed { continue }
@@ -120,7 +120,9 @@ struct RecordTexts {
 
     private func decoded(_ bytes: ArraySlice<UInt8>, _ schema: RegisteredSchema) -> String? {
         guard
-            let fields = try? SchemaTranslation.fields(fromSchemaText: schema.text, spec: FormatSpec(schema.kind), side: .value),
+            let imports = try? registry.imports(of: schema),
+            let fields = try? SchemaTranslation.fields(
+                fromSchemaText: schema.text, spec: FormatSpec(schema.kind), side: .value, imports: imports),
             var decoder = try? RecordDecoder(
                 spec: FormatSpec(schema.kind), fields: fields, wanted: Array(fields.indices), notNull: [], schemas: registry)
         else { return nil }
@@ -156,9 +158,15 @@ extension Engine {
         let partitions = try partitionLogs(of: print.topic).map { ($0, fromBeginning ? $0.startOffset : $0.lastStableOffset) }
         prints[query.id] = query
         let watch = watcher.watch([print.topic]) { [weak query] in query?.wake() }
-        query.start(partitions: partitions, interval: max(print.interval ?? 1, 1), limit: print.limit, registry: registry) { [self] in
+        do throws(MartletError) {
+            try query.start(partitions: partitions, interval: max(print.interval ?? 1, 1), limit: print.limit, registry: registry) { [self] in
+                watcher.forget(watch)
+                Task { await forgetPrint(query.id) }
+            }
+        } catch {
             watcher.forget(watch)
-            Task { await forgetPrint(query.id) }
+            forgetPrint(query.id)
+            throw error
         }
         return query
     }

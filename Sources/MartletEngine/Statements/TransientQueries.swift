@@ -23,16 +23,13 @@ extension Engine {
             throw MartletError(.notSupported, "this query is not supported by this release", at: statement.span)
         }
         try checkRoom(isPush: query.kind == .push, for: statement)
-        if query.kind == .pullTable {
-            throw MartletError(.notSupported, "pull queries on tables are not supported by this release", at: statement.span, hint: "add EMIT CHANGES to watch the table's rows")
-        }
         let isPush = query.kind == .push
         let fromLatest = isPush && session.properties["auto.offset.reset"] != "earliest"
         var sources: [TransientQuery.Source] = []
         var topics: [String] = []
         for (stage, description) in query.plan.stages.enumerated() {
             for (leaf, input) in description.inputs.enumerated() {
-                guard case .source(_, let topic) = input.topic else { continue }
+                guard case .source(_, let topic) = input.topic, query.kind != .pullTable else { continue }
                 if let known = topics.firstIndex(of: topic) {
                     sources[known].leaves.append((stage, leaf))
                     continue
@@ -40,27 +37,59 @@ extension Engine {
                 topics.append(topic)
                 let partitions = try partitionLogs(of: topic).map { partition -> (log: PartitionLog, start: Int64, end: Int64?) in
                     let end = partition.lastStableOffset
-                    // A table that is looked up is there from its beginning.
-                    return (partition, fromLatest && input.kind == .stream ? end : partition.startOffset, isPush ? nil : end)
+                    // Tables that are joined are there from their beginning.
+                    return (partition, fromLatest && (input.kind == .stream || description.root.joins.isEmpty) ? end : partition.startOffset, isPush ? nil : end)
                 }
                 sources.append(TransientQuery.Source(leaves: [(stage, leaf)], partitions: partitions, current: { [log] in log.partitions(of: topic) }))
             }
         }
+        var table: (rows: ResultTable, lookup: TableLookup)?
+        if query.kind == .pullTable, let lookup = query.lookup { table = (try resultTable(lookup.table, query.plan), lookup) }
         nextTransientNumber += 1
         let name = query.plan.sources.first ?? "QUERY"
         let transient = TransientQuery(
             id: "\(Self.isScalablePush(query, catalog, fromLatest: fromLatest) ? "SCALABLE_PUSH_QUERY" : "transient")_\(name)_\(String(UInt64(bitPattern: time.wallMs), radix: 36))\(nextTransientNumber)", statement: statement.text, isPush: isPush,
-            fields: query.fields, keyFlags: query.keyFlags, limit: query.plan.limit)
+            fields: query.fields, keyFlags: query.keyFlags, limit: query.plan.limit,
+            endsSilently: query.kind == .pullTable)
         let models = try sessions(query.plan.models)
         transients[transient.id] = transient
         let watch = isPush ? watcher.watch(topics) { [weak transient] in transient?.wake() } : nil
-        let work = TransientQuery.Work(
+        var work = TransientQuery.Work(
             plan: query.plan, sources: sources, models: models, schemas: registry, logger: logger)
-        transient.start(work) { [self] in
+        if let table {
+            work.plan.stages[0].root = work.plan.stages[0].root.overRows
+            work.table = table
+        }
+        do throws(MartletError) {
+            try transient.start(work) { [self] in
+                if let watch { watcher.forget(watch) }
+                Task { await forget(transient.id) }
+            }
+        } catch {
             if let watch { watcher.forget(watch) }
-            Task { await forget(transient.id) }
+            forget(transient.id)
+            throw error
         }
         return transient
+    }
+
+    /// The rows of a table, kept from the first question on.
+    private func resultTable(_ name: String, _ plan: PhysicalPlan) throws(MartletError) -> ResultTable {
+        guard let source = catalog.sources[name], let input = plan.stages.first?.inputs.first, let topic = log.topic(source.topic) else {
+            throw MartletError(.unknownSource, "\(name) does not exist.")
+        }
+        if let known = resultTables[name], known.isOf(source, topicID: topic.topicID, partitions: Int(topic.partitions)) { return known }
+        resultTables = resultTables.filter { catalog.sources[$0.key] != nil }
+        var retention: Int64?
+        if let creator = source.createdBy.flatMap({ queries[$0] }) {
+            for stage in creator.plan.stages {
+                for case .aggregate(let aggregate) in stage.root.operators { retention = aggregate.window?.retentionMs ?? retention }
+            }
+        }
+        let made = try ResultTable(
+            source, template: input, partitions: try partitionLogs(of: source.topic), topicID: topic.topicID, retentionMs: retention, schemas: registry)
+        resultTables[name] = made
+        return made
     }
 
     private func forget(_ id: String) { transients[id] = nil }

@@ -38,8 +38,6 @@ public struct BrokerConfig: Sendable {
 public final class KafkaBroker: Sendable {
     private let log: EmbeddedLog
     private let listeners: [Listener]
-    private let advertisedHost: String?
-    private let advertisedPort: Int?
     private let group: MultiThreadedEventLoopGroup
     private let logger: Logger
     private let router: RequestRouter
@@ -58,29 +56,27 @@ public final class KafkaBroker: Sendable {
         log: EmbeddedLog, host: String = "127.0.0.1", port: Int = 9092, advertisedHost: String? = nil, advertisedPort: Int? = nil,
         group: MultiThreadedEventLoopGroup, logger: Logger, time: TimeSource = .system, config: BrokerConfig = BrokerConfig()
     ) throws(MartletError) {
-        try self.init(
-            log: log, listeners: [Listener(host: host, port: port)], advertisedHost: advertisedHost, advertisedPort: advertisedPort,
-            group: group, logger: logger, time: time, config: config)
+        var listener = Listener(host: host, port: port)
+        listener.advertisedHost = advertisedHost
+        listener.advertisedPort = advertisedPort
+        try self.init(log: log, listeners: [listener], group: group, logger: logger, time: time, config: config)
     }
 
     /// - Throws: if what is kept of users' rights cannot be read.
     public convenience init(
-        log: EmbeddedLog, listeners: [Listener], advertisedHost: String? = nil, advertisedPort: Int? = nil,
-        group: MultiThreadedEventLoopGroup, logger: Logger, time: TimeSource = .system, config: BrokerConfig = BrokerConfig()
+        log: EmbeddedLog, listeners: [Listener], group: MultiThreadedEventLoopGroup, logger: Logger, time: TimeSource = .system,
+        config: BrokerConfig = BrokerConfig()
     ) throws(MartletError) {
         try self.init(
-            log: log, listeners: listeners, advertisedHost: advertisedHost, advertisedPort: advertisedPort, group: group,
-            logger: logger, time: time, config: config, groupConfig: GroupConfig())
+            log: log, listeners: listeners, group: group, logger: logger, time: time, config: config, groupConfig: GroupConfig())
     }
 
     init(
-        log: EmbeddedLog, listeners: [Listener], advertisedHost: String?, advertisedPort: Int?, group: MultiThreadedEventLoopGroup,
-        logger: Logger, time: TimeSource, config: BrokerConfig, groupConfig: GroupConfig
+        log: EmbeddedLog, listeners: [Listener], group: MultiThreadedEventLoopGroup, logger: Logger, time: TimeSource,
+        config: BrokerConfig, groupConfig: GroupConfig
     ) throws(MartletError) {
         self.log = log
         self.listeners = listeners
-        self.advertisedHost = advertisedHost
-        self.advertisedPort = advertisedPort
         self.group = group
         self.logger = logger
         let fileSystem = log.services.fileSystem
@@ -150,8 +146,8 @@ public final class KafkaBroker: Sendable {
                     if let tls { try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls)) }
                     try channel.pipeline.syncOperations.addHandler(
                         BrokerConnection(
-                            router: self.router, listener: listener.security, advertisedHost: self.advertisedHost,
-                            advertisedPort: self.advertisedPort, logger: self.logger))
+                            router: self.router, listener: listener.security, advertisedHost: listener.advertisedHost,
+                            advertisedPort: listener.advertisedPort, logger: self.logger))
                 }
             }
         let channel: any Channel

@@ -43,7 +43,7 @@ public final class GroupOffsets: Sendable {
     /// Commits and returns once that is durable. A timestamp of 0 becomes the present time. Throws KAFKA_STORAGE_ERROR, OFFSET_METADATA_TOO_LARGE.
     public func commit(group: String, _ offsets: [TopicPartition: CommittedOffset]) throws(KafkaError) {
         do throws(LogFailure) {
-            _ = try append(group, stamped(offsets))
+            _ = try append(group, stamped(group, offsets))
             do throws(MartletError) {
                 try log.flush()
             } catch {
@@ -59,20 +59,24 @@ public final class GroupOffsets: Sendable {
         group: String, _ offsets: [TopicPartition: CommittedOffset], completion: @escaping @Sendable (KafkaErrorCode) -> Void
     ) {
         do throws(LogFailure) {
-            log.whenDurable(upTo: try append(group, stamped(offsets)), completion)
+            log.whenDurable(upTo: try append(group, stamped(group, offsets)), completion)
         } catch {
             completion(error.code)
         }
     }
 
-    private func stamped(_ offsets: [TopicPartition: CommittedOffset]) -> [TopicPartition: CommittedOffset?] {
-        let nowMs = services.time.wallMs
-        return offsets.mapValues { offset in
+    private func stamped(_ group: String, _ offsets: [TopicPartition: CommittedOffset]) -> [TopicPartition: CommittedOffset?] {
+        var stamped: [TopicPartition: CommittedOffset?] = [:]
+        for (partition, offset) in offsets {
             var offset = offset
-            if offset.timestamp == 0 { offset.timestamp = nowMs }
-            return offset
+            if offset.timestamp == 0 { offset.timestamp = timestamp(after: committed(group: group, partition)) }
+            stamped[partition] = offset
         }
+        return stamped
     }
+
+    /// The present time, but later than the commit it replaces, whatever the clock does: so the order of commits can be told after a crash.
+    func timestamp(after known: CommittedOffset?) -> Int64 { max(services.time.wallMs, (known?.timestamp ?? -1) + 1) }
 
     /// Forgets all offsets of a group, or those of some partitions.
     public func delete(group: String, partitions: [TopicPartition]? = nil) throws(KafkaError) {
@@ -146,19 +150,19 @@ public final class GroupOffsets: Sendable {
 
     // MARK: offsets of transactions
 
-    /// Applies offsets that were decided in a transaction: visible at once, whatever the disk says. Throws if they could not be written; the
-    /// decision in the transaction log holds them until `write` is tried again.
-    func applyDecided(_ decided: [DecidedOffset], onlyIfNewer: Bool) throws(LogFailure) {
+    /// Makes offsets that were decided in a transaction the committed ones, in memory. The decision in the transaction log holds them until
+    /// `writeShown` has succeeded.
+    func show(_ decided: [DecidedOffset]) {
+        committed.withLock { all in for offset in decided { all[offset.group, default: [:]][offset.partition] = offset.committed } }
+    }
+
+    /// Writes those of `decided` that are still the committed ones.
+    func writeShown(_ decided: [DecidedOffset]) throws(LogFailure) {
         for (group, offsets) in Dictionary(grouping: decided, by: \.group) {
             try committed.withLock { (all) throws(LogFailure) in
                 var changes: [TopicPartition: CommittedOffset?] = [:]
-                for offset in offsets {
-                    if onlyIfNewer, let known = all[group]?[offset.partition], known.timestamp > offset.committed.timestamp { continue }
-                    changes[offset.partition] = offset.committed
-                }
-                guard !changes.isEmpty else { return }
-                Self.apply(group, changes, &all)
-                _ = try write(group, changes)
+                for offset in offsets where all[group]?[offset.partition] == offset.committed { changes[offset.partition] = offset.committed }
+                if !changes.isEmpty { _ = try write(group, changes) }
             }
         }
     }

@@ -1,4 +1,4 @@
-// The only file of the log that calls BoringSSL, which swift-nio-ssl brings along (docs/decisions/0006-security.md).
+// The only file of the log that calls BoringSSL, which swift-nio-ssl brings along (docs/decisions/0007-security.md).
 import CNIOBoringSSL
 
 /// The hash functions that SCRAM is defined for, with what it makes of them (RFC 5802, RFC 7677).

@@ -67,7 +67,7 @@ struct SaslExchange: Sendable {
 struct ScramExchange: Sendable {
     private enum State: Sendable {
         case start
-        case challenged(user: String, credential: ScramCredential, isKnown: Bool, header: [UInt8], nonce: String, authMessage: String)
+        case challenged(user: String, credential: ScramCredential, isKnown: Bool, header: [UInt8], clientNonce: String, nonce: String, authMessage: String)
         case ended
     }
 
@@ -91,9 +91,9 @@ struct ScramExchange: Sendable {
         guard let text = String(validating: message, as: UTF8.self) else { throw malformed("not UTF-8") }
         switch state {
         case .start: return try receiveFirst(text, users)
-        case .challenged(let user, let credential, let isKnown, let header, let nonce, let authMessage):
+        case .challenged(let user, let credential, let isKnown, let header, let clientNonce, let nonce, let authMessage):
             state = .ended
-            return try receiveFinal(text, user, credential, isKnown, header, nonce, authMessage)
+            return try receiveFinal(text, user, credential, isKnown, header, clientNonce, nonce, authMessage)
         case .ended: throw malformed("the exchange is over")
         }
     }
@@ -121,13 +121,14 @@ struct ScramExchange: Sendable {
         let header = "\(parts[0]),\(parts[1]),"
         let bare = text.dropFirst(header.count)
         state = .challenged(
-            user: user, credential: credential, isKnown: known != nil, header: Array(header.utf8), nonce: String(nonce),
+            user: user, credential: credential, isKnown: known != nil, header: Array(header.utf8), clientNonce: String(parts[3].dropFirst(2)), nonce: String(nonce),
             authMessage: "\(bare),\(answer)")
         return .challenge(Array(answer.utf8))
     }
 
     private func receiveFinal(
-        _ text: String, _ user: String, _ credential: ScramCredential, _ isKnown: Bool, _ header: [UInt8], _ nonce: String, _ authMessage: String
+        _ text: String, _ user: String, _ credential: ScramCredential, _ isKnown: Bool, _ header: [UInt8], _ clientNonce: String,
+        _ nonce: String, _ authMessage: String
     ) throws(SaslFailure) -> SaslStep {
         guard let proofStart = text.firstRange(of: ",p=") else { throw malformed("client-final") }
         let withoutProof = text[..<proofStart.lowerBound]
@@ -136,7 +137,9 @@ struct ScramExchange: Sendable {
             let proof = Base64Text.decode(text[proofStart.upperBound...]), proof.count == digest.size
         else { throw malformed("client-final") }
         guard Base64Text.decode(parts[0].dropFirst(2)) == header else { throw malformed("channel binding differs from the first message") }
-        guard parts[1].dropFirst(2) == nonce else { throw malformed("nonce differs from the challenge") }
+        // librdkafka before 2.6.1 puts its own nonce before the whole of ours once more; what we made is still all there.
+        let sent = parts[1].dropFirst(2)
+        guard sent == nonce || sent == clientNonce + nonce else { throw malformed("nonce differs from the challenge") }
         // ClientKey = proof XOR HMAC(StoredKey, AuthMessage); it is the client's if its hash is StoredKey.
         let full = Array("\(authMessage),\(withoutProof)".utf8)
         let signature = digest.authenticate(full, key: credential.storedKey)

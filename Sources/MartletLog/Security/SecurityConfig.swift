@@ -16,6 +16,9 @@ public struct Listener: Sendable, Hashable, CustomStringConvertible {
     public var host: String
     /// 0: any free one.
     public var port: Int
+    /// What clients are told to connect to; nil: the address by which each of them came.
+    public var advertisedHost: String?
+    public var advertisedPort: Int?
 
     public init(_ security: Security = .plaintext, host: String = "127.0.0.1", port: Int = 9092) {
         self.security = security

@@ -62,6 +62,9 @@ public final class UserStore: Sendable {
         return credential.matches(password: password)
     }
 
+    /// Base64 as HTTP's Basic scheme has it; nil if it is none.
+    public static func base64(_ text: String) -> [UInt8]? { Base64Text.decode(text) }
+
     func credential(user: String, digest: Digest) -> ScramCredential? {
         (try? load())?[user]?[digest == .sha256 ? .scramSHA256 : .scramSHA512]
     }

@@ -65,7 +65,7 @@ public final class EmbeddedLog: Sendable {
     private init(directory: String, config: LogConfig, time: TimeSource, logger: Logger) throws(MartletError) {
         self.directory = directory
         let system = config.fileSystem
-        try system.createDirectory("\(directory)/topics")
+        try system.createDirectoryDurably("\(directory)/topics")
         lock = Mutex(try system.lock("\(directory)/lock"))
         clusterID = try Self.checkFormat(directory, system)
         services = LogServices(config: config, time: time, logger: logger)
@@ -173,6 +173,10 @@ public final class EmbeddedLog: Sendable {
         }
         services.notify(.topicsChanged)
     }
+
+    /// From now on, until the log is closed, Kafka clients may read the topic and nothing else. For topics that hold the state of the program;
+    /// their owner reserves them at every start.
+    public func reserve(_ name: String) { topicState.withLock { $0[name]?.description.isReserved = true } }
 
     /// Throws `.notFound`; `.badRequest` for an internal topic.
     public func deleteTopic(_ name: String) throws(MartletError) {

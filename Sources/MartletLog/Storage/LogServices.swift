@@ -136,6 +136,12 @@ final class LogServices: Sendable {
     /// Asks for a sync of this partition; the partition sees to it that it asks once.
     func requestSync(_ partition: PartitionLog) { syncQueue.update { $0.waiting.append(partition) } }
 
+    /// Begins a sync on a helper thread, if there are any; nobody waits for it.
+    func writeBack(_ partition: PartitionLog) {
+        let round = SyncRound([partition])
+        helpers.update { helpers in if helpers.isRunning { helpers.rounds.append(round) } }
+    }
+
     /// Asks for a sync that nobody waits for.
     func requestSyncSoon(_ partition: PartitionLog) {
         guard isDurable else { return }

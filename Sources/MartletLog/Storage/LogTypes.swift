@@ -64,6 +64,8 @@ public struct TopicDescription: Sendable, Hashable {
     /// As given when the topic was made, plus later changes; names are Kafka's.
     public var settings: [String: String]
     public var isInternal: Bool
+    /// Only its owner in this process writes, changes or deletes it; Kafka clients may read it (`EmbeddedLog.reserve`).
+    public var isReserved = false
 }
 
 /// An offset committed by a consumer group.

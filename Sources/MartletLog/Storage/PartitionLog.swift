@@ -40,6 +40,8 @@ public final class PartitionLog: Sendable {
         var unsyncedFiles: [any LogFile] = []
         var waiters: [Waiter] = []
         var syncIsRequested = false
+        /// Appended since the last sync began.
+        var bytesSinceSync = 0
         /// Bytes of half a batch may lie behind the end, to be cut before the next write (4).
         var tailIsDirty = false
         /// The last write failed, e.g. for a full disk.
@@ -180,7 +182,7 @@ public final class PartitionLog: Sendable {
         marker: (type: ControlType, coordinatorEpoch: Int32)? = nil
     ) throws(LogFailure) -> AppendResult {
         let nowMs = services.time.wallMs
-        var mustRequestSync = false, mustRequestUpkeep = false
+        var mustRequestSync = false, mustRequestUpkeep = false, mustWriteBack = false
         let result = try state.withLock { (state) throws(LogFailure) -> AppendResult in
             try state.checkOpen(id)
             if marker == nil {
@@ -220,6 +222,9 @@ public final class PartitionLog: Sendable {
                     state.syncIsRequested = true
                     mustRequestSync = true
                 }
+                let wasSmall = state.bytesSinceSync < Self.writebackBytes
+                state.bytesSinceSync += bytes.count
+                mustWriteBack = wasSmall && state.bytesSinceSync >= Self.writebackBytes && !state.syncIsRequested
             } else {
                 state.highWatermark = state.endOffset  // (1)
             }
@@ -228,6 +233,7 @@ public final class PartitionLog: Sendable {
                 logStartOffset: state.startOffset, duplicate: false)
         }
         if mustRequestSync { services.requestSync(self) }
+        if mustWriteBack { services.writeBack(self) }
         if mustRequestUpkeep { services.upkeep.update { $0.isDue = true } }
         if !services.isDurable && !result.duplicate { services.notify(.advanced(id)) }
         return result
@@ -324,6 +330,10 @@ public final class PartitionLog: Sendable {
 
     // MARK: durability
 
+    /// So much that nobody has asked to sync yet is synced anyway: the disk works while a large transaction is filled, and its commit waits
+    /// for little.
+    static let writebackBytes = 8 << 20
+
     /// Calls `completion` once everything below `offset` is durable, with `.none`, or with `.kafkaStorageError` if it cannot be; at once, on
     /// this thread, if that is already so.
     public func whenDurable(upTo offset: Int64, _ completion: @escaping @Sendable (KafkaErrorCode) -> Void) {
@@ -353,6 +363,7 @@ public final class PartitionLog: Sendable {
         let plan: (file: any LogFile, end: Int64)? = try state.withLock { (state) throws(MartletError) in
             if let failure = state.failure { throw failure }
             guard state.highWatermark < state.endOffset else { return nil }
+            state.bytesSinceSync = 0
             return (state.segments[state.segments.count - 1].file, state.endOffset)
         }
         guard let plan else { return }

@@ -38,6 +38,20 @@ public final class TransactionCoordinator: Sendable {
         }
     }
 
+    struct Unsettled: Sendable {
+        var partition: PartitionLog
+        var end: Int64
+
+        /// Up to the partition's end as it is now.
+        init(_ partition: PartitionLog) {
+            self.partition = partition
+            end = partition.endOffset
+        }
+
+        /// Another commit, or time, may have done it.
+        var isSettled: Bool { partition.highWatermark >= end }
+    }
+
     enum Phase: Sendable {
         case empty, open
         /// The decision was written, but syncing it failed: only a restart can tell.
@@ -58,10 +72,12 @@ public final class TransactionCoordinator: Sendable {
         var missingOffsets: [DecidedOffset] = []
         /// The log's latest record of this id is a decision.
         var hasDecision = false
-        /// Partitions with markers or offsets of the last decision that may not be synced.
-        var unsettled: [PartitionLog] = []
+        /// Partitions with markers or offsets of the last decision that may not be synced, and where those end.
+        var unsettled: [Unsettled] = []
         /// How the last transaction of a client ended, to answer a repeated EndTxn.
         var lastEnd: ControlType?
+
+        var waitingForSync: [PartitionLog] { unsettled.filter { !$0.isSettled }.map(\.partition) }
     }
 
     init(log: PartitionLog, groupOffsets: GroupOffsets, services: LogServices) throws(MartletError) {
@@ -122,8 +138,13 @@ public final class TransactionCoordinator: Sendable {
             for transaction in allTransactions {
                 let record = transaction.state.withLock { $0.record }
                 guard record.isDecided, !record.offsets.isEmpty else { continue }
-                let isApplied = record.offsets.allSatisfy { groupOffsets.committed(group: $0.group, $0.partition) == $0.committed }
-                if !isApplied { try groupOffsets.applyDecided(record.offsets, onlyIfNewer: true) }
+                // Several decisions may wait here, in any order, and later commits may be on disk already: the timestamps tell (`stageOffsets`).
+                let lost = record.offsets.filter { offset in
+                    guard let known = groupOffsets.committed(group: offset.group, offset.partition) else { return true }
+                    return known != offset.committed && known.timestamp <= offset.committed.timestamp
+                }
+                groupOffsets.show(lost)
+                try groupOffsets.writeShown(lost)
             }
         } catch {
             throw error.error
@@ -243,7 +264,7 @@ public final class TransactionCoordinator: Sendable {
                 .kafkaStorageError, .io, "how the last transaction of \(state.record.transactionalID) ended is known after a restart only")
         }
         try complete(&state)
-        try sync(state.unsettled)
+        try sync(state.waitingForSync)
         state.unsettled = []
     }
 
@@ -276,15 +297,17 @@ public final class TransactionCoordinator: Sendable {
         }
     }
 
-    /// Writes markers and offsets of the last commit that a full disk kept back.
+    /// Writes offsets and markers of the last commit: at once, or later if a full disk keeps them back.
     private func complete(_ state: inout State) throws(LogFailure) {
+        if !state.missingOffsets.isEmpty {
+            try groupOffsets.writeShown(state.missingOffsets)
+            state.unsettled.append(Unsettled(groupOffsets.partitionLog))
+            state.missingOffsets = []
+        }
         while let partition = state.missingMarkers.last {
             try mark(partition, .commit, state.record)
+            state.unsettled.append(Unsettled(partition))
             state.missingMarkers.removeLast()
-        }
-        if !state.missingOffsets.isEmpty {
-            try groupOffsets.applyDecided(state.missingOffsets, onlyIfNewer: true)
-            state.missingOffsets = []
         }
     }
 
@@ -295,7 +318,7 @@ public final class TransactionCoordinator: Sendable {
             return
         }
         // (1), along with what `settle` is about to sync
-        try sync(state.unsettled + state.partitions.values)
+        try sync(state.waitingForSync + state.partitions.values)
         try settle(&state)
         var decision = state.record
         decision.isDecided = true
@@ -315,26 +338,17 @@ public final class TransactionCoordinator: Sendable {
         state.phase = .empty
         state.hasDecision = true
         state.lastEnd = .commit
-        state.unsettled = Array(state.partitions.values)
-        if !state.offsets.isEmpty { state.unsettled.append(groupOffsets.partitionLog) }
         state.missingMarkers = Array(state.partitions.values)
-        let offsets = state.offsets
+        state.missingOffsets = state.offsets
         state.partitions = [:]
         state.offsets = []
-        if !offsets.isEmpty {
-            do throws(LogFailure) {
-                try groupOffsets.applyDecided(offsets, onlyIfNewer: false)
-            } catch {
-                state.missingOffsets = offsets
-                report(error, state)
-            }
-        }
+        groupOffsets.show(state.missingOffsets)
         do throws(LogFailure) {
             try complete(&state)
         } catch {
             report(error, state)
         }
-        for partition in state.unsettled { services.requestSyncSoon(partition) }
+        for unsettled in state.unsettled { services.requestSyncSoon(unsettled.partition) }
     }
 
     private func report(_ failure: LogFailure, _ state: State) {

@@ -1,7 +1,7 @@
 import MartletCore
 import Synchronization
 
-/// Writes transactions of one stream task, in process. Not Sendable: used from one thread at a time.
+/// Writes transactions of one stream thread, in process, one after the other. Not Sendable: used from one thread at a time.
 ///
 /// ```
 /// let writer = try log.transactions.writer(transactionalID: "query-CSAS_X_0-0")
@@ -21,6 +21,8 @@ public final class TransactionalWriter {
     private var staged: [DecidedOffset] = []
     /// Nothing was done since `begin`.
     private var isFresh = false
+    /// Bytes of records appended since `begin`.
+    public private(set) var appendedBytes = 0
 
     init(_ coordinator: TransactionCoordinator, _ transaction: TransactionCoordinator.Transaction, producerID: Int64, epoch: Int16) {
         self.coordinator = coordinator
@@ -34,6 +36,7 @@ public final class TransactionalWriter {
     public func begin() {
         staged = []
         isFresh = true
+        appendedBytes = 0
     }
 
     /// Appends the builder's records to the transaction. They are written at once, and visible to read-committed readers after `commit`.
@@ -43,6 +46,7 @@ public final class TransactionalWriter {
         try abortLeftovers()
         let sequence = sequences[partition.id] ?? 0
         let count = Int32(batch.count)
+        appendedBytes += batch.sizeBytes
         try withState { (state) throws(LogFailure) in
             try coordinator.open(&state)
             do throws(LogFailure) {
@@ -59,9 +63,9 @@ public final class TransactionalWriter {
 
     /// Offsets (next to read) that become visible with the outputs. A later call for the same partition replaces the earlier.
     public func stageOffsets(_ offsets: [TopicPartition: Int64], group: String) {
-        let nowMs = coordinator.services.time.wallMs
         for (partition, offset) in offsets {
-            let fresh = DecidedOffset(group: group, partition: partition, committed: CommittedOffset(offset: offset, timestamp: nowMs))
+            let timestamp = coordinator.groupOffsets.timestamp(after: coordinator.groupOffsets.committed(group: group, partition))
+            let fresh = DecidedOffset(group: group, partition: partition, committed: CommittedOffset(offset: offset, timestamp: timestamp))
             if let i = staged.firstIndex(where: { $0.group == group && $0.partition == partition }) {
                 staged[i] = fresh
             } else {
@@ -72,14 +76,14 @@ public final class TransactionalWriter {
 
     /// Atomic and durable on return: outputs and staged offsets are visible, or, after an error, none of them ever will be once `abort` or a
     /// restart has cleaned up. Cost: the partitions written to are synced at the same time, then the transaction log.
-    public func commit() throws(MartletError) {
-        let staged = self.staged
+    public func commit() throws(MartletError) { try prepare().commit() }
+
+    /// Closes the transaction: it is as it is to be committed. Until that has ended nothing may be done with the writer, but another one may
+    /// write the next transaction meanwhile.
+    public func prepare() throws(MartletError) -> PreparedTransaction {
         try abortLeftovers()
-        try withState { (state) throws(LogFailure) in
-            state.offsets = staged
-            try coordinator.commit(&state)
-        }
-        self.staged = []
+        defer { staged = [] }
+        return PreparedTransaction(coordinator: coordinator, transaction: transaction, producerID: producerID, epoch: epoch, offsets: staged)
     }
 
     /// Rolls back what was appended since the last commit.
@@ -98,10 +102,36 @@ public final class TransactionalWriter {
     }
 
     private func withState(_ body: (inout TransactionCoordinator.State) throws(LogFailure) -> Void) throws(MartletError) {
+        try transaction.withState(producerID: producerID, epoch: epoch, body)
+    }
+}
+
+/// A transaction that waits for its commit, which any thread may do, once.
+public struct PreparedTransaction: Sendable {
+    let coordinator: TransactionCoordinator
+    let transaction: TransactionCoordinator.Transaction
+    let producerID: Int64
+    let epoch: Int16
+    let offsets: [DecidedOffset]
+
+    /// As `TransactionalWriter.commit`.
+    public func commit() throws(MartletError) {
+        try transaction.withState(producerID: producerID, epoch: epoch) { (state) throws(LogFailure) in
+            state.offsets = offsets
+            try coordinator.commit(&state)
+        }
+    }
+}
+
+extension TransactionCoordinator.Transaction {
+    /// Throws `.fenced` unless the id is still in the hands of this producer.
+    func withState(
+        producerID: Int64, epoch: Int16, _ body: (inout TransactionCoordinator.State) throws(LogFailure) -> Void
+    ) throws(MartletError) {
         do throws(LogFailure) {
-            try transaction.state.withLock { (state) throws(LogFailure) in
+            try state.withLock { (state) throws(LogFailure) in
                 guard state.record.epoch == epoch, state.record.producerID == producerID else {
-                    throw LogFailure(.producerFenced, .fenced, "a newer writer of transactional id \(transactionalID) exists")
+                    throw LogFailure(.producerFenced, .fenced, "a newer writer of transactional id \(id) exists")
                 }
                 try body(&state)
             }

@@ -53,6 +53,8 @@ public final class ModelSession: Sendable {
         inputs = session.inputs
         outputs = session.outputs
         metadata = session.metadata
+        // Loading ran through most of the runtime's code, and scoring needs little of it.
+        CodePages.release()
     }
 
     /// One value a row, null where an argument is null or the model failed on the row; failures are reported under the model's name.

@@ -39,6 +39,7 @@ public enum AnalyzedStatement: Sendable {
     /// SELECT: push (EMIT CHANGES) or pull.
     case transientQuery(AnalyzedTransient)
     case insertValues(AnalyzedInsert)
+    case deleteRows(AnalyzedDelete)
     case alterSource(Source)
     case dropSource(name: String, deleteTopic: Bool)
     case createType(name: String, SQLType)
@@ -102,19 +103,33 @@ public struct AnalyzedTransient: Sendable {
         case push
         /// On a stream: from the beginning to the present end.
         case pullStream
-        /// On a table: its present rows.
+        /// On a table: its present rows. `lookup` says which; the plan's only input is the table, and its operators take the rows that were found
+        /// as a batch with the input's columns (ROWTIME, WINDOWSTART and WINDOWEND among them), each row once.
         case pullTable
     }
     public var kind: Kind
     public var plan: PhysicalPlan
+    /// Of `pullTable` queries.
+    public var lookup: TableLookup?
     /// Result columns with key columns marked, in SELECT order: the `header` of the response.
     public var fields: [Field]
     public var keyFlags: [Bool]
-    public init(kind: Kind, plan: PhysicalPlan, fields: [Field], keyFlags: [Bool]) {
+    public init(kind: Kind, plan: PhysicalPlan, lookup: TableLookup? = nil, fields: [Field], keyFlags: [Bool]) {
         self.kind = kind
         self.plan = plan
+        self.lookup = lookup
         self.fields = fields
         self.keyFlags = keyFlags
+    }
+}
+
+/// DELETE FROM … WHERE: keys whose rows end, each a value of its type for every key column.
+public struct AnalyzedDelete: Sendable {
+    public var source: Source
+    public var keys: [[SQLValue]]
+    public init(source: Source, keys: [[SQLValue]]) {
+        self.source = source
+        self.keys = keys
     }
 }
 

@@ -37,6 +37,8 @@ public struct Analyzer {
             return try PersistentQueryAnalysis(catalog: catalog, context: context, statement: statement).insertInto(target, properties, query)
         case .insertValues(let insert):
             return try InsertValuesAnalysis(catalog: catalog, context: context, insert: insert, statement: statement).analyze()
+        case .delete(let target, let condition):
+            return try DeleteAnalysis(catalog: catalog, context: context).analyze(target, condition)
         case .alterSource(let kind, let name, let additions): return try changes.alter(kind, name, additions)
         case .dropSource(let kind, let name, let ifExists, let deleteTopic):
             return try changes.drop(kind, name, ifExists: ifExists, deleteTopic: deleteTopic)

@@ -3,7 +3,10 @@ import MartletCore
 
 /// Comparisons: which types compare, what is converted, and text that stands for a time.
 extension ExpressionAnalyzer {
-    func compare(_ op: ComparisonOperator, _ a: Expression, _ b: Expression, _ span: SourceSpan) throws(MartletError) -> BoundExpression {
+    /// `isRange`: a side of BETWEEN, whose types ksqlDB looks at when it makes code.
+    func compare(
+        _ op: ComparisonOperator, _ a: Expression, _ b: Expression, _ span: SourceSpan, isRange: Bool = false
+    ) throws(MartletError) -> BoundExpression {
         if let millis = try magicTimestamp(b, besides: a) { return .compare(op, try bind(a).cast(to: .bigint), .literal(.bigint(millis), .bigint)) }
         if let millis = try magicTimestamp(a, besides: b) { return .compare(op, .literal(.bigint(millis), .bigint), try bind(b).cast(to: .bigint)) }
         let left = try bind(a), right = try bind(b)
@@ -12,7 +15,8 @@ extension ExpressionAnalyzer {
             throw typeError("Comparison with NULL not supported: \(names[0]) \(op.rawValue) \(names[1])\nUse 'IS NULL' or 'IS NOT NULL' instead.", span)
         }
         guard let common = Self.comparisonType(op, l, r) else {
-            throw typeError("Cannot compare \(text(a)) (\(l)) to \(text(b)) (\(r)) with \(op.messageName).", span)
+            let message = "Cannot compare \(text(a)) (\(l)) to \(text(b)) (\(r)) with \(op.messageName)."
+            throw isRange ? codeError(message, span) : typeError(message, span)
         }
         return .compare(op, left.cast(to: common), right.cast(to: common))
     }

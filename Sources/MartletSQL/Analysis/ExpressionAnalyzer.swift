@@ -37,6 +37,8 @@ struct ExpressionAnalyzer {
     var functions: FunctionRegistry
     /// Parameters of the lambdas around the expression, innermost last.
     var variables: [Field] = []
+    /// ksqlDB does not compile the expressions of queries that end, which shows in its messages.
+    var isInterpreted = false
     /// Expressions that an operator below has computed already, by their text as columns: results of table functions.
     var computed: [Expression: Scope.Column] = [:]
 
@@ -50,18 +52,19 @@ struct ExpressionAnalyzer {
             switch clause {
             case .whereClause: "Error in WHERE expression: "
             case .having: "Error in HAVING expression: "
-            case .select, .partitionBy, .groupBy, .joinOn, .values: ""
+            case .select, .partitionBy, .groupBy, .joinOn, .orderBy, .values: ""
             }
         return MartletError(.typeMismatch, prefix + message, at: span, hint: hint)
     }
 
     /// A mistake found when code is made for the expression.
     func codeError(_ message: String, _ span: SourceSpan, hint: String? = nil) -> MartletError {
+        if isInterpreted { return MartletError(.typeMismatch, "Invalid expression: \(message)", at: span, hint: hint) }
         let prefix =
             switch clause {
             case .whereClause, .having: "Invalid Predicate: "
             case .select: "Invalid Select: "
-            case .partitionBy, .groupBy, .joinOn, .values: ""
+            case .partitionBy, .groupBy, .joinOn, .orderBy, .values: ""
             }
         return MartletError(.typeMismatch, prefix + message, at: span, hint: hint)
     }
@@ -101,7 +104,8 @@ struct ExpressionAnalyzer {
         case .isNotNull(let operand): return Typed(.isNotNull(try bind(operand).expression))
         case .between(let operand, let low, let high, let negated):
             let inside = BoundExpression.and(
-                try compare(.greaterOrEqual, operand, low, expression.span), try compare(.lessOrEqual, operand, high, expression.span))
+                try compare(.greaterOrEqual, operand, low, expression.span, isRange: true),
+                try compare(.lessOrEqual, operand, high, expression.span, isRange: true))
             return Typed(negated ? .not(inside) : inside)
         case .isIn(let operand, let options, let negated):
             let found = try isIn(operand, options)

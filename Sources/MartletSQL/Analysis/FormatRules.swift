@@ -23,7 +23,7 @@ enum FormatRules {
 
     /// Settings that a sink of the same format takes from the source it reads.
     static func inheritedProperties(_ spec: FormatSpec) -> [String: String] {
-        spec.properties.filter { $0.key == "delimiter" || $0.key == "nullableRepresentation" }
+        spec.properties.filter { $0.key == "delimiter" || $0.key == "nullableRepresentation" || $0.key == "fullSchemaName" && spec.kind == .protobuf }
     }
 
     static func spec(
@@ -51,7 +51,7 @@ enum FormatRules {
 
     /// A schema that is chosen by its id brings its name along.
     static func nameChosenSchema(_ spec: inout FormatSpec, _ context: AnalysisContext) {
-        guard spec.kind == .avro, spec.properties["fullSchemaName"] == nil, let id = spec.properties["schemaId"].flatMap({ Int($0) }) else { return }
+        guard spec.kind == .avro || spec.kind == .protobuf, spec.properties["fullSchemaName"] == nil, let id = spec.properties["schemaId"].flatMap({ Int($0) }) else { return }
         spec.properties["fullSchemaName"] = context.registeredName(id)
     }
 
@@ -141,7 +141,13 @@ enum FormatRules {
             }
             return nil
         case .protobuf, .protobufNoSR:
-            return fields.contains { $0.type.hasMapWithoutTextKeys } ? "PROTOBUF format only supports MAP types with STRING keys" : nil
+            if fields.contains(where: { $0.type.hasMapWithoutTextKeys }) { return "PROTOBUF format only supports MAP types with STRING keys" }
+            do {
+                _ = try SchemaTranslation.schemaText(for: fields, spec: FormatSpec(kind), side: side)
+                return nil
+            } catch {
+                return error.message
+            }
         }
     }
 

@@ -8,6 +8,8 @@ struct KeySlot {
     var expression: BoundExpression
     /// What `*` calls it.
     var name: String
+    /// Qualified expressions that are equal to the key but no names of it: a join on one of them need not re-key the rows.
+    var equivalent: [Expression] = []
 }
 
 /// A FROM clause: the plan that yields its rows, and what names mean above it.
@@ -21,9 +23,30 @@ struct FromClause {
     /// Types of `keys` come from here in messages: `key column`, `join expression`, `partitioning expression`.
     var keyDescription: (one: String, many: String) = ("key column", "key columns")
 
+    /// Key format of the rows as they are on their topic.
+    var keyFormat: FormatSpec
+    /// The topic whose partition count the rows have.
+    var partitionsOfTopic: String
+    /// How the rows' keys are windowed.
+    var window: Source.SourceWindow?
+    var isWindowed: Bool
+    /// Rows come from several topics: those of equal keys are not on partitions of equal numbers.
+    var isUnion = false
+
+    init(plan: LogicalPlan, scope: Scope, kind: Statement.SourceKind, sources: [Source], keys: [KeySlot]) {
+        self.plan = plan
+        self.scope = scope
+        self.kind = kind
+        self.sources = sources
+        self.keys = keys
+        keyFormat = sources[0].keyFormat
+        partitionsOfTopic = sources[0].topic
+        window = sources[0].window
+        isWindowed = sources.contains { $0.window != nil }
+    }
+
     /// The source whose formats and partitions a sink inherits.
     var left: Source { sources[0] }
-    var isWindowed: Bool { sources.contains { $0.window != nil } }
 
     /// Columns of a source as a scope shows them: keys, values, headers, pseudo columns.
     static func columns(of scan: LogicalPlan.Scan, alias: String, from first: Int = 0) -> [Scope.Column] {
@@ -44,6 +67,10 @@ struct FromClause {
 struct FromAnalysis {
     var catalog: Catalog
     var context: AnalysisContext
+    /// The rows go to a sink: each partition is worked on by itself, so that rows which are to meet have to be written to the same partition.
+    var isPersistent = true
+    /// The query ends.
+    var isPull = false
 
     func analyze(_ relation: Relation) throws(MartletError) -> FromClause {
         switch relation {
@@ -51,9 +78,8 @@ struct FromAnalysis {
             return single(try source(name), alias: alias?.name ?? name.name)
         case .join(let join):
             try checkSources(join)
-            return try JoinAnalysis(from: self, context: context).analyze(join, depth: 0)
-        case .subquery(let query, _):
-            throw MartletError(.notSupported, "Subqueries are not supported.", at: query.span, hint: "create a stream with the inner query first")
+            return try JoinAnalysis(from: self, context: context).analyze(relation)
+        case .subquery(let query, let alias): return try SubqueryAnalysis(from: self).analyze(query, alias: alias)
         }
     }
 
@@ -99,15 +125,18 @@ struct FromAnalysis {
         }
         collect(.join(join))
         for name in names { _ = try source(name.name) }
-        for (index, entry) in names.enumerated() where names[..<index].contains(where: { $0.name == entry.name }) {
-            if names.count == 2 {
-                throw MartletError(
-                    .badStatement, "Can not join '\(entry.name.name)' to '\(entry.name.name)': self joins are not yet supported.", at: entry.name.span)
-            }
-            throw MartletError(
-                .badStatement, "N-way joins do not support multiple occurrences of the same source. Source: '\(entry.name.name)'", at: entry.name.span)
-        }
         for (index, entry) in names.enumerated() where names[..<index].contains(where: { $0.alias == entry.alias }) {
+            let isSame = names[..<index].contains { $0.name == entry.name && $0.alias == entry.alias }
+            if isSame, names.count == 2 {
+                throw MartletError(
+                    .badStatement, "Can not join '\(entry.name.name)' to '\(entry.name.name)': self joins are not yet supported.", at: entry.name.span,
+                    hint: "give each side a name: \(entry.name.name) AS a JOIN \(entry.name.name) AS b")
+            }
+            if isSame {
+                throw MartletError(
+                    .badStatement, "N-way joins do not support multiple occurrences of the same source. Source: '\(entry.name.name)'", at: entry.name.span,
+                    hint: "give each occurrence its own name with AS")
+            }
             throw MartletError(.badStatement, "Each source of a join needs its own alias, but '\(entry.alias)' is used twice.", at: entry.name.span)
         }
         let kafka = names.filter { catalog.sources[$0.name.name]?.valueFormat.kind == .kafka }

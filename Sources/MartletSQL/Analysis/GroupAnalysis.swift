@@ -8,6 +8,10 @@ struct GroupAnalysis {
     var context: AnalysisContext
     /// Name of the sink; nil for a transient query.
     var sink: String?
+    /// The rows go to a sink in the end, perhaps through another query.
+    var isPersistent: Bool
+    /// The query ends: rows of a table are just rows.
+    var isPull: Bool
     var query: Query
     /// What is grouped.
     var from: FromClause
@@ -24,6 +28,8 @@ struct GroupAnalysis {
         var window: Source.SourceWindow?
     }
 
+    /// Whether rows are taken out of their groups again.
+    private var isTable: Bool { from.kind == .table && !isPull }
     private var text: ExpressionText { ExpressionText(columns: .plain(isJoin: scope.isJoin)) }
 
     /// Whether there are groups: GROUP BY, or in a transient query aggregate functions alone, which make all rows one group.
@@ -80,7 +86,7 @@ struct GroupAnalysis {
         if query.emit == .final, query.window == nil {
             throw MartletError(.badStatement, "EMIT FINAL is only supported for windowed aggregations.", at: query.span)
         }
-        if let window = query.window, from.kind == .table {
+        if let window = query.window, isTable {
             throw MartletError(.badStatement, "Windowing not supported for table aggregations.", at: window.span)
         }
         let kafka = from.sources.filter { $0.valueFormat.kind == .kafka }
@@ -147,8 +153,8 @@ struct GroupAnalysis {
         try checkFunctions(calls)
 
         var node = try aggregation(groups, calls, input)
-        if let clause = query.window { node.window = try WindowRules.window(clause, isFinal: query.emit == .final) }
-        let window = query.window.map { WindowRules.sourceWindow($0) } ?? (groupsByWindow(groups) ? from.left.window : nil)
+        if let clause = query.window { node.window = try WindowRules.window(clause, isFinal: query.emit == .final, isPull: isPull) }
+        let window = query.window.map { WindowRules.sourceWindow($0) } ?? (groupsByWindow(groups) ? from.window : nil)
         var computed = calls.computed(from: groups.count)
         for (index, group) in groups.enumerated() {
             computed[group] = Scope.Column(source: nil, name: node.names[index], type: node.keys[index].type, role: .key, index: index)
@@ -217,7 +223,7 @@ struct GroupAnalysis {
 
     /// Which functions can work on what is grouped.
     private func checkFunctions(_ calls: AggregateCalls) throws(MartletError) {
-        if from.kind == .table {
+        if isTable {
             var names: [String] = []
             for call in calls.calls where !(context.functions.function(named: call.name)?.supportsUndo ?? false) && !names.contains(call.name) {
                 names.append(call.name)
@@ -230,7 +236,7 @@ struct GroupAnalysis {
                     at: calls.spans[0])
             }
         }
-        guard sink != nil, from.left.valueFormat.kind == .delimited else { return }
+        guard isPersistent, from.left.valueFormat.kind == .delimited else { return }
         if let index = calls.calls.firstIndex(where: { Self.withNestedState.contains($0.name) }) {
             throw MartletError(
                 .badStatement,
@@ -277,9 +283,9 @@ struct GroupAnalysis {
             names.append(name)
         }
         var node = LogicalPlan.Aggregation(
-            input: input, keys: keys, arguments: calls.arguments, names: names, calls: calls.calls, undoes: from.kind == .table,
+            input: input, keys: keys, arguments: calls.arguments, names: names, calls: calls.calls, undoes: isTable,
             isFinal: query.emit == .final)
-        if sink != nil, !groupsByKey(groups) {
+        if isPersistent, !groupsByKey(groups) {
             if from.isWindowed {
                 throw MartletError(
                     .badStatement, "Implicit repartitioning of windowed sources is not supported. See https://github.com/confluentinc/ksql/issues/4385.",
@@ -288,22 +294,22 @@ struct GroupAnalysis {
             let value = from.left.valueFormat
             node.repartition = LogicalPlan.Aggregation.Repartition(
                 keyFormat: internalKeyFormat(zip(names, keys).map { Field($0, $1.type) }),
-                valueFormat: FormatSpec(value.kind, properties: FormatRules.inheritedProperties(value)), partitionsOfTopic: from.left.topic)
+                valueFormat: FormatSpec(value.kind, properties: FormatRules.inheritedProperties(value)), partitionsOfTopic: from.partitionsOfTopic)
         }
         return node
     }
 
     /// Rows of a group are together already if the groups are the keys of the rows.
     private func groupsByKey(_ groups: [Expression]) -> Bool {
-        groups.count == from.keys.count && zip(groups, from.keys).allSatisfy { $1.viable.contains($0) }
+        !from.isUnion && groups.count == from.keys.count && zip(groups, from.keys).allSatisfy { $1.viable.contains($0) }
     }
 
     /// Grouping the rows of a windowed stream by their keys groups them by their windows too.
-    private func groupsByWindow(_ groups: [Expression]) -> Bool { sink != nil && from.isWindowed && groupsByKey(groups) }
+    private func groupsByWindow(_ groups: [Expression]) -> Bool { isPersistent && from.isWindowed && groupsByKey(groups) }
 
     /// The source's key format, or JSON where it cannot hold the groups.
     private func internalKeyFormat(_ fields: [Field]) -> FormatSpec {
-        let own = from.left.keyFormat
+        let own = from.keyFormat
         var format = FormatSpec(own.kind, properties: FormatRules.inheritedProperties(own))
         if own.kind == .none || FormatRules.reason(own.kind, fields, .key) != nil { format = FormatSpec(.json) }
         format.unwrapSingle = FormatRules.unwrapsKey(format.kind, columns: fields.count)
@@ -326,6 +332,7 @@ struct GroupAnalysis {
     private func grouped(_ groups: [Expression], _ node: LogicalPlan.Aggregation) -> FromClause {
         var out = from
         out.kind = .table
+        out.isUnion = false
         out.keys = groups.enumerated().map { index, group in
             KeySlot(viable: [group], expression: .column(index, node.keys[index].type), name: node.names[index])
         }

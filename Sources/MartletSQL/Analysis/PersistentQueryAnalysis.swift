@@ -199,7 +199,8 @@ struct PersistentQueryAnalysis {
 
     private func plan(_ select: AnalyzedSelect, _ sink: Source) -> PhysicalPlan {
         let outputs = select.keyOutputs + select.valueOutputs
-        let logical = LogicalOptimizer.optimize(select.projected(outputs))
+        var logical = LogicalOptimizer.optimize(select.projected(outputs))
+        if sink.kind == .table, !logical.keepsRows { logical = .materialize(logical, step: "Result", keyCount: sink.schema.key.count) }
         let throwing = context.throwsOnInvalidTimestamp
         let timestamp = sink.timestamp.flatMap { wanted in
             outputs.firstIndex { $0.name == wanted.column }.map {
@@ -216,13 +217,25 @@ struct PersistentQueryAnalysis {
 
 extension PhysicalPlan {
     init(_ select: AnalyzedSelect, _ logical: LogicalPlan, _ output: Output, throwsOnInvalidTimestamp: Bool) {
-        var planner = PhysicalPlanner(throwsOnInvalidTimestamp: throwsOnInvalidTimestamp)
+        var isTransient = false
+        if case .results = output { isTransient = true }
+        var planner = PhysicalPlanner(throwsOnInvalidTimestamp: throwsOnInvalidTimestamp, isTransient: isTransient)
         let stages = planner.plan(logical, output: output)
-        self.init(stages: stages, sources: select.from.sources.map(\.name), models: logical.models.sorted(), limit: select.limit)
+        self.init(stages: stages, sources: select.from.sources.map(\.name), models: logical.models.sorted(), limit: select.limit, ending: select.ending)
     }
 }
 
 extension LogicalPlan {
+    /// Whether a table's rows are kept right below its last operators without state, so that they can be looked up.
+    var keepsRows: Bool {
+        switch self {
+        case .filter(let input, _, _), .project(let input, _, _): input.keepsRows
+        case .materialize, .aggregate: true
+        case .join(let join): join.foreign != nil
+        case .scan, .flatMap, .selectKey, .union: false
+        }
+    }
+
     /// Names of the models that any expression calls.
     var models: Set<String> {
         switch self {
@@ -231,8 +244,10 @@ extension LogicalPlan {
         case .flatMap(let input, let calls): calls.reduce(input.models) { $1.arguments.reduce($0) { $0.union($1.models) } }
         case .selectKey(let input, let keys, _): keys.reduce(input.models) { $0.union($1.models) }
         case .project(let input, let expressions, _): expressions.reduce(input.models) { $0.union($1.models) }
-        case .join(let join): join.left.models.union(join.key.models)
+        case .join(let join):
+            (join.leftKeys + join.rightKeys + [join.condition].compactMap { $0 }).reduce(join.left.models.union(join.right.models)) { $0.union($1.models) }
         case .materialize(let input, _, _): input.models
+        case .union(let inputs): inputs.reduce(into: []) { $0.formUnion($1.models) }
         case .aggregate(let node): (node.keys + node.arguments).reduce(node.input.models) { $0.union($1.models) }
         }
     }

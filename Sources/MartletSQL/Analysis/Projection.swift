@@ -97,10 +97,17 @@ struct Projection {
     }
 
     private func star(_ source: String?, _ span: SourceSpan) -> [ProjectionItem] {
-        var columns = scope.columns.filter { $0.role != .pseudo && (source == nil || $0.source == source || $0.source == nil && $0.role == .key) }
-        if showsWindowBounds {
-            let bounds = scope.columns.filter { PseudoColumns.isWindowBound($0.name) && (source == nil || $0.source == source) }
-            columns.insert(contentsOf: bounds, at: columns.lastIndex { $0.role == .key }.map { $0 + 1 } ?? 0)
+        var columns = scope.columns.filter { column in
+            if column.role == .pseudo { return false }
+            if column.source == nil, column.role == .key { return source == nil || !scope.syntheticKeys.contains(column.name) }
+            return source == nil || column.source == source
+        }
+        if showsWindowBounds || scope.isJoin {
+            // Behind the key columns of their source.
+            for alias in scope.sources where source == nil || alias == source {
+                let bounds = scope.columns.filter { PseudoColumns.isWindowBound($0.name) && $0.role == .pseudo && $0.source == alias }
+                columns.insert(contentsOf: bounds, at: columns.lastIndex { $0.role == .key && $0.source == alias }.map { $0 + 1 } ?? 0)
+            }
         }
         return columns.map { column in
             ProjectionItem(

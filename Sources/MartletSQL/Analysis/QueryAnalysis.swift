@@ -22,6 +22,9 @@ struct AnalyzedSelect {
     var isUnkeyed: Bool
     var limit: Int64?
     var warnings: [String] = []
+    /// What happens to the results when the input of a query that ends has ended, and columns behind the outputs that this needs.
+    var ending: PhysicalPlan.Ending?
+    var hidden: [Output] = []
     var span: SourceSpan
 
     var keyOutputs: [Output] { outputs.filter { $0.keyIndex != nil }.sorted { ($0.keyIndex ?? 0) < ($1.keyIndex ?? 0) } }
@@ -39,17 +42,51 @@ struct QueryAnalysis {
     var context: AnalysisContext
     /// Name of the sink; nil for a transient query, whose rules are looser.
     var sink: String?
+    /// The query ends: it reads what is there.
+    var isPull = false
+    /// It stands in the FROM clause of another.
+    var isInner = false
+    /// The rows go to a sink in the end.
+    var isPersistent: Bool
+
+    init(
+        catalog: Catalog, context: AnalysisContext, sink: String?, isPull: Bool = false, isInner: Bool = false, isPersistent: Bool? = nil
+    ) {
+        self.catalog = catalog
+        self.context = context
+        self.sink = sink
+        self.isPull = isPull
+        self.isInner = isInner
+        self.isPersistent = isPersistent ?? (sink != nil)
+    }
 
     func analyze(_ query: Query) throws(MartletError) -> AnalyzedSelect {
-        var from = try FromAnalysis(catalog: catalog, context: context).analyze(query.from)
+        if !isPull { try checkEnding(query) }
+        return query.unions.isEmpty ? try single(query) : try UnionAnalysis(query: self).analyze(query)
+    }
+
+    /// Clauses that need all rows at once.
+    private func checkEnding(_ query: Query) throws(MartletError) {
+        func refuse(_ what: String, _ span: SourceSpan, _ hint: String? = nil) -> MartletError {
+            MartletError(.badStatement, "\(what) is only for queries that end, which this one does not.", at: span, hint: hint)
+        }
+        if let first = query.orderBy.first { throw refuse("ORDER BY", first.expression.span) }
+        if let offset = query.offset { throw refuse("OFFSET", offset.span) }
+        if query.isDistinct { throw refuse("SELECT DISTINCT", query.span, "GROUP BY makes a table with one row for each combination of values") }
+    }
+
+    /// One SELECT, without what UNION ALL puts behind it.
+    func single(_ query: Query) throws(MartletError) -> AnalyzedSelect {
+        var from = try FromAnalysis(catalog: catalog, context: context, isPersistent: isPersistent, isPull: isPull).analyze(query.from)
         if let sink, from.kind == .table, from.isWindowed {
             throw MartletError(
                 .badStatement, "KSQL does not support persistent queries on windowed tables.", at: query.span, hint: "\(sink) would be one")
         }
-        try checkReservedNames(query)
         let sourceScope = scope(query, from)
+        try checkReservedNames(query, sourceScope)
         var aliases = AliasGenerator(sourceScope)
-        let groups = GroupAnalysis(catalog: catalog, context: context, sink: sink, query: query, from: from, scope: sourceScope)
+        let groups = GroupAnalysis(
+            catalog: catalog, context: context, sink: sink, isPersistent: isPersistent, isPull: isPull, query: query, from: from, scope: sourceScope)
         try groups.check()
 
         var plan = input(query, from)
@@ -67,9 +104,9 @@ struct QueryAnalysis {
         let projection = Projection(
             scope: from.scope, type: { (expression) throws(MartletError) in try binder.bind(expression).type },
             qualifier: Qualifier(scope: sourceScope, clause: .select, functions: context.functions),
-            showsWindowBounds: sink == nil && from.sources.count == 1 && !groups.isGrouped)
+            showsWindowBounds: sink == nil && !isInner && from.sources.count == 1 && !groups.isGrouped)
         var items = try projection.expand(query.select, aliases: &aliases)
-        var window = from.left.window
+        var window = from.window
         if groups.isGrouped {
             let result = try groups.analyze(items, plan)
             (from, plan, window) = (result.from, result.plan, result.window)
@@ -81,6 +118,10 @@ struct QueryAnalysis {
         var select = AnalyzedSelect(
             from: from, input: plan, outputs: [], window: window, isUnkeyed: isUnkeyed, limit: query.limit?.count, span: query.span)
         try bind(items, binder, from, &select)
+        if isPull, !isInner {
+            let ending = EndingAnalysis(items: items, outputs: select.outputs, binder: binder, scope: sourceScope)
+            (select.ending, select.hidden) = try ending.analyze(query, groups: groups.isGrouped ? select.from.keys : nil)
+        }
         return select
     }
 
@@ -97,16 +138,17 @@ struct QueryAnalysis {
     /// What FROM yields. Of a table's changes whatever is above may need the rows before, and so do lookups in the result.
     private func input(_ query: Query, _ from: FromClause) -> LogicalPlan {
         guard case .scan(let scan) = from.plan, scan.source.kind == .table, !scan.source.schema.key.isEmpty else { return from.plan }
-        let isNeeded = sink != nil || query.emit != nil && (query.whereClause != nil || !query.groupBy.isEmpty)
+        let isNeeded = isPersistent || !isPull && (isInner || query.whereClause != nil || !query.groupBy.isEmpty)
         return isNeeded ? .materialize(from.plan, step: "KsqlTopic-Reduce", keyCount: scan.source.schema.key.count) : from.plan
     }
 
     /// System columns have to be renamed in what is written to a topic.
-    private func checkReservedNames(_ query: Query) throws(MartletError) {
+    private func checkReservedNames(_ query: Query, _ scope: Scope) throws(MartletError) {
         guard sink != nil else { return }
         for case .expression(let expression, let alias) in query.select {
-            guard case .column(_, let name) = expression.node, PseudoColumns.reserved.contains(name.name), alias == nil || alias?.name == name.name
-            else { continue }
+            guard case .column(_, let name) = expression.node, PseudoColumns.reserved.contains(name.name) else { continue }
+            // Columns that several sources have are called by their source's name too.
+            if let alias { if alias.name != name.name { continue } } else if scope.columns.count(where: { $0.name == name.name }) > 1 { continue }
             throw MartletError(
                 .badStatement, "Reserved column name in select: \(SQLType.quoted(name.name)). Please remove or alias the column.", at: expression.span)
         }
@@ -116,7 +158,8 @@ struct QueryAnalysis {
 
     private func filter(_ plan: LogicalPlan, _ condition: Expression, _ scope: Scope) throws(MartletError) -> LogicalPlan {
         let qualified = try Qualifier(scope: scope, clause: .whereClause, functions: context.functions).qualify(condition)
-        let binder = ExpressionAnalyzer(scope: scope, clause: .whereClause, catalog: catalog, functions: context.functions)
+        var binder = ExpressionAnalyzer(scope: scope, clause: .whereClause, catalog: catalog, functions: context.functions)
+        binder.isInterpreted = isPull
         let text = binder.text(qualified)
         do throws(MartletError) {
             let bound = try binder.bind(qualified)
@@ -244,13 +287,25 @@ struct QueryAnalysis {
             }
             slots.append(KeySlot(viable: viable, expression: .column(index, keys[index].type), name: names[index]))
         }
+        from.keys = slots
+        if from.scope.isJoin {
+            // Behind a join all columns of its sources are values: `*` shows the pseudo columns too, and the sources' keys after them.
+            let rank: [Scope.Column.Role: Int] = [.value: 0, .header: 1, .pseudo: 2, .key: 3]
+            var values: [Scope.Column] = []
+            for source in from.scope.sources {
+                for role in 0...3 { values += columns.filter { $0.source == source && rank[$0.role] == role } }
+            }
+            for index in values.indices { values[index].role = .value }
+            from.scope.columns = newKeys + values
+            from.scope.syntheticKeys = []
+            return
+        }
         let oldKeys = columns.filter { $0.role == .key }.map { column in
             var column = column
             column.role = .value
             return column
         }
         from.scope.columns = newKeys + columns.filter { $0.role == .value || $0.role == .header } + oldKeys + columns.filter { $0.role == .pseudo }
-        from.keys = slots
     }
 
     // MARK: projection
@@ -267,12 +322,12 @@ struct QueryAnalysis {
         _ items: [ProjectionItem], _ binder: ExpressionAnalyzer, _ from: FromClause, _ select: inout AnalyzedSelect
     ) throws(MartletError) {
         var uses: [[ProjectionItem]] = from.keys.map { _ in [] }
+        // The columns of both sides of a join stand for its key; the leftmost source's that is selected is it, the others are copies.
+        let chosen = from.keys.map { slot in slot.viable.first { viable in items.contains { $0.expression == viable } } }
         for item in items {
             let key = from.keys.firstIndex { $0.viable.contains(item.expression) }
             if let key {
-                // The columns of both sides of a join stand for its key; the first one named is it, the others are copies.
-                let isKey = uses[key].isEmpty || uses[key].contains { $0.expression == item.expression }
-                if isKey {
+                if item.expression == chosen[key] {
                     uses[key].append(item)
                     select.outputs.append(.init(name: item.name, expression: from.keys[key].expression, keyIndex: key))
                     continue
@@ -292,6 +347,12 @@ struct QueryAnalysis {
         }
     }
 
+    /// The rules of what goes to a sink, for a UNION.
+    func checkUnion(_ select: AnalyzedSelect, _ sink: String) throws(MartletError) {
+        try checkNames(select)
+        if select.valueOutputs.isEmpty { throw MartletError(.badStatement, "The projection contains no value columns.", at: select.span) }
+    }
+
     private func checkKeys(_ uses: [[ProjectionItem]], _ from: FromClause, _ sink: String, _ select: inout AnalyzedSelect) throws(MartletError) {
         if uses.contains(where: \.isEmpty) {
             if mayDropKey(from) {
@@ -303,7 +364,7 @@ struct QueryAnalysis {
                 }
                 return
             }
-            throw missingKey(from, uses, sink, select.span)
+            throw missingKey(uses, from, sink, select.span)
         }
         for (slot, items) in zip(from.keys, uses) where items.count > 1 {
             let names = items.map(\.name)
@@ -328,8 +389,16 @@ struct QueryAnalysis {
         return from.scope.isJoin && from.left.schema.key.isEmpty && from.keyDescription.one == "join expression"
     }
 
-    private func missingKey(_ from: FromClause, _ uses: [[ProjectionItem]], _ sink: String, _ span: SourceSpan) -> MartletError {
+    private func missingKey(_ uses: [[ProjectionItem]], _ from: FromClause, _ sink: String, _ span: SourceSpan) -> MartletError {
         let text = ExpressionText(columns: .qualified)
+        if from.keyDescription.one == "primary key column" {
+            let missing = zip(from.keys, uses).filter { $1.isEmpty }.map { SQLType.quoted($0.0.name) }
+            let s = missing.count == 1 ? "" : "s"
+            return MartletError(
+                .badStatement,
+                "Primary key column\(s) missing in projection. For foreign-key table-table joins, the projection must include all primary key columns from the left input table (\(SQLType.quoted(from.scope.sources[0]))). Missing column\(s): \(missing.joined(separator: ", ")).",
+                at: span)
+        }
         let names: [String], list: String
         if from.keyDescription.one == "grouping expression" {
             let plain = ExpressionText(columns: .plain(isJoin: from.scope.isJoin))
@@ -339,7 +408,8 @@ struct QueryAnalysis {
             names = from.keys.map(\.name)
             list = Self.enumeration(names, "and")
         } else if from.keyDescription.one == "join expression" {
-            names = from.keys[0].viable.map { text($0) }
+            let slot = zip(from.keys, uses).first { $1.isEmpty }?.0 ?? from.keys[0]
+            names = slot.viable.map { text($0) }
             list = Self.enumeration(names, "or")
         } else {
             names = from.keys.map { text($0.viable[0]) }
@@ -347,9 +417,14 @@ struct QueryAnalysis {
         }
         let noun = names.count == 1 ? from.keyDescription.one : from.keyDescription.many
         let example = from.keyDescription.one == "join expression" ? names[0] : names.joined(separator: ", ")
+        var explanation = ""
+        if let synthetic = from.scope.syntheticKeys.first, from.keyDescription.one == "join expression" {
+            explanation =
+                "\n\(synthetic) was added as a synthetic key column because the join criteria did not match any source column. This expression must be included in the projection and may be aliased."
+        }
         return MartletError(
             .badStatement,
-            "Key missing from projection (ie, SELECT). See https://cnfl.io/2LV7ouS.\nThe query used to build \(SQLType.quoted(sink)) must include the \(noun) \(list) in its projection (eg, SELECT \(example)...).",
+            "Key missing from projection (ie, SELECT). See https://cnfl.io/2LV7ouS.\nThe query used to build \(SQLType.quoted(sink)) must include the \(noun) \(list) in its projection (eg, SELECT \(example)...).\(explanation)",
             at: span)
     }
 

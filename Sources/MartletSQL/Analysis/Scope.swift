@@ -19,6 +19,8 @@ struct Scope {
     var sources: [String]
     /// In the order `*` shows them, pseudo columns included.
     var columns: [Column]
+    /// Key columns that a join made up, as no source's column is its key: `*` shows them, `source.*` does not.
+    var syntheticKeys: [String] = []
 
     var isJoin: Bool { sources.count > 1 }
 
@@ -33,7 +35,7 @@ struct Scope {
 
 /// The clause an expression stands in: messages name it.
 enum Clause: Sendable {
-    case select, whereClause, partitionBy, groupBy, having, joinOn, values
+    case select, whereClause, partitionBy, groupBy, having, joinOn, orderBy, values
 
     /// `SELECT column 'X' cannot be resolved.`
     var columnPrefix: String {
@@ -44,6 +46,7 @@ enum Clause: Sendable {
         case .groupBy: "GROUP BY"
         case .having: "HAVING"
         case .joinOn: "JOIN ON"
+        case .orderBy: "ORDER BY"
         }
     }
 }

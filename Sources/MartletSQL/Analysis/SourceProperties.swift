@@ -194,7 +194,7 @@ struct SourceProperties {
                     .invalidProperty, "Invalid value \(text) for configuration \(representation): String must be one of: OPTIONAL, WRAPPER, null",
                     at: span(representation))
             }
-            out.append(("nullableRepresentation", text, span(representation)))
+            out.append(("nullableRepresentation", text.lowercased(), span(representation)))
         }
         return out
     }

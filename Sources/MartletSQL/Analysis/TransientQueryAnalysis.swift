@@ -16,34 +16,78 @@ struct TransientQueryAnalysis {
                 at: limit.span)
         }
         if query.emit == nil { try checkPull(query) }
-        let select = try QueryAnalysis(catalog: catalog, context: context, sink: nil).analyze(query)
+        let select = try QueryAnalysis(catalog: catalog, context: context, sink: nil, isPull: query.emit == nil).analyze(query)
         if query.emit == nil { try checkPseudoColumns(query) }
         let kind: AnalyzedTransient.Kind
-        switch (query.emit, select.from.kind) {
+        let tables = select.from.sources.filter { $0.kind == .table }
+        switch (query.emit, tables.first) {
         case (.some, _): kind = .push
-        case (nil, .stream): kind = .pullStream
-        case (nil, .table):
+        case (nil, nil): kind = .pullStream
+        case (nil, let table?):
             kind = .pullTable
-            try checkQueryable(select.from.left, query)
+            guard select.from.sources.count == 1 else {
+                throw MartletError(.badStatement, "A query that ends reads one table, or streams.", at: query.span)
+            }
+            try checkQueryable(table, query)
+            try checkCondition(select, query)
         }
         let flags = select.outputs.map { $0.keyIndex != nil }
         let fields = select.outputs.map(\.field)
-        let logical = LogicalOptimizer.optimize(select.projected(select.outputs))
+        let logical = LogicalOptimizer.optimize(select.projected(select.outputs + select.hidden))
         let keyCount = flags.prefix { $0 }.count
         let plan = PhysicalPlan(
             select, logical, .results(fields: fields, keyCount: keyCount), throwsOnInvalidTimestamp: context.throwsOnInvalidTimestamp)
-        return .transientQuery(AnalyzedTransient(kind: kind, plan: plan, fields: fields, keyFlags: flags))
+        let lookup = kind == .pullTable ? lookup(select) : nil
+        return .transientQuery(AnalyzedTransient(kind: kind, plan: plan, lookup: lookup, fields: fields, keyFlags: flags))
     }
 
-    private func checkPull(_ query: Query) throws(MartletError) {
-        func refuse(_ what: String, _ span: SourceSpan) -> MartletError {
-            MartletError(.badStatement, "Pull queries don't support \(what) clauses.\(Self.help)", at: span)
+    /// The condition right above the scan of a table, over the scan's columns.
+    private static func condition(_ plan: LogicalPlan) -> BoundExpression? {
+        switch plan {
+        case .filter(.scan, let condition, _): condition
+        case .filter(let input, _, _), .project(let input, _, _), .materialize(let input, _, _): condition(input)
+        case .aggregate(let node): condition(node.input)
+        case .scan, .flatMap, .selectKey, .join, .union: nil
         }
-        if case .join(let join) = query.from { throw refuse("JOIN", join.span) }
-        if let window = query.window { throw refuse("WINDOW", window.span) }
-        if let first = query.groupBy.first { throw refuse("GROUP BY", first.span) }
-        if let first = query.partitionBy.first { throw refuse("PARTITION BY", first.span) }
-        if let having = query.having { throw refuse("HAVING", having.span) }
+    }
+
+    private func checkCondition(_ select: AnalyzedSelect, _ query: Query) throws(MartletError) {
+        guard case .source = query.from else { return }
+        let scope = select.from.scope
+        let condition = try query.whereClause.map { (condition) throws(MartletError) in
+            try Qualifier(scope: scope, clause: .whereClause, functions: context.functions).qualify(condition)
+        }
+        try PullConditions(table: select.from.left, context: context).check(condition, at: query.span)
+    }
+
+    private func lookup(_ select: AnalyzedSelect) -> TableLookup {
+        let table = select.from.left
+        let extraction = LookupExtraction(
+            columns: LogicalPlan.Scan(table).columns, keyCount: table.schema.key.count, functions: context.functions)
+        return extraction.lookup(Self.condition(select.input).map(ConstantFolding.fold), table: table.name)
+    }
+
+    private static let groupingProperty = "ksql.query.pull.grouping.enabled"
+
+    private func checkPull(_ query: Query) throws(MartletError) {
+        func refuse(_ what: String, _ span: SourceSpan, _ hint: String? = nil) -> MartletError {
+            MartletError(.badStatement, "Pull queries don't support \(what).\(Self.help)", at: span, hint: hint)
+        }
+        if case .join(let join) = query.from { throw refuse("JOIN clauses", join.span) }
+        if case .subquery(let inner, _) = query.from { try checkPull(inner) }
+        for one in query.unions { try checkPull(one) }
+        if context.properties[Self.groupingProperty]?.lowercased() != "true" {
+            let hint = "SET '\(Self.groupingProperty)'='true' groups what is there now"
+            if let window = query.window { throw refuse("WINDOW clauses", window.span, hint) }
+            if let first = query.groupBy.first { throw refuse("GROUP BY clauses", first.span, hint) }
+            if let having = query.having { throw refuse("HAVING clauses", having.span, hint) }
+            for case .expression(let expression, _) in query.select {
+                if let call = expression.firstCall(where: { context.functions.isAggregate($0.name) }) {
+                    throw refuse("aggregate functions", call.span, hint)
+                }
+            }
+        }
+        if let first = query.partitionBy.first { throw refuse("PARTITION BY clauses", first.span) }
         if let limit = query.limit, context.properties["ksql.query.pull.limit.clause.enabled"]?.lowercased() == "false" {
             throw MartletError(
                 .badStatement,

@@ -4,10 +4,11 @@ import MartletCore
 enum WindowRules {
     private static let day: Int64 = 86_400_000
 
-    /// The window with its defaults: rows may be late until a day after the window's start; of results that are only given once, not at all.
+    /// The window with its defaults: rows may be late until a day after the window's start; of results that are only given once, not at all;
+    /// in queries that end, which read one partition after another, without limit.
     ///
     /// - Throws: sizes that make no windows, or a retention that ends before late rows may come.
-    static func window(_ clause: WindowClause, isFinal: Bool) throws(MartletError) -> PhysicalOperator.Window {
+    static func window(_ clause: WindowClause, isFinal: Bool, isPull: Bool = false) throws(MartletError) -> PhysicalOperator.Window {
         let size: Int64, kind: PhysicalOperator.Window.Kind
         switch clause.kind {
         case .tumbling(let sizeMs):
@@ -26,7 +27,7 @@ enum WindowRules {
             kind = .session(gapMs: gapMs)
         }
         guard size > 0 else { throw MartletError(.badStatement, "The size of a window must be more than zero.", at: clause.span) }
-        let grace = clause.graceMs ?? (isFinal ? 0 : max(day - size, 0))
+        let grace = clause.graceMs ?? (isPull ? Int64.max / 4 : isFinal ? 0 : max(day - size, 0))
         let (needed, overflow) = size.addingReportingOverflow(grace)
         guard !overflow else { throw MartletError(.badStatement, "Size and grace period of a window are more than 2^63 milliseconds.", at: clause.span) }
         if let retention = clause.retentionMs, retention < needed {

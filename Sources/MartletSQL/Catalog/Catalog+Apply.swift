@@ -14,7 +14,7 @@ extension Catalog {
             sources[name] = nil
         case .createType(let name, let type): types[name] = type
         case .dropType(let name): types[name] = nil
-        case .transientQuery, .insertValues, .nothingToDo, .other: break
+        case .transientQuery, .insertValues, .deleteRows, .nothingToDo, .other: break
         }
     }
 }

@@ -9,34 +9,70 @@ import MartletCore
 /// 		 > [ FILTER ] | Condition: (ID > 5)
 /// 			 > [ SOURCE ] | Schema: `ID` BIGINT, `NAME` STRING | Stream: TEST | Topic: test | Formats: KAFKA, JSON
 /// ```
+/// Both sides of a join are equally deep; what writes an internal topic stands below what reads it.
 public enum Explain {
     public static func text(_ plan: PhysicalPlan) -> String {
-        var lines: [String] = []
-        for stage in plan.stages.reversed() {
-            lines.append(output(stage.output))
-            if case .results = stage.output, let limit = plan.limit { lines[lines.count - 1] += " | Limit: \(limit)" }
-            lines += tree(stage.root).lines
+        var lines: [Line] = []
+        for last in plan.stages {
+            if case .repartition = last.output { continue }
+            var head = output(last.output)
+            let (below, names) = tree(last.root, 1, plan)
+            if case .results = last.output { head += results(plan, names) }
+            // What UNION ALL puts together is written to the same topic.
+            if lines.isEmpty || lines[0].text != head { lines.append(Line(depth: 0, text: head)) }
+            lines += below
         }
-        return lines.enumerated().map { "\(String(repeating: "\t", count: $0)) > \($1)" }.joined(separator: "\n") + "\n"
+        return lines.map { "\(String(repeating: "\t", count: $0.depth)) > \($0.text)" }.joined(separator: "\n") + "\n"
     }
 
-    /// The lines of a node, from the last operator down to the topics read, and the names of its output columns.
-    private static func tree(_ node: PhysicalPlan.Node) -> (lines: [String], names: [String]) {
+    /// What becomes of the results before they are shown.
+    private static func results(_ plan: PhysicalPlan, _ names: [String]) -> String {
+        var text = ""
+        if let ending = plan.ending {
+            if let newest = ending.newest { text += " | Newest of: \(newest.isEmpty ? "all" : newest.map { names[$0] }.joined(separator: ", "))" }
+            if ending.isDistinct { text += " | Distinct" }
+            let order = ending.order.map { "\(names[$0.column])\($0.isDescending ? " DESC" : "") NULLS \($0.nullsFirst ? "FIRST" : "LAST")" }
+            if !order.isEmpty { text += " | Order: \(order.joined(separator: ", "))" }
+            if ending.offset > 0 { text += " | Offset: \(ending.offset)" }
+        }
+        return text + (plan.limit.map { " | Limit: \($0)" } ?? "")
+    }
+
+    private struct Line {
+        var depth: Int
+        var text: String
+    }
+
+    /// The lines of a node, from the last operator down to the topics read (both sides of a join equally deep), and the names of its output columns.
+    private static func tree(_ node: PhysicalPlan.Node, _ depth: Int, _ plan: PhysicalPlan) -> (lines: [Line], names: [String]) {
         switch node {
-        case .input(let description): return ([input(description)], inputNames(description))
+        case .input(let description):
+            var lines = [Line(depth: depth, text: input(description))]
+            // What writes an internal topic stands below what reads it.
+            if case .repartition(let step) = description.topic {
+                let writers = plan.stages.filter { if case .repartition(let topic) = $0.output { topic.step == step } else { false } }
+                if let first = writers.first { lines.append(Line(depth: depth + 1, text: output(first.output))) }
+                for writer in writers { lines += tree(writer.root, depth + 2, plan).lines }
+            }
+            return (lines, inputNames(description))
         case .step(let step, let below):
-            var (lines, names) = tree(below)
-            lines.insert(text(step, &names), at: 0)
+            var (lines, names) = tree(below, depth + 1, plan)
+            lines.insert(Line(depth: depth, text: text(step, &names)), at: 0)
             return (lines, names)
+        case .union(let nodes):
+            let trees = nodes.map { tree($0, depth + 1, plan) }
+            return ([Line(depth: depth, text: "[ UNION ]")] + trees.flatMap(\.lines), trees[0].names)
         case .join(let join, let left, let right):
-            let (leftLines, leftNames) = tree(left), (rightLines, rightNames) = tree(right)
+            let (leftLines, leftNames) = tree(left, depth + 1, plan), (rightLines, rightNames) = tree(right, depth + 1, plan)
             let keys = zip(join.leftKeys, join.rightKeys).map { "\(leftNames[$0]) = \(rightNames[$1])" }.joined(separator: ", ")
-            let head = "[ \(join.kind == .inner ? "" : join.kind.rawValue.uppercased() + " ")JOIN ] | Key: \(keys)\(bounds(join.method))"
-            return ([head] + leftLines + rightLines, leftNames + rightNames + join.leftKeys.map { leftNames[$0] })
+            var head = "[ \(join.kind == .inner ? "" : join.kind.rawValue.uppercased() + " ")JOIN ] | Key: \(keys)\(bounds(join.method))"
+            if let condition = join.condition { head += " | Condition: \(BoundText(names: leftNames + rightNames)(condition))" }
+            return ([Line(depth: depth, text: head)] + leftLines + rightLines, leftNames + rightNames + join.leftKeys.map { leftNames[$0] })
         }
     }
 
     private static func bounds(_ method: PhysicalPlan.Join.Method) -> String {
+        if case .foreignKey = method { return " | Foreign key" }
         guard case .streamStream(let before, let after, let grace) = method else { return "" }
         return " | Within: \(before) ms before, \(after) ms after" + (grace.map { ", grace \($0) ms" } ?? "")
     }
@@ -116,15 +152,21 @@ public enum Explain {
             return line
         case .aggregate(let aggregate):
             let calls = aggregate.calls.map { call in
-                "\(call.name)(\((call.arguments.map { names[$0] } + call.constants.map { "\($0)" }).joined(separator: ", ")))"
+                "\(call.name)(\((call.arguments.map { names[$0] } + call.constants.map { BoundText.literal($0) }).joined(separator: ", ")))"
             }
             let keys = names[..<aggregate.keyCount]
             names = keys + calls + (aggregate.window == nil ? [] : [PseudoColumns.windowStart, PseudoColumns.windowEnd])
             return "[ \(aggregate.window == nil ? "" : "WINDOWED ")AGGREGATE ] | Keys: \(keys.joined(separator: ", ")) | Functions: \(calls.joined(separator: ", "))"
                 + (aggregate.window.map { " | Window: \(text($0))" } ?? "")
         case .suppress(_, let grace): return "[ SUPPRESS ] | Until the window closes, grace \(grace) ms"
-        case .subscribe(_, let foreignKey, _): return "[ SUBSCRIBE ] | Foreign key: \(BoundText(names: names)(foreignKey))"
-        case .resolve: return "[ RESOLVE ]"
+        case .subscribe(let keyCount, let foreignKeyCount, _):
+            let key = names[..<keyCount], foreign = names[keyCount..<keyCount + foreignKeyCount]
+            let line = "[ SUBSCRIBE ] | Key: \(key.joined(separator: ", ")) | Foreign key: \(foreign.joined(separator: ", "))"
+            names = foreign + key + names[(keyCount + foreignKeyCount)...] + ["VERSION", "CHANGE"]
+            return line
+        case .resolve(_, let keyCount):
+            names.removeLast(2)
+            return "[ RESOLVE ] | Key: \(names[..<keyCount].joined(separator: ", "))"
         case .flatMap(let calls):
             let texts = calls.map { call in "\(call.name)(\(call.arguments.map { BoundText(names: names)($0) }.joined(separator: ", ")))" }
             names += calls.indices.map { "KSQL_SYNTH_\($0)" }
@@ -162,7 +204,7 @@ struct BoundText {
     func callAsFunction(_ expression: BoundExpression) -> String {
         switch expression {
         case .column(let index, _): index < names.count ? names[index] : "#\(index)"
-        case .literal(let value, _): literal(value)
+        case .literal(let value, _): Self.literal(value)
         case .arithmetic(let op, let a, let b, _): "(\(self(a)) \(op.rawValue) \(self(b)))"
         case .negate(let e, _): "-\(self(e))"
         case .compare(let op, let a, let b): "(\(self(a)) \(op.rawValue) \(self(b)))"
@@ -190,7 +232,7 @@ struct BoundText {
 
     private func list(_ expressions: [BoundExpression]) -> String { expressions.map { self($0) }.joined(separator: ", ") }
 
-    private func literal(_ value: SQLValue) -> String {
+    static func literal(_ value: SQLValue) -> String {
         switch value {
         case .null: "null"
         case .boolean(let value): value ? "true" : "false"

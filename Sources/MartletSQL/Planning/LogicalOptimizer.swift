@@ -21,9 +21,13 @@ enum LogicalOptimizer {
         case .project(let input, let expressions, let names): return .project(folded(input), expressions.map(ConstantFolding.fold), names: names)
         case .join(var join):
             join.left = folded(join.left)
-            join.key = ConstantFolding.fold(join.key)
+            join.right = folded(join.right)
+            join.leftKeys = join.leftKeys.map(ConstantFolding.fold)
+            join.rightKeys = join.rightKeys.map(ConstantFolding.fold)
+            join.condition = join.condition.map(ConstantFolding.fold)
             return .join(join)
         case .materialize(let input, let step, let keyCount): return .materialize(folded(input), step: step, keyCount: keyCount)
+        case .union(let inputs): return .union(inputs.map(folded))
         case .aggregate(var node):
             node.input = folded(node.input)
             node.keys = node.keys.map(ConstantFolding.fold)

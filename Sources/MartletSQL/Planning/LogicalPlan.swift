@@ -12,12 +12,14 @@ indirect enum LogicalPlan: Sendable {
     /// Output: the new key columns, then the input columns.
     case selectKey(LogicalPlan, [BoundExpression], names: [String])
     case project(LogicalPlan, [BoundExpression], names: [String])
-    /// Output: the left columns, the table's columns, then the join key.
+    /// Output: the left columns, the right columns, then the key columns of the result.
     case join(Join)
     /// The changes of a table with what the rows were before. The first `keyCount` columns are the table's key.
     case materialize(LogicalPlan, step: String, keyCount: Int)
     /// Output: the group keys, one column a call, then the window's bounds if there is one.
     case aggregate(Aggregation)
+    /// The rows of plans of equal columns.
+    case union([LogicalPlan])
 
     struct Scan: Sendable {
         struct Column: Sendable, Hashable {
@@ -33,22 +35,45 @@ indirect enum LogicalPlan: Sendable {
     }
 
     struct Join: Sendable {
+        /// Names the state and the internal topics: `Join`, in joins below others `L_Join`.
+        var step: String
         var left: LogicalPlan
-        var right: Scan
-        var isLeft: Bool
-        /// Over the left columns; has the type of the table's key.
-        var key: BoundExpression
-        /// The left side must be written to a topic partitioned by `key` first.
-        var repartition: Repartition?
-        /// Name of the key inside the repartition topic.
-        var keyName: String
-        /// Left columns that something above uses; nil: all. The others need not go through the repartition topic.
-        var carried: Set<Int>?
+        var right: LogicalPlan
+        var kind: PhysicalPlan.Join.Kind
+        var method: PhysicalPlan.Join.Method
+        /// What has to be equal, of equal types: over the left columns, and over the right columns.
+        var leftKeys: [BoundExpression]
+        var rightKeys: [BoundExpression]
+        /// Names of the result's key columns: one for each of `leftKeys`; for a foreign key those of the left table's key.
+        var keyNames: [String]
+        /// What else has to hold of a pair of rows, over the left and the right columns; and its SQL, for errors.
+        var condition: BoundExpression?
+        var conditionText: String?
+        /// The side has to be written to a topic of its own first, by its keys.
+        var leftRepartition: Repartition?
+        var rightRepartition: Repartition?
+        /// For `method` foreignKey.
+        var foreign: Foreign?
+        /// Columns that something above uses; nil: all. The others need not go through internal topics.
+        var carriedLeft: Set<Int>?
+        var carriedRight: Set<Int>?
 
-        struct Repartition: Sendable {
-            var step: String
+        /// The result's key columns, over the left columns.
+        var resultKeys: [BoundExpression] { foreign?.primaryKeys ?? leftKeys }
+
+        struct Foreign: Sendable {
+            /// The left table's key, over the left columns.
+            var primaryKeys: [BoundExpression]
+            /// Names of the foreign key's columns.
+            var keyNames: [String]
+            /// Subscriptions are keyed by the foreign key, as the right table is.
             var keyFormat: FormatSpec
-            var valueFormat: FormatSpec
+            var partitionsOfTopic: String
+            /// Answers are keyed as the left table is.
+            var answerKeyFormat: FormatSpec
+            var answerPartitionsOfTopic: String
+            /// Subscriptions and answers go through topics; else one task works on all rows.
+            var crossesTopics: Bool
         }
     }
 
@@ -82,6 +107,17 @@ indirect enum LogicalPlan: Sendable {
         }
     }
 
+    /// An internal topic that rows are written to by their key.
+    struct Repartition: Sendable {
+        var step: String
+        /// A table's rows without a value delete.
+        var kind: Statement.SourceKind
+        var keyFormat: FormatSpec
+        var valueFormat: FormatSpec
+        var partitionsOfTopic: String
+        var window: Source.SourceWindow?
+    }
+
     /// Number of output columns.
     var width: Int {
         switch self {
@@ -90,9 +126,10 @@ indirect enum LogicalPlan: Sendable {
         case .flatMap(let input, let calls): input.width + calls.count
         case .selectKey(let input, let keys, _): keys.count + input.width
         case .project(_, let expressions, _): expressions.count
-        case .join(let join): join.left.width + join.right.columns.count + 1
+        case .join(let join): join.left.width + join.right.width + join.keyNames.count
         case .materialize(let input, _, _): input.width
         case .aggregate(let node): node.fields.count
+        case .union(let inputs): inputs[0].width
         }
     }
 
@@ -105,9 +142,10 @@ indirect enum LogicalPlan: Sendable {
         case .selectKey(let input, let keys, let names): zip(names, keys).map { Field($0, $1.type) } + input.fields
         case .project(_, let expressions, let names): zip(names, expressions).map { Field($0, $1.type) }
         case .join(let join):
-            join.left.fields + join.right.columns.map { Field($0.name, $0.type) } + [Field(join.keyName, join.key.type)]
+            join.left.fields + join.right.fields + zip(join.keyNames, join.resultKeys).map { Field($0, $1.type) }
         case .materialize(let input, _, _): input.fields
         case .aggregate(let node): node.fields
+        case .union(let inputs): inputs[0].fields
         }
     }
 }

@@ -17,8 +17,38 @@ public struct PhysicalPlan: Sendable, Hashable, Codable {
     public var models: [String]
     /// Rows after which a query ends; nil: none.
     public var limit: Int64?
+    /// Of a query that ends: its results are held back until its input has ended; nil: they are given as they come.
+    public var ending: Ending?
 
-    public init(stages: [Stage], sources: [String], models: [String], limit: Int64? = nil) {
+    /// What happens to all results of a query that ends, in this order, before `limit`.
+    public struct Ending: Sendable, Hashable, Codable {
+        /// Results are changes of rows that these columns and the rows' windows identify: only the newest of each is left, none that is deleted, in
+        /// the order in which they first came. nil: results are rows.
+        public var newest: [Int]?
+        /// Of rows with equal shown columns only the first is left.
+        public var isDistinct = false
+        /// Rows are sorted; equal ones stay in their order. Texts are compared as ksqlDB compares them.
+        public var order: [Order] = []
+        /// So many of the first rows are left out.
+        public var offset: Int64 = 0
+
+        public struct Order: Sendable, Hashable, Codable {
+            /// Among the results' columns, hidden ones included.
+            public var column: Int
+            public var isDescending: Bool
+            public var nullsFirst: Bool
+            public init(column: Int, isDescending: Bool, nullsFirst: Bool) {
+                self.column = column
+                self.isDescending = isDescending
+                self.nullsFirst = nullsFirst
+            }
+        }
+
+        public init() {}
+    }
+
+    public init(stages: [Stage], sources: [String], models: [String], limit: Int64? = nil, ending: Ending? = nil) {
+        self.ending = ending
         self.stages = stages
         self.sources = sources
         self.models = models
@@ -48,12 +78,28 @@ public struct PhysicalPlan: Sendable, Hashable, Codable {
         case step(PhysicalOperator, of: Node)
         /// Output: the left columns, the right columns, then the join's key columns (the left's, or the right's where there is no left row).
         case join(Join, left: Node, right: Node)
+        /// The rows of several nodes of equal columns, as they come; streams only. Only in plans of transient queries, where one task reads all
+        /// partitions: in others each of the nodes has a stage of its own with the same output.
+        case union([Node])
 
         public var inputs: [Input] {
             switch self {
             case .input(let input): [input]
             case .step(_, let node): node.inputs
             case .join(_, let left, let right): left.inputs + right.inputs
+            case .union(let nodes): nodes.flatMap(\.inputs)
+            }
+        }
+
+        /// Whether what the node yields are changes of a table.
+        public var yieldsTable: Bool {
+            switch self {
+            case .input(let input): input.kind == .table
+            case .join(let join, _, _): join.method == .tableTable
+            case .step(.aggregate, _), .step(.suppress, _), .step(.materialize, _), .step(.resolve, _): true
+            case .step(.groupChanges, _), .step(.subscribe, _): false
+            case .step(_, let node): node.yieldsTable
+            case .union(let nodes): nodes.allSatisfy(\.yieldsTable)
             }
         }
 
@@ -63,6 +109,7 @@ public struct PhysicalPlan: Sendable, Hashable, Codable {
             case .input: []
             case .step(let step, let node): node.operators + [step]
             case .join(_, let left, let right): left.operators + right.operators
+            case .union(let nodes): nodes.flatMap(\.operators)
             }
         }
 
@@ -72,6 +119,7 @@ public struct PhysicalPlan: Sendable, Hashable, Codable {
             case .input: []
             case .step(_, let node): node.joins
             case .join(let join, let left, let right): left.joins + right.joins + [join]
+            case .union(let nodes): nodes.flatMap(\.joins)
             }
         }
     }
@@ -87,8 +135,10 @@ public struct PhysicalPlan: Sendable, Hashable, Codable {
             case streamStream(beforeMs: Int64, afterMs: Int64, graceMs: Int64?)
             /// Both sides are tables with the same key.
             case tableTable
-            /// The left stage wrote subscriptions keyed by its foreign key (`PhysicalOperator.subscribe`); the right side is the table.
-            case foreignKey
+            /// Left rows are subscriptions as `PhysicalOperator.subscribe` writes them, keyed by the foreign key; the right side is the table. The result is
+            /// answers for `PhysicalOperator.resolve`: the left columns with CHANGE replaced by 1 where the answer is a row and 0 where it is none. Behind the
+            /// foreign key stand `keyCount` columns of the left table's key.
+            case foreignKey(keyCount: Int)
         }
 
         /// Names the join's state, unique in the query.
@@ -97,13 +147,21 @@ public struct PhysicalPlan: Sendable, Hashable, Codable {
         public var method: Method
         public var leftKeys: [Int]
         public var rightKeys: [Int]
+        /// What else has to hold of a pair of rows for it to match, over the left and the right columns; with its SQL, for errors.
+        public var condition: BoundExpression?
+        public var conditionText: String
 
-        public init(step: String, kind: Kind, method: Method, leftKeys: [Int], rightKeys: [Int]) {
+        public init(
+            step: String, kind: Kind, method: Method, leftKeys: [Int], rightKeys: [Int], condition: BoundExpression? = nil,
+            conditionText: String = ""
+        ) {
             self.step = step
             self.kind = kind
             self.method = method
             self.leftKeys = leftKeys
             self.rightKeys = rightKeys
+            self.condition = condition
+            self.conditionText = conditionText
         }
     }
 
@@ -180,7 +238,8 @@ public struct PhysicalPlan: Sendable, Hashable, Codable {
     public enum Output: Sendable, Hashable, Codable {
         case sink(Sink)
         case repartition(Repartition)
-        /// Rows go to the client: all columns of the last operator, named so. `keyCount` of them, the first, are key columns.
+        /// Rows go to the client: the first columns of the last operator, named so; further ones are for `ending` and not shown. `keyCount` columns, the
+        /// first, are key columns.
         case results(fields: [Field], keyCount: Int)
     }
 
@@ -220,9 +279,13 @@ public struct PhysicalPlan: Sendable, Hashable, Codable {
         public var valueFormat: FormatSpec
         /// The topic whose partition count the repartition topic takes (the other side of a join).
         public var partitionsOfTopic: String
+        /// Keys are windowed: they keep the windows of the rows.
+        public var window: Source.SourceWindow?
         public init(
-            step: String, keyFields: [Field], keyFormat: FormatSpec, valueFields: [Field], valueFormat: FormatSpec, partitionsOfTopic: String
+            step: String, keyFields: [Field], keyFormat: FormatSpec, valueFields: [Field], valueFormat: FormatSpec, partitionsOfTopic: String,
+            window: Source.SourceWindow? = nil
         ) {
+            self.window = window
             self.step = step
             self.keyFields = keyFields
             self.keyFormat = keyFormat
@@ -248,7 +311,7 @@ public enum PhysicalOperator: Sendable, Hashable, Codable {
 
     /// Keeps the newest row of each key of a table and adds to each change what the row was before. `keyCount` columns, the first, are the key.
     ///
-    /// Every persistent query whose result is a table has a `materialize` or an `aggregate` in its last stage with only `filter`, `project` and
+    /// Every persistent query whose result is a table has a `materialize`, an `aggregate` or a `resolve` in its last stage with only `filter`, `project` and
     /// `suppress` above it: from its rows and those operators lookups in the result are answered.
     case materialize(step: String, keyCount: Int)
     /// Turns changes of a table into rows for an aggregation by other keys. Output: the group keys, ADDED and REMOVED (BOOLEAN: whether the row
@@ -258,9 +321,12 @@ public enum PhysicalOperator: Sendable, Hashable, Codable {
     case aggregate(Aggregate)
     /// Holds back the newest result of each window until the window and its grace period are over (EMIT FINAL).
     case suppress(step: String, graceMs: Int64)
-    /// The left side of a foreign-key join; see docs/internals/joins.md.
-    case subscribe(step: String, foreignKey: BoundExpression, keyCount: Int)
-    /// Takes the answers of a foreign-key join and drops those that a newer change of the left row has overtaken.
+    /// The left side of a foreign-key join (docs/internals/joins.md). Input: changes of the left table with `previous`, first its `keyCount` key columns, then
+    /// `foreignKeyCount` columns of the foreign key, then others. Output: a stream of subscriptions, first the foreign key, then the key, then the
+    /// others, VERSION (BIGINT, rises with each change of a row) and CHANGE (INTEGER, `SubscriptionChange`).
+    case subscribe(keyCount: Int, foreignKeyCount: Int, isLeft: Bool)
+    /// Takes the answers of a foreign-key join and drops those that a newer change of the left row has overtaken. Input: first the `keyCount` columns
+    /// of the left table's key, last VERSION and FOUND. Output: without those two, the changes of the joined table with `previous`.
     case resolve(step: String, keyCount: Int)
 
     /// GROUP BY: one result a group (and window).
@@ -315,4 +381,14 @@ public enum PhysicalOperator: Sendable, Hashable, Codable {
             self.type = type
         }
     }
+}
+
+/// What a change of a row means for its subscription in a foreign-key join: the CHANGE column of subscriptions.
+public enum SubscriptionChange: Int32, Sendable, Hashable, Codable {
+    /// The row now has this foreign key: keep it and answer.
+    case subscribe = 0
+    /// The row has another foreign key now, where it subscribes: forget it, the answer comes from there.
+    case move = 1
+    /// There is nothing to join any more: forget it and answer that there is no row.
+    case end = 2
 }

@@ -4,12 +4,19 @@ import MartletCore
 /// Cuts a logical plan into stages: a new one begins behind each repartition topic.
 struct PhysicalPlanner {
     var throwsOnInvalidTimestamp: Bool
-    private var stages: [PhysicalPlan.Stage] = []
+    /// One task reads all partitions.
+    var isTransient: Bool
+    var stages: [PhysicalPlan.Stage] = []
+    /// How often each name of a step was given.
+    var steps: [String: Int] = [:]
 
-    init(throwsOnInvalidTimestamp: Bool) { self.throwsOnInvalidTimestamp = throwsOnInvalidTimestamp }
+    init(throwsOnInvalidTimestamp: Bool, isTransient: Bool) {
+        self.throwsOnInvalidTimestamp = throwsOnInvalidTimestamp
+        self.isTransient = isTransient
+    }
 
     /// The stage under construction: what it has done so far.
-    private struct Open {
+    struct Open {
         var root: PhysicalPlan.Node
         /// Where the logical plan's columns are among those of the last operator.
         var place: [Int]
@@ -20,11 +27,24 @@ struct PhysicalPlanner {
 
     mutating func plan(_ logical: LogicalPlan, output: PhysicalPlan.Output) -> [PhysicalPlan.Stage] {
         let open = lower(logical)
-        stages.append(PhysicalPlan.Stage(root: open.root, output: output))
+        end(open.root, output)
         return stages
     }
 
-    private mutating func lower(_ plan: LogicalPlan) -> Open {
+    /// Ends a stage; a union in it ends in as many stages with the same output.
+    mutating func end(_ root: PhysicalPlan.Node, _ output: PhysicalPlan.Output) {
+        for one in isTransient ? [root] : Self.alternatives(root) { stages.append(PhysicalPlan.Stage(root: one, output: output)) }
+    }
+
+    private static func alternatives(_ node: PhysicalPlan.Node) -> [PhysicalPlan.Node] {
+        switch node {
+        case .union(let nodes): nodes.flatMap(alternatives)
+        case .step(let step, let below): alternatives(below).map { .step(step, of: $0) }
+        case .input, .join: [node]
+        }
+    }
+
+    mutating func lower(_ plan: LogicalPlan) -> Open {
         switch plan {
         case .scan(let scan):
             let input = input(scan)
@@ -64,152 +84,21 @@ struct PhysicalPlanner {
             open.append(.materialize(step: step, keyCount: keyCount))
             return open
         case .aggregate(let node): return lower(node)
+        case .union(let inputs):
+            // Each part ends in a projection: columns have the same places in all.
+            let parts = inputs.map { lower($0) }
+            return Open(root: .union(parts.map(\.root)), place: parts[0].place, width: parts[0].width)
         }
     }
 
-    private mutating func lower(_ join: LogicalPlan.Join) -> Open {
-        var open = lower(join.left)
-        var keyColumn: Int
-        if let repartition = join.repartition {
-            open = cut(open, join, repartition)
-            keyColumn = 0
-        } else if case .column(let index, _) = join.key {
-            keyColumn = open.place[index]
-        } else {
-            preconditionFailure("a join on an expression is preceded by a repartition")
-        }
-        var table = input(join.right)
-        let tableWidth = table.columns.count
-        let tableKey = table.columns.firstIndex(of: .key(0)) ?? tableWidth
-        if tableKey == tableWidth { table.columns.append(.key(0)) }
-        let node = PhysicalPlan.Join(
-            step: "Join", kind: join.isLeft ? .left : .inner, method: .streamTable, leftKeys: [keyColumn], rightKeys: [tableKey])
-        open.root = .join(node, left: open.root, right: .input(table))
-        open.place += join.right.columns.indices.map { open.width + $0 } + [keyColumn]
-        open.width += table.columns.count + 1
-        return open
-    }
-
-    /// Ends the stage in a repartition topic keyed by the join key, and begins the one that reads it.
-    private mutating func cut(_ before: Open, _ join: LogicalPlan.Join, _ repartition: LogicalPlan.Join.Repartition) -> Open {
-        let fields = join.left.fields
-        // The record's timestamp travels with the record.
-        var valueFields: [Field] = [], kept: [BoundExpression] = []
-        var columns: [PhysicalPlan.Input.ColumnSource] = [.key(0)]
-        var place: [Int] = []
-        var taken: Set<String> = [join.keyName]
-        for (index, field) in fields.enumerated() {
-            // The key is there already; what nothing uses stays behind.
-            if join.key == .column(index, field.type) || !(join.carried?.contains(index) ?? true) {
-                place.append(0)
-                continue
-            }
-            if isRowTime(join.left, index) {
-                columns.append(.rowTime)
-            } else {
-                var name = field.name, n = 1
-                while !taken.insert(name).inserted {
-                    name = "\(field.name)_\(n)"
-                    n += 1
-                }
-                columns.append(.value(valueFields.count))
-                valueFields.append(Field(name, field.type))
-                kept.append(.column(before.place[index], field.type))
-            }
-            place.append(columns.count - 1)
-        }
-        let keyField = Field(join.keyName, join.key.type)
-        let key = join.key.remapped { before.place[$0] }
-        let rekeyed = PhysicalPlan.Node.step(
-            .selectKey([key] + kept, names: [keyField.name] + valueFields.map(\.name), keyCount: 1), of: before.root)
-        // Columns that the source's format cannot hold (headers as DELIMITED), or none at all, travel as JSON.
-        let fits = !valueFields.isEmpty && FormatRules.reason(repartition.valueFormat.kind, valueFields, .value) == nil
-        let valueFormat = fits ? repartition.valueFormat : FormatSpec(.json)
-        let output = PhysicalPlan.Repartition(
-            step: repartition.step, keyFields: [keyField], keyFormat: repartition.keyFormat, valueFields: valueFields,
-            valueFormat: valueFormat, partitionsOfTopic: join.right.source.topic)
-        stages.append(PhysicalPlan.Stage(root: rekeyed, output: .repartition(output)))
-        let input = PhysicalPlan.Input(
-            topic: .repartition(step: repartition.step), kind: .stream, keyFields: [keyField], keyFormat: repartition.keyFormat,
-            valueFields: valueFields, valueFormat: valueFormat, columns: columns)
-        return Open(root: .input(input), place: place, width: columns.count)
-    }
-
-    // MARK: groups
-
-    private mutating func lower(_ node: LogicalPlan.Aggregation) -> Open {
-        var open = lower(node.input)
-        let keys = node.keys.map { $0.remapped { open.place[$0] } }, arguments = node.arguments.map { $0.remapped { open.place[$0] } }
-        var names = node.names, fields = zip(node.names, keys + arguments).map { Field($0, $1.type) }
-        if node.undoes {
-            let values = Array(fields[keys.count...])
-            fields = fields[..<keys.count] + ["ADDED", "REMOVED"].map { Field($0, .boolean) } + values
-                + values.map { Field("OLD_\($0.name)", $0.type) }
-            names = unique(fields.map(\.name))
-            open.append(.groupChanges(keys: keys, arguments: arguments, names: names))
-        } else if node.repartition != nil {
-            open.append(.selectKey(keys + arguments, names: names, keyCount: keys.count))
-        } else {
-            open.append(.project(keys + arguments, names: names))
-        }
-        if let repartition = node.repartition {
-            open.root = .input(cut(open, repartition, zip(names, fields).map { Field($0, $1.type) }, keyCount: keys.count))
-        }
-        let first = keys.count + (node.undoes ? 2 : 0)
-        let calls = node.calls.map { call in
-            var call = call
-            call.arguments = call.arguments.map { first + $0 }
-            return call
-        }
-        open.append(
-            .aggregate(
-                PhysicalOperator.Aggregate(
-                    step: "Aggregate-Aggregate-Materialize", keyCount: keys.count, calls: calls, window: node.window, undoes: node.undoes)))
-        if node.isFinal, let window = node.window { open.append(.suppress(step: "Aggregate-Suppress", graceMs: window.graceMs)) }
-        open.place = Array(node.fields.indices)
-        open.width = open.place.count
-        return open
-    }
-
-    private func unique(_ names: [String]) -> [String] {
-        var taken: Set<String> = []
-        return names.map { name in
-            var one = name, n = 1
-            while !taken.insert(one).inserted {
-                one = "\(name)_\(n)"
-                n += 1
-            }
-            return one
-        }
-    }
-
-    /// Ends the stage in a repartition topic keyed by the groups.
-    ///
-    /// - Returns: what the next stage reads.
-    private mutating func cut(
-        _ before: Open, _ repartition: LogicalPlan.Aggregation.Repartition, _ fields: [Field], keyCount: Int
-    ) -> PhysicalPlan.Input {
-        let key = Array(fields[..<keyCount]), value = Array(fields[keyCount...])
-        // Columns that the source's format cannot hold, or none at all, travel as JSON.
-        let fits = !value.isEmpty && FormatRules.reason(repartition.valueFormat.kind, value, .value) == nil
-        let valueFormat = fits ? repartition.valueFormat : FormatSpec(.json)
-        let step = "Aggregate-GroupBy"
-        let output = PhysicalPlan.Repartition(
-            step: step, keyFields: key, keyFormat: repartition.keyFormat, valueFields: value, valueFormat: valueFormat,
-            partitionsOfTopic: repartition.partitionsOfTopic)
-        stages.append(PhysicalPlan.Stage(root: before.root, output: .repartition(output)))
-        return PhysicalPlan.Input(
-            topic: .repartition(step: step), kind: .stream, keyFields: key, keyFormat: repartition.keyFormat, valueFields: value,
-            valueFormat: valueFormat, columns: key.indices.map { .key($0) } + value.indices.map { .value($0) })
-    }
-
-    private func isRowTime(_ plan: LogicalPlan, _ index: Int) -> Bool {
+    func isRowTime(_ plan: LogicalPlan, _ index: Int) -> Bool {
         switch plan {
         case .scan(let scan): scan.columns[index].source == .rowTime
         case .filter(let input, _, _): isRowTime(input, index)
-        case .join(let join): index < join.left.width && isRowTime(join.left, index)
+        // The result of a stream-table join keeps the stream's time; that of other joins is the later one.
+        case .join(let join): join.method == .streamTable && index < join.left.width && isRowTime(join.left, index)
         case .materialize(let input, _, _): isRowTime(input, index)
-        case .flatMap, .selectKey, .project, .aggregate: false
+        case .flatMap, .selectKey, .project, .aggregate, .union: false
         }
     }
 

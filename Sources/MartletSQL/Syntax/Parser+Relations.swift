@@ -3,9 +3,95 @@ import MartletCore
 extension Parser {
     var atQuery: Bool { at(.select) }
 
+    /// `[WITH …] SELECT … [UNION ALL SELECT …] [ORDER BY …] [EMIT …] [LIMIT n] [OFFSET n]`
     mutating func query() throws(MartletError) -> Query {
         let start = token.span
+        let tables = at(.with) ? try commonTables() : []
+        var query = try selection()
+        while atWord("UNION"), next.keyword == .all {
+            advance()
+            advance()
+            guard query.unions.count < Self.unionsMax else { throw syntaxError("more than \(Self.unionsMax) UNIONs") }
+            query.unions.append(try selection())
+        }
+        if atWord("ORDER"), next.keyword == .by {
+            advance()
+            advance()
+            repeat { query.orderBy.append(try orderItem()) } while accept(.comma)
+        }
+        if accept(.emit) {
+            if accept(.changes) {
+                query.emit = .changes
+            } else {
+                try expect(.final)
+                query.emit = .final
+            }
+        }
+        if at(.limit) {
+            query.limit = try limit()
+        } else {
+            tried.append(.keyword(.limit))
+        }
+        if atWord("OFFSET") {
+            let start = token.span
+            advance()
+            query.offset = Query.LimitClause(count: try wholeNumber(for: "OFFSET"), span: span(from: start))
+        }
+        query.span = span(from: start)
+        guard !tables.isEmpty else { return query }
+        var common = try CommonTables(tables)
+        return try common.expand(query)
+    }
+
+    static let unionsMax = 100
+
+    /// `WITH name AS (query), …`
+    private mutating func commonTables() throws(MartletError) -> [(name: Identifier, query: Query)] {
+        try expect(.with)
+        var tables: [(name: Identifier, query: Query)] = []
+        repeat {
+            let name = try identifier()
+            try expect(.as_)
+            try expect(.leftParen)
+            let query = try nested { parser throws(MartletError) in try parser.query() }
+            try expect(.rightParen)
+            if tables.contains(where: { $0.name.name == name.name }) { throw prepareError("WITH defines \(name.name) twice", at: name.span) }
+            tables.append((name, query))
+        } while accept(.comma)
+        return tables
+    }
+
+    private mutating func orderItem() throws(MartletError) -> Query.OrderItem {
+        var item = Query.OrderItem(expression: try expression(), isDescending: false, nullsFirst: nil)
+        if atWord("DESC") {
+            item.isDescending = true
+            advance()
+        } else if atWord("ASC") {
+            advance()
+        }
+        if atWord("NULLS") {
+            advance()
+            item.nullsFirst = atWord("FIRST")
+            if atWord("FIRST") || atWord("LAST") {
+                advance()
+            } else {
+                tried += [.word("FIRST"), .word("LAST")]
+                throw failure()
+            }
+        }
+        return item
+    }
+
+    /// Whether the words here begin a clause that only follows a whole SELECT.
+    private var isQueryTailAhead: Bool {
+        atWord("UNION") && next.keyword == .all || atWord("ORDER") && next.keyword == .by || atWord("OFFSET") && next.kind == .integer
+    }
+
+    private mutating func selection() throws(MartletError) -> Query {
+        let start = token.span
         try expect(.select)
+        let isDistinct = at(.distinct)
+        if isDistinct { advance() }
         var items: [SelectItem] = []
         repeat { items.append(try selectItem()) } while accept(.comma)
         try expect(.from)
@@ -21,19 +107,7 @@ extension Parser {
             query.partitionBy = try keyList()
         }
         if accept(.having) { query.having = try expression() }
-        if accept(.emit) {
-            if accept(.changes) {
-                query.emit = .changes
-            } else {
-                try expect(.final)
-                query.emit = .final
-            }
-        }
-        if at(.limit) {
-            query.limit = try limit()
-        } else {
-            tried.append(.keyword(.limit))
-        }
+        query.isDistinct = isDistinct
         query.span = span(from: start)
         return query
     }
@@ -73,6 +147,7 @@ extension Parser {
         // EMIT and PARTITION are names too, but not in front of what makes them a clause.
         if at(.emit), next.keyword == .changes || next.keyword == .final { return nil }
         if at(.partition), next.keyword == .by { return nil }
+        if isQueryTailAhead { return nil }
         return atName ? try identifier(what) : nil
     }
 
@@ -95,7 +170,7 @@ extension Parser {
     }
 
     private mutating func aliasedSource() throws(MartletError) -> Relation {
-        if at(.leftParen), next.keyword == .select {
+        if at(.leftParen), next.keyword == .select || next.keyword == .with {
             advance()
             let query = try nested { parser throws(MartletError) in try parser.query() }
             try expect(.rightParen)
@@ -229,6 +304,7 @@ extension Parser {
                 case .end, .symbol(.semicolon), .symbol(.rightParen): return true
                 default: break
                 }
+                if follower.kind == .word, ["ORDER", "UNION", "OFFSET"].contains(follower.value) { return true }
                 switch follower.keyword {
                 case .partition, .having, .emit, .limit: return true
                 default: return false

@@ -25,7 +25,8 @@ extension Parser {
 
     private mutating func node() throws(MartletError) -> Statement.Node {
         switch token.keyword {
-        case .select: return .query(try query())
+        case .select, .with: return .query(try query())
+        case .delete: return try delete()
         case .create: return try create()
         case .insert: return try insert()
         case .drop: return try drop()
@@ -234,7 +235,15 @@ extension Parser {
         throw failure()
     }
 
-    // MARK: INSERT, DROP, ALTER
+    // MARK: INSERT, DELETE, DROP, ALTER
+
+    private mutating func delete() throws(MartletError) -> Statement.Node {
+        advance()
+        try expect(.from)
+        let target = try identifier("a table")
+        try expect(.where_)
+        return .delete(from: target, condition: try expression())
+    }
 
     private mutating func insert() throws(MartletError) -> Statement.Node {
         advance()

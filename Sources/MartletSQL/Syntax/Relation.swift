@@ -11,6 +11,12 @@ public struct Query: Sendable, Hashable {
     public var having: Expression?
     public var emit: Emit?
     public var limit: LimitClause?
+    /// `SELECT DISTINCT`
+    public var isDistinct = false
+    /// What `UNION ALL` puts behind the rows of this SELECT, in order; ORDER BY, EMIT, LIMIT and OFFSET of the whole are this query's.
+    public var unions: [Query] = []
+    public var orderBy: [OrderItem] = []
+    public var offset: LimitClause?
     public var span: SourceSpan
 
     public init(
@@ -27,6 +33,19 @@ public struct Query: Sendable, Hashable {
         self.emit = emit
         self.limit = limit
         self.span = span
+    }
+
+    /// `e [ASC|DESC] [NULLS FIRST|LAST]`
+    public struct OrderItem: Sendable, Hashable {
+        public var expression: Expression
+        public var isDescending: Bool
+        /// nil: last ascending, first descending.
+        public var nullsFirst: Bool?
+        public init(expression: Expression, isDescending: Bool, nullsFirst: Bool?) {
+            self.expression = expression
+            self.isDescending = isDescending
+            self.nullsFirst = nullsFirst
+        }
     }
 
     public enum Emit: String, Sendable, Hashable { case changes = "CHANGES", final = "FINAL" }

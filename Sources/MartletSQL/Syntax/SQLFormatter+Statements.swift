@@ -15,6 +15,11 @@ extension SQLPrinter {
         case .insertValues(let insert):
             out += "INSERT INTO "
             values(insert, introducedBy: "VALUES")
+        case .delete(let target, let condition):
+            out += "DELETE FROM "
+            name(target)
+            out += "\nWHERE "
+            expression(condition)
         case .alterSource(let kind, let source, let additions):
             out += "ALTER \(kind.rawValue) "
             name(source)

@@ -114,7 +114,26 @@ struct SQLPrinter {
     // MARK: queries
 
     mutating func query(_ query: Query) {
-        out += "SELECT"
+        selection(query)
+        for one in query.unions {
+            out += "\nUNION ALL\n"
+            selection(one)
+        }
+        if !query.orderBy.isEmpty {
+            out += "\nORDER BY "
+            list(query.orderBy, separator: ", ") { printer, item in
+                printer.expression(item.expression)
+                if item.isDescending { printer.out += " DESC" }
+                if let first = item.nullsFirst { printer.out += " NULLS \(first ? "FIRST" : "LAST")" }
+            }
+        }
+        if let emit = query.emit { out += "\nEMIT \(emit.rawValue)" }
+        if let limit = query.limit { out += "\nLIMIT \(isMasking ? 0 : limit.count)" }
+        if let offset = query.offset { out += "\nOFFSET \(isMasking ? 0 : offset.count)" }
+    }
+
+    private mutating func selection(_ query: Query) {
+        out += query.isDistinct ? "SELECT DISTINCT" : "SELECT"
         if query.select.count == 1 { out += " " } else { out += "\n  " }
         list(query.select, separator: ",\n  ") { printer, item in printer.selectItem(item) }
         out += "\nFROM "
@@ -124,8 +143,6 @@ struct SQLPrinter {
         keys("GROUP BY ", query.groupBy)
         keys("PARTITION BY ", query.partitionBy)
         if let having = query.having { clause("HAVING ", having) }
-        if let emit = query.emit { out += "\nEMIT \(emit.rawValue)" }
-        if let limit = query.limit { out += "\nLIMIT \(isMasking ? 0 : limit.count)" }
     }
 
     private mutating func clause(_ word: String, _ expression: Expression) {
@@ -158,7 +175,7 @@ struct SQLPrinter {
 
     /// Without AS, as ksqlDB prints it; words that would be read as the start of a clause keep it.
     private mutating func alias(_ alias: Identifier) {
-        out += alias.name == "EMIT" || alias.name == "PARTITION" ? " AS " : " "
+        out += ["EMIT", "PARTITION", "UNION", "ORDER", "OFFSET"].contains(alias.name) ? " AS " : " "
         name(alias)
     }
 

@@ -21,6 +21,8 @@ public struct Statement: Sendable, Hashable {
         case createAs(CreateAs)
         case insertInto(target: Identifier, properties: [WithProperty], Query)
         case insertValues(InsertValues)
+        /// `DELETE FROM name WHERE condition`
+        case delete(from: Identifier, condition: Expression)
         case alterSource(SourceKind, Identifier, additions: [ColumnDefinition])
         case dropSource(SourceKind, Identifier, ifExists: Bool, deleteTopic: Bool)
         case createType(Identifier, TypeName, ifNotExists: Bool)

@@ -3,6 +3,7 @@ enum MediaType {
     static let ksql = "application/vnd.ksql.v1+json"
     static let delimited = "application/vnd.ksqlapi.delimited.v1"
     static let json = "application/json"
+    static let protobuf = "application/vnd.ksql.v1+protobuf"
     static let registry = "application/vnd.schemaregistry.v1+json"
     static let registryUnversioned = "application/vnd.schemaregistry+json"
     static let text = "text/plain; charset=utf-8"

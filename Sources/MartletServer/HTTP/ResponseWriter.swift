@@ -25,6 +25,9 @@ final class ResponseWriter: Sendable {
         self.omitsBody = omitsBody
     }
 
+    /// The client's address, without a port.
+    var host: String { channel.remoteAddress?.ipAddress ?? channel.parent?.remoteAddress?.ipAddress ?? "" }
+
     var isClosed: Bool { state.withLock { $0.isClosed } }
 
     /// For clients that send everything before they read anything: their acknowledgements have to wait here.

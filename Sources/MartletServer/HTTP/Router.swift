@@ -40,6 +40,8 @@ struct Route: Sendable {
 /// Finds the route of a request, chooses the answer's media type and turns every error into the API's own body.
 struct Router: Sendable {
     var routes: [Route]
+    /// Asked before anything else, if there is one.
+    var authentication: BasicAuthentication?
     var errorResponse: @Sendable (any Error) -> HTTPResponse
 
     /// HEAD is GET without the body.
@@ -56,6 +58,7 @@ struct Router: Sendable {
     func respond(to request: HTTPRequest) async -> HTTPResponse {
         var request = request
         do {
+            try await authentication?.check(request)
             guard let (route, parameters) = route(request.method, request.segments) else {
                 let others = Set(routes.filter { $0.match(request.segments) != nil }.map(\.method.rawValue)).sorted()
                 if others.isEmpty { throw HTTPFailure(.notFound, "Not Found") }
@@ -75,7 +78,9 @@ struct Router: Sendable {
             }
             return try await route.handler(request)
         } catch {
-            return errorResponse(error)
+            var response = errorResponse(error)
+            if response.status == .unauthorized { response.headers.replaceOrAdd(name: "www-authenticate", value: "Basic realm=\"martlet\"") }
+            return response
         }
     }
 }

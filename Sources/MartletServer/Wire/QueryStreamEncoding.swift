@@ -2,7 +2,7 @@ import MartletColumns
 import MartletCore
 import MartletEngine
 
-/// Rows of a query as the text of one of ksqlDB's three result shapes (ksqlDB REST API, `/query` and `/query-stream`).
+/// Rows of a query as the text of one of ksqlDB's four result shapes (ksqlDB REST API, `/query` and `/query-stream`).
 ///
 /// Each function gives whole lines, for one chunk: a client that reads lines or chunks sees whole messages either way.
 ///
@@ -11,28 +11,34 @@ import MartletEngine
 /// | `streamedRows` | `[{"header":…},` | `{"row":{"columns":[…]}},` | `{"finalMessage":…}]` |
 /// | `delimited` | `{"queryId":…,"columnNames":…}` | `[…]` | nothing |
 /// | `array` | `[{"queryId":…}` | `,[…]` | `]` |
+/// | `protobufRows` | `[{"header":{"queryId":…,"protoSchema":…}},` | `{"row":{"protobufBytes":…}},` (Base64) | `{"finalMessage":…}]` |
 struct QueryStreamEncoding {
-    enum Shape: Sendable { case streamedRows, delimited, array }
+    enum Shape: Sendable { case streamedRows, delimited, array, protobufRows }
 
     let shape: Shape
     private let writer: JSONRowWriter
+    private var messages: RecordEncoder?
     private let before: [UInt8]
     private let after: [UInt8]
     private var rows = EncodedColumn()
 
-    init(_ shape: Shape, fields: [Field]) {
+    /// - Throws: `.notSupported` if the columns have no Protobuf message, e.g. a name that is none there.
+    init(_ shape: Shape, fields: [Field]) throws(MartletError) {
         self.shape = shape
         writer = JSONRowWriter(fields)
         switch shape {
         case .streamedRows: (before, after) = (Array("{\"row\":{\"columns\":".utf8), Array("}},\n".utf8))
         case .delimited: (before, after) = ([], [0x0a])
         case .array: (before, after) = ([UInt8(ascii: ",")], [0x0a])
+        case .protobufRows:
+            (before, after) = (Array("{\"row\":{\"protobufBytes\":\"".utf8), Array("\"}},\n".utf8))
+            messages = try RecordEncoder(spec: FormatSpec(.protobufNoSR), fields: fields)
         }
     }
 
     /// The first line.
-    static func header(_ shape: Shape, id: String, isPush: Bool, fields: [Field], keyFlags: [Bool]) -> [UInt8] {
-        let queryID: JSONValue = isPush || shape == .streamedRows ? .string(id) : .null
+    static func header(_ shape: Shape, id: String, isPush: Bool, fields: [Field], keyFlags: [Bool]) throws(MartletError) -> [UInt8] {
+        let queryID: JSONValue = isPush || shape == .streamedRows || shape == .protobufRows ? .string(id) : .null
         let columns: JSONObject = [
             "queryId": queryID, "columnNames": .array(fields.map { .string($0.name) }),
             "columnTypes": .array(fields.map { .string($0.type.description) }),
@@ -40,6 +46,9 @@ struct QueryStreamEncoding {
         switch shape {
         case .delimited: return line(.object(columns))
         case .array: return [UInt8(ascii: "[")] + line(.object(columns))
+        case .protobufRows:
+            let schema = try SchemaTranslation.schemaText(for: fields, spec: FormatSpec(.protobuf), side: .value)
+            return [UInt8(ascii: "[")] + line(["header": ["queryId": queryID, "protoSchema": .string(schema)]], separator: ",")
         case .streamedRows:
             // Only pull queries mark the key (ksqlDB, "Run a query").
             let schema = zip(fields, keyFlags + [Bool](repeating: false, count: fields.count)).map { field, isKey in
@@ -53,6 +62,7 @@ struct QueryStreamEncoding {
     /// All rows of a batch. The delimited and array shapes cannot show deletions and leave them out.
     mutating func rows(_ batch: ResultBatch) -> [UInt8] {
         rows.removeAll()
+        if shape == .protobufRows { return protobufRows(batch) }
         writer.append(batch.columns, count: batch.count, to: &rows)
         var out: [UInt8] = []
         out.reserveCapacity(rows.buffer.count + batch.count * (before.count + after.count))
@@ -72,13 +82,36 @@ struct QueryStreamEncoding {
         return out
     }
 
-    /// The last line. A query over a stream says whether its LIMIT or its end came first, push or pull (conformance case "pull queries
-    /// with limit clause: on stream").
-    static func end(_ shape: Shape, limitReached: Bool) -> [UInt8] {
-        switch shape {
-        case .delimited: []
-        case .array: Array("]\n".utf8)
-        case .streamedRows: line(["finalMessage": .string(limitReached ? "Limit Reached" : "Query Completed")], separator: "]")
+    private mutating func protobufRows(_ batch: ResultBatch) -> [UInt8] {
+        var errors = RowErrors(), out: [UInt8] = []
+        messages?.encode(batch.columns, count: batch.count, into: &rows, errors: &errors)
+        for row in 0..<batch.count where batch.tombstones?[row] != true {
+            guard let message = rows.slice(row) else { continue }
+            out += before
+            out += Base64.encode(message).utf8
+            out += after
+        }
+        return out
+    }
+
+    /// Takes the separator between two messages off the end of `text` and gives it; nothing if there is none.
+    static func cutSeparator(_ text: inout [UInt8]) -> [UInt8] {
+        let separator = Array(",\n".utf8)
+        guard text.suffix(2) == separator[...] else { return [] }
+        text.removeLast(2)
+        return separator
+    }
+
+    enum Ending { case limitReached, completed, silent }
+
+    /// The last line. A query over a stream says whether its LIMIT or its end came first, push or pull; a pull query on a table says nothing
+    /// (conformance cases "pull queries with limit clause").
+    static func end(_ shape: Shape, _ ending: Ending) -> [UInt8] {
+        switch (shape, ending) {
+        case (.delimited, _): []
+        case (.array, _), (_, .silent): Array("]\n".utf8)
+        case (.streamedRows, _), (.protobufRows, _):
+            line(["finalMessage": .string(ending == .limitReached ? "Limit Reached" : "Query Completed")], separator: "]")
         }
     }
 
@@ -88,7 +121,7 @@ struct QueryStreamEncoding {
         switch shape {
         case .delimited: return line(body)
         case .array: return [UInt8(ascii: ",")] + line(body) + Array("]\n".utf8)
-        case .streamedRows: return line(["errorMessage": body], separator: "]")
+        case .streamedRows, .protobufRows: return line(["errorMessage": body], separator: "]")
         }
     }
 

@@ -54,6 +54,31 @@ import Testing
         }
     }
 
+    /// A topic with the state of the program: clients may read it, and nothing else.
+    @Test func whatIsReservedIsReadOnly() throws {
+        try TestBroker.run { broker in
+            try broker.log.createTopic("commands", partitions: 1, settings: [:])
+            broker.log.reserve("commands")
+            let partition = try broker.log.found("commands")
+            try partition.append(["mine"])
+            try partition.flush()
+            let client = try broker.connect()
+            let sent = try client.send(
+                ProduceRequest(topics: [.init(name: "commands", partitions: [.init(index: 0, records: batch("theirs", timestamp: 0))])]), 9)
+            #expect(sent.topics[0].partitions[0].error == .invalidTopicException)
+            let grown = try client.send(CreatePartitionsRequest(topics: [.init(name: "commands", total: 4)]), 3)
+            #expect(grown.topics[0].error == .invalidTopicException)
+            let cut = try client.send(DeleteRecordsRequest(topics: [.init(name: "commands", partitions: [.init(index: 0, before: -1)])]), 2)
+            #expect(cut.topics[0].partitions[0].error == .invalidTopicException)
+            let changed = try client.send(
+                AlterConfigsRequest(resources: [.init(type: 2, name: "commands", settings: [.init(name: "retention.ms", value: "1")])]), 2)
+            #expect(changed.results[0].error == .invalidTopicException)
+            #expect(try client.send(DeleteTopicsRequest(names: ["commands"]), 3).topics[0].error == .invalidRequest)
+            #expect(try partition.values() == ["mine"])
+            try broker.log.deleteTopic("commands")
+        }
+    }
+
     @Test func settingsAreDescribedAndChanged() throws {
         try TestBroker.run { broker in
             try broker.log.createTopic("t", partitions: 1, settings: ["retention.ms": "77"])

@@ -19,7 +19,10 @@ final class TestBroker {
     let port: Int
     private let broker: KafkaBroker
 
-    static func run(_ limits: BrokerConfig = BrokerConfig(), _ body: (TestBroker) throws -> Void) throws {
+    static func run(
+        _ limits: BrokerConfig = BrokerConfig(), listener: Listener.Security = .plaintext, security: SecurityConfig = SecurityConfig(),
+        _ body: (TestBroker) throws -> Void
+    ) throws {
         var template = Array("/tmp/martlet-broker-XXXXXX".utf8CString)
         guard let made = mkdtemp(&template) else { throw MartletError(.io, "no temporary directory") }
         let directory = String(cString: made)
@@ -30,7 +33,10 @@ final class TestBroker {
         config.topics.retentionMs = -1  // the tests' timestamps are small
         let log = try EmbeddedLog.open(directory: directory, config: config, time: .system, logger: logger)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
-        let broker = try KafkaBroker(log: log, port: 0, group: group, logger: logger, config: limits)
+        var brokerConfig = limits
+        brokerConfig.security = security
+        let broker = try KafkaBroker(
+            log: log, listeners: [Listener(listener, port: 0)], group: group, logger: logger, config: brokerConfig)
         let port = try broker.start()
         defer {
             broker.stop()
@@ -46,6 +52,8 @@ final class TestBroker {
         self.port = port
         self.broker = broker
     }
+
+    var users: UserStore { broker.users }
 
     /// Zero if there is no such topic.
     func topicID(_ name: String) -> UUIDBytes { UUIDBytes(log.topic(name)?.topicID ?? []) }
@@ -139,6 +147,9 @@ final class TestClient {
         let count = recv(descriptor, &byte, 1, 0)
         return count == 0 || (count < 0 && errno == ECONNRESET)
     }
+
+    /// The next bytes as they come.
+    func bytes(_ count: Int) throws -> [UInt8] { try read(count) }
 
     private func read(_ count: Int) throws -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count), filled = 0

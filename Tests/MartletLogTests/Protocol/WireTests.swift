@@ -148,7 +148,33 @@ struct MessageSample: Sendable, CustomTestStringConvertible {
         }
     }
 
+    private static let sampleRule = WireAccessRule(
+        AccessRule(resource: .group, name: "g", pattern: .literal, principal: "User:a", host: "*", operation: .read, isAllowing: true))
+
     static let all: [MessageSample] = [
+        .init(SaslHandshakeRequest(mechanism: "PLAIN"), .saslHandshake),
+        .init(SaslHandshakeResponse(error: .unsupportedSASLMechanism, mechanisms: ["PLAIN", "SCRAM-SHA-256"]), .saslHandshake),
+        .init(SaslAuthenticateRequest(token: [0, 1, 2]), .saslAuthenticate),
+        .init(SaslAuthenticateResponse(error: .saslAuthenticationFailed, errorMessage: "no", token: [3], lifetimeMs: 5), .saslAuthenticate),
+        .init(DescribeAclsRequest(), .describeAcls),
+        .init(
+            DescribeAclsResponse(
+                resources: [.init(resource: 2, name: "t", entries: [.init(principal: "User:a", host: "*", operation: 3, permission: 3)])]),
+            .describeAcls),
+        .init(CreateAclsRequest(rules: [sampleRule]), .createAcls),
+        .init(CreateAclsResponse(results: [.init(error: .invalidRequest, errorMessage: "m")]), .createAcls),
+        .init(DeleteAclsRequest(filters: [WireAccessRuleFilter()]), .deleteAcls),
+        .init(DeleteAclsResponse(results: [.init(matches: [.init(rule: sampleRule)])]), .deleteAcls),
+        .init(DescribeUserScramCredentialsRequest(users: [.init(name: "a")]), .describeUserScramCredentials),
+        .init(
+            DescribeUserScramCredentialsResponse(results: [.init(user: "a", credentials: [.init(mechanism: 1, iterations: 4096)])]),
+            .describeUserScramCredentials),
+        .init(
+            AlterUserScramCredentialsRequest(
+                deletions: [.init(name: "b", mechanism: 2)],
+                upsertions: [.init(name: "a", mechanism: 1, iterations: 4096, salt: [1], saltedPassword: [2])]),
+            .alterUserScramCredentials),
+        .init(AlterUserScramCredentialsResponse(results: [.init(user: "a", error: .resourceNotFound)]), .alterUserScramCredentials),
         .init(ApiVersionsRequest(clientSoftwareName: "a", clientSoftwareVersion: "1"), .apiVersions),
         .init(ApiVersionsResponse(error: .unsupportedVersion, apis: [.init(apiKey: 3, min: 0, max: 9)], throttleTimeMs: 4), .apiVersions),
         .init(MetadataRequest(topics: [.init(id: UUIDBytes(high: 1, low: 2), name: "t")]), .metadata),

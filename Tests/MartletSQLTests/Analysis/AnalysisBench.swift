@@ -76,7 +76,7 @@ struct AnalysisBench {
             catalog.sources[name] = nil
         case .createType(let name, let type): catalog.types[name] = type
         case .dropType(let name): catalog.types[name] = nil
-        case .transientQuery, .insertValues, .nothingToDo, .other: break
+        case .transientQuery, .insertValues, .deleteRows, .nothingToDo, .other: break
         }
     }
 

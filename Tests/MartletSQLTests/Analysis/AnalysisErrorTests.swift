@@ -128,7 +128,7 @@ import Testing
             """
             40001 line 1:52: Invalid join condition: types don't match. Got S.A{INTEGER} = T.ID{STRING}.
               CREATE STREAM n AS SELECT s.id, v FROM s JOIN t ON s.a = t.id;
-                                                                 ^^^^^^^^^^  CAST the stream's side
+                                                                 ^^^^^^^^^^  CAST one side to the type of the other
             """
         ),
         (
@@ -176,7 +176,7 @@ import Testing
         ("DROP TYPE nope;", "Type NOPE does not exist."),
         ("CREATE TYPE x AS nope;", "Cannot resolve unknown type: NOPE"),
         ("SELECT * FROM s JOIN t ON s.id = t.v EMIT CHANGES;", "Invalid join condition: stream-table joins require to join on the table's primary key. Got S.ID = T.V."),
-        ("SELECT * FROM s JOIN t3 ON s.id = t3.id EMIT CHANGES;", "Can't join `S` with `T3` since the number of partitions don't match. `S` partitions = 2; `T3` partitions = 3."),
+        ("CREATE STREAM n AS SELECT * FROM s JOIN t3 ON s.id = t3.id;", "Can't join `S` with `T3` since the number of partitions don't match. `S` partitions = 2; `T3` partitions = 3."),
         ("SELECT * FROM s JOIN s ON s.id = s.id EMIT CHANGES;", "Can not join 'S' to 'S': self joins are not yet supported."),
         ("SELECT * FROM s JOIN t ON s.id = t.id;", "Pull queries don't support JOIN clauses."),
         ("SELECT ROWOFFSET FROM s;", "Pull queries don't support the following columns in SELECT clauses: `ROWOFFSET`"),
@@ -187,6 +187,23 @@ import Testing
         ("SELECT NOPE(a) FROM s EMIT CHANGES;", "Can't find any functions with the name 'NOPE'"),
         ("SELECT CASE a WHEN 1 THEN 2 END FROM s EMIT CHANGES;", "CASE with an operand is not supported."),
         ("SELECT EXPLODE(EXPLODE(c)) FROM s EMIT CHANGES;", "Table functions cannot be nested"),
+        ("CREATE TABLE n AS SELECT id, MIN(a) FROM s WINDOW HOPPING (SIZE 3 SECONDS, ADVANCE BY 4 SECONDS) GROUP BY id;", "Windows of 3000 ms cannot advance by 4000 ms"),
+        ("CREATE TABLE n AS SELECT id, MIN(a) FROM s WINDOW TUMBLING (SIZE 0 SECONDS) GROUP BY id;", "The size of a window must be more than zero."),
+        ("CREATE TABLE n AS SELECT id, MIN(a) FROM s WINDOW TUMBLING (SIZE 1 HOUR, RETENTION 2 HOURS) GROUP BY id;", "RETENTION of 7200000 ms is shorter"),
+        ("CREATE TABLE n AS SELECT id, SUM(v) FROM t WINDOW TUMBLING (SIZE 1 HOUR) GROUP BY id;", "Windowing not supported for table aggregations."),
+        ("CREATE TABLE n AS SELECT v, TOPK(v, 2) FROM t GROUP BY v;", "The aggregation function TOPK cannot be applied to a table source"),
+        ("CREATE TABLE n AS SELECT v, MIN(v), MAX(v) FROM t GROUP BY v;", "The aggregation functions MIN and MAX cannot be applied to a table source"),
+        ("CREATE TABLE n AS SELECT a, TOPK(a, a) FROM s GROUP BY a;", "Parameter 2 passed to function TOPK must be a literal constant, but was expression: 'A'"),
+        ("CREATE TABLE n AS SELECT a, SUM(COUNT(a)) FROM s GROUP BY a;", "Aggregate functions can not be nested: SUM(COUNT(A))"),
+        ("CREATE TABLE n AS SELECT a, COUNT(*) AS n FROM s WHERE COUNT(*) > 1 GROUP BY a;", "Aggregate functions are not allowed in the WHERE clause: COUNT(*)"),
+        ("CREATE TABLE n AS SELECT a, COUNT(*) AS n FROM s GROUP BY a HAVING n > 3;", "Line: 1, Col: 68: HAVING column 'N' cannot be resolved."),
+        ("CREATE TABLE n AS SELECT a, COUNT(*) AS n FROM s GROUP BY a HAVING SUM(a);", "Type error in HAVING expression: Should evaluate to boolean but is SUM(A) (INTEGER) instead."),
+        ("CREATE TABLE n AS SELECT a, COUNT(*) AS n FROM s GROUP BY a, a;", "Duplicate GROUP BY expression: A"),
+        ("CREATE TABLE n AS SELECT a, COUNT(*) AS n FROM s GROUP BY a EMIT FINAL;", "EMIT FINAL is only supported for windowed aggregations."),
+        ("CREATE TABLE n AS SELECT v, COUNT(*) AS n FROM w GROUP BY v;", "Implicit repartitioning of windowed sources is not supported."),
+        ("CREATE STREAM n AS SELECT a, COUNT(*) AS n FROM s GROUP BY a;", "Invalid result type. Your SELECT query produces a TABLE."),
+        ("INSERT INTO s2 SELECT id, COUNT(*) FROM s GROUP BY id;", "Incompatible data sink and query result."),
+        ("SELECT * FROM ro WHERE id IN (true);", "true can not be converted to the type of the key column: ID STRING KEY"),
         ("SELECT id FROM s WHERE ROWTIME > 'yesterday' EMIT CHANGES;", "Error in WHERE expression: Failed to parse timestamp 'yesterday'"),
     ]
 

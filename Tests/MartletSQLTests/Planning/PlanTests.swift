@@ -68,12 +68,13 @@ import Testing
              > [ SINK ] | Schema: `TIME` INTEGER, `V1` DOUBLE, `CLASS` STRING | Topic: PER_USER | Formats: KAFKA, AVRO
             \t > [ PROJECT ] | Schema: `TIME` INTEGER, `V1` DOUBLE, `CLASS` STRING | Columns: TIME, V1, CLASS
             \t\t > [ FILTER ] | Condition: (CITY LIKE 'Premium%')
-            \t\t\t > [ JOIN ] | Key: C_USER | Table: [ SOURCE ] | Schema: `CITY` STRING | Table: USERS | Topic: users | Formats: KAFKA, AVRO
+            \t\t\t > [ JOIN ] | Key: C_USER = USERID
             \t\t\t\t > [ REPARTITION SOURCE ] | Schema: `C_USER` STRING, `TIME` INTEGER, `V1` DOUBLE, `CLASS` STRING | Step: Join | Formats: KAFKA, DELIMITED
             \t\t\t\t\t > [ REPARTITION ] | Schema: `C_USER` STRING KEY, `TIME` INTEGER, `V1` DOUBLE, `CLASS` STRING | Step: Join | Formats: KAFKA, DELIMITED | Partitions of: users
             \t\t\t\t\t\t > [ REKEY ] | Schema: `C_USER` STRING, `TIME` INTEGER, `V1` DOUBLE, `CLASS` STRING | Key: USER
             \t\t\t\t\t\t\t > [ FILTER ] | Condition: (V1 > 5.0)
             \t\t\t\t\t\t\t\t > [ SOURCE ] | Schema: `USER` STRING, `TIME` INTEGER, `V1` DOUBLE, `CLASS` STRING | Stream: PAYMENTS | Topic: payments | Formats: KAFKA, DELIMITED | Not null: V2
+            \t\t\t\t > [ SOURCE ] | Schema: `USERID` STRING, `CITY` STRING | Table: USERS | Topic: users | Formats: KAFKA, AVRO
 
             """
         ),
@@ -83,9 +84,10 @@ import Testing
             """
              > [ SINK ] | Schema: `K_ID` STRING KEY, `A` INTEGER, `C` DECIMAL(5, 2), `RT` BIGINT | Topic: J | Formats: KAFKA, JSON
             \t > [ PROJECT ] | Schema: `K_ID` STRING, `A` INTEGER, `C` DECIMAL(5, 2), `RT` BIGINT | Columns: ID AS K_ID, A, C, ROWTIME AS RT
-            \t\t > [ LEFT JOIN ] | Key: ID | Table: [ SOURCE ] | Schema: `C` DECIMAL(5, 2) | Table: PRICES | Topic: prices | Formats: KAFKA, JSON
+            \t\t > [ LEFT JOIN ] | Key: ID = ID
             \t\t\t > [ FILTER ] | Condition: (B->X = 1)
             \t\t\t\t > [ SOURCE ] | Schema: `ID` STRING, `A` INTEGER, `B` STRUCT<`X` INTEGER, `Y` STRING>, `ROWTIME` BIGINT | Stream: CLICKS | Topic: clicks | Formats: KAFKA, JSON
+            \t\t\t > [ SOURCE ] | Schema: `ID` STRING, `C` DECIMAL(5, 2) | Table: PRICES | Topic: prices | Formats: KAFKA, JSON
 
             """
         ),
@@ -126,7 +128,8 @@ import Testing
              > [ SINK ] | Schema: `ID` STRING KEY, `KSQL_COL_0` DECIMAL(16, 2) | Topic: T | Formats: KAFKA, JSON
             \t > [ PROJECT ] | Schema: `ID` STRING, `KSQL_COL_0` DECIMAL(16, 2) | Columns: ID, (C * 2) AS KSQL_COL_0
             \t\t > [ FILTER ] | Condition: (C IS NOT NULL)
-            \t\t\t > [ SOURCE ] | Schema: `ID` STRING, `C` DECIMAL(5, 2) | Table: PRICES | Topic: prices | Formats: KAFKA, JSON
+            \t\t\t > [ TABLE ] | Store: KsqlTopic-Reduce
+            \t\t\t\t > [ SOURCE ] | Schema: `ID` STRING, `C` DECIMAL(5, 2) | Table: PRICES | Topic: prices | Formats: KAFKA, JSON
 
             """
         ),
@@ -161,7 +164,10 @@ import Testing
     @Test(arguments: plans.indices)
     func columnsAreInRange(_ index: Int) throws {
         var bench = Self.bench
-        let plan = try bench.physicalPlan(Self.plans[index].sql)
+        Self.checkColumns(try bench.physicalPlan(Self.plans[index].sql))
+    }
+
+    static func checkColumns(_ plan: PhysicalPlan) {
         for stage in plan.stages {
             let width = width(of: stage.root)
             switch stage.output {
@@ -173,9 +179,13 @@ import Testing
     }
 
     /// Columns that a node yields; checks each operator below against those it reads.
-    private func width(of node: PhysicalPlan.Node) -> Int {
+    private static func width(of node: PhysicalPlan.Node) -> Int {
         switch node {
         case .input(let input): return input.columns.count
+        case .union(let nodes):
+            let widths = nodes.map { width(of: $0) }
+            #expect(Set(widths).count == 1)
+            return widths[0]
         case .join(let join, let left, let right):
             let (l, r) = (width(of: left), width(of: right))
             #expect(join.leftKeys.allSatisfy { $0 < l } && join.rightKeys.allSatisfy { $0 < r } && join.leftKeys.count == join.rightKeys.count)
@@ -188,12 +198,17 @@ import Testing
                 case .project(let list, let names): (list, names.count)
                 case .selectKey(let list, let names, _): (list, names.count)
                 case .flatMap(let calls): (calls.flatMap(\.arguments), input + calls.count)
-                case .materialize, .suppress, .resolve: ([], input)
+                case .materialize, .suppress: ([], input)
+                case .resolve: ([], input - 2)
                 case .groupChanges(let keys, let arguments, let names): (keys + arguments, names.count)
                 case .aggregate(let aggregate):
                     ([], aggregate.keyCount + aggregate.calls.count + (aggregate.window == nil ? 0 : 2))
-                case .subscribe(_, let foreignKey, _): ([foreignKey], input + 1)
+                case .subscribe: ([], input + 2)
                 }
+            if case .aggregate(let aggregate) = step {
+                let removed = aggregate.undoes ? Set(aggregate.calls.flatMap(\.arguments)).count : 0
+                #expect(aggregate.calls.allSatisfy { $0.arguments.allSatisfy { $0 + removed < input } } && aggregate.keyCount <= input)
+            }
             for expression in expressions { #expect(expression.columns.allSatisfy { $0 < input }) }
             return output
         }

@@ -23,6 +23,15 @@ import Testing
             "SELECT *\nFROM A\nINNER JOIN B X ON (A.I = X.I)\nLEFT OUTER JOIN C WITHIN 1 HOURS GRACE PERIOD 5 MINUTES ON (A.I = C.I)\nFULL OUTER JOIN D WITHIN (1 SECONDS, 2 DAYS) ON (A.I = D.I)\nRIGHT OUTER JOIN E ON (A.I = E.I);"
         ),
         ("SELECT x FROM (SELECT a x FROM s) AS t", "SELECT X\nFROM (SELECT A X\nFROM S) T;"),
+        ("select distinct a from s order by a desc nulls last, b + 1, 2 asc limit 3 offset 4",
+            "SELECT DISTINCT A\nFROM S\nORDER BY A DESC NULLS LAST, (B + 1), 2\nLIMIT 3\nOFFSET 4;"),
+        ("SELECT a FROM s UNION ALL SELECT b FROM t WHERE b > 1 UNION ALL SELECT c FROM u PARTITION BY c EMIT CHANGES",
+            "SELECT A\nFROM S\nUNION ALL\nSELECT B\nFROM T\nWHERE (B > 1)\nUNION ALL\nSELECT C\nFROM U\nPARTITION BY C\nEMIT CHANGES;"),
+        ("WITH x AS (SELECT a FROM s), y AS (SELECT a FROM x UNION ALL SELECT a FROM x z) SELECT a FROM y GROUP BY (a) ORDER BY a",
+            "SELECT A\nFROM (SELECT A\nFROM (SELECT A\nFROM S) X\nUNION ALL\nSELECT A\nFROM (SELECT A\nFROM S) Z) Y\nGROUP BY A\nORDER BY A;"),
+        ("SELECT union, order o, offset FROM order union ORDER BY offset OFFSET 1",
+            "SELECT\n  UNION,\n  ORDER O,\n  OFFSET\nFROM ORDER AS UNION\nORDER BY OFFSET\nOFFSET 1;"),
+        ("delete from t where k = 1 or k in (2, 3)", "DELETE FROM T\nWHERE ((K = 1) OR (K IN (2, 3)));"),
         ("SELECT emit FROM s emit EMIT CHANGES", "SELECT EMIT\nFROM S AS EMIT\nEMIT CHANGES;"),
         (
             "CREATE STREAM s (Id INT KEY, Time DOUBLE, Class STRING, User varchar(255), Timestamp BIGINT, h BYTES HEADER('x')) WITH (kafka_topic='t', value_format='delimited', key='Id', partitions=3);",

@@ -94,6 +94,10 @@ public struct ProtobufSchema: Sendable {
         (messages, enums) = try resolver.resolve()
     }
 
+    /// A schema's text in the one layout that equal declarations share; imports are not looked at.
+    /// - Throws: `.schemaInvalid`.
+    public static func canonicalText(of text: String) throws(MartletError) -> String { ProtobufText.text(of: try ProtobufParser.parse(text)) }
+
     /// The declarations in one fixed layout.
     public var canonicalText: String { ProtobufText.text(of: file) }
 

@@ -8,7 +8,7 @@ struct AverageKernel<Number: AggregateNumber>: SlotKernel {
 
     init(_ type: SQLType) { self.type = type }
 
-    static func input(_ columns: [Column]) -> FixedColumn<Number> { Number.fixed(columns[0]) }
+    func input(_ columns: [Column]) -> FixedColumn<Number> { Number.fixed(columns[0]) }
 
     mutating func grow(to count: Int) {
         sums.lengthen(to: count, .nought)

@@ -9,7 +9,7 @@ struct CountKernel: SlotKernel {
         var flags: [Bool]?
     }
 
-    static func input(_ columns: [Column]) -> Input { Input(flags: columns.first?.validity.flags) }
+    func input(_ columns: [Column]) -> Input { Input(flags: columns.first?.validity.flags) }
 
     mutating func grow(to count: Int) { counts.lengthen(to: count, 0) }
 
@@ -41,7 +41,7 @@ struct SumKernel<Number: AggregateNumber>: SlotKernel {
 
     init(_ type: SQLType) { self.type = type }
 
-    static func input(_ columns: [Column]) -> FixedColumn<Number> { Number.fixed(columns[0]) }
+    func input(_ columns: [Column]) -> FixedColumn<Number> { Number.fixed(columns[0]) }
 
     mutating func grow(to count: Int) { sums.lengthen(to: count, .nought) }
 
@@ -81,7 +81,7 @@ struct DecimalSumKernel: SlotKernel {
         limit = Decimal128.powersOfTen[min(precision, 38)]
     }
 
-    static func input(_ columns: [Column]) -> FixedColumn<Int128> { columns[0].decimals }
+    func input(_ columns: [Column]) -> FixedColumn<Int128> { columns[0].decimals }
 
     mutating func grow(to count: Int) { sums.lengthen(to: count, 0) }
 
@@ -128,7 +128,7 @@ struct ListSumKernel<Number: AggregateNumber>: SlotKernel {
         var elements: FixedColumn<Number>
     }
 
-    static func input(_ columns: [Column]) -> Input { Input(list: columns[0].list, elements: Number.fixed(columns[0].list.elements)) }
+    func input(_ columns: [Column]) -> Input { Input(list: columns[0].list, elements: Number.fixed(columns[0].list.elements)) }
 
     mutating func grow(to count: Int) { sums.lengthen(to: count, .nought) }
 

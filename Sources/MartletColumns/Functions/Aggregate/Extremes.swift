@@ -12,7 +12,7 @@ struct ExtremeKernel<Number: AggregateNumber>: SlotKernel {
         self.isLargest = isLargest
     }
 
-    static func input(_ columns: [Column]) -> FixedColumn<Number> { Number.fixed(columns[0]) }
+    func input(_ columns: [Column]) -> FixedColumn<Number> { Number.fixed(columns[0]) }
 
     mutating func grow(to count: Int) {
         values.lengthen(to: count, .nought)
@@ -72,7 +72,7 @@ struct ExtremeBytesKernel: SlotKernel {
         self.isLargest = isLargest
     }
 
-    static func input(_ columns: [Column]) -> BytesColumn { columns[0].byteStrings }
+    func input(_ columns: [Column]) -> BytesColumn { columns[0].byteStrings }
 
     mutating func grow(to count: Int) { values.lengthen(to: count, nil) }
 
@@ -90,6 +90,7 @@ struct ExtremeBytesKernel: SlotKernel {
 
     func output(capacity: Int) -> BytesOutput { BytesOutput(isText: isText) }
     func append(_ slot: Int, to output: inout BytesOutput) { output.append(values[slot]) }
+    func column(_ output: BytesOutput) -> Column { output.column() }
 
     var storedType: SQLType { isText ? .string : .bytes }
     func stored(_ slots: [UInt32]) -> Column {
@@ -104,7 +105,7 @@ struct ExtremeBytesKernel: SlotKernel {
     }
 }
 
-struct BytesOutput: SlotOutput {
+struct BytesOutput {
     private var rows = BytesColumn()
     private let isText: Bool
 

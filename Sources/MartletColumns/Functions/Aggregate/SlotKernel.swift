@@ -4,9 +4,10 @@ import MartletCore
 protocol SlotKernel {
     /// The argument columns of a batch, taken apart once.
     associatedtype Input
-    associatedtype Output: SlotOutput
+    /// Result rows under construction.
+    associatedtype Output
 
-    static func input(_ columns: [Column]) -> Input
+    func input(_ columns: [Column]) -> Input
 
     mutating func grow(to count: Int)
     mutating func add(_ slot: Int, _ input: Input, _ row: Int) throws(MartletError)
@@ -17,30 +18,28 @@ protocol SlotKernel {
 
     func output(capacity: Int) -> Output
     func append(_ slot: Int, to output: inout Output)
+    func column(_ output: Output) -> Column
 
     var storedType: SQLType { get }
     func stored(_ slots: [UInt32]) -> Column
     mutating func restore(_ stored: Column, into slots: [UInt32])
 
-    /// Before the steps of a batch: for kernels that keep the columns themselves.
-    mutating func begin(_ columns: [Column])
+    /// Before the steps of a batch: for kernels that keep the columns themselves. `removed` is what `remove` steps take their rows from.
+    mutating func begin(_ columns: [Column], removed: [Column]?)
 }
 
 extension SlotKernel {
-    mutating func begin(_ columns: [Column]) {}
+    mutating func begin(_ columns: [Column], removed: [Column]?) {}
+
+    func column<T>(_ output: Output) -> Column where Output == FixedOutput<T> { output.column() }
 
     mutating func remove(_ slot: Int, _ input: Input, _ row: Int) throws(MartletError) {
         preconditionFailure("the analyzer lets only functions with undo aggregate a table")
     }
 }
 
-/// A result column under construction.
-protocol SlotOutput {
-    func column() -> Column
-}
-
 /// Results of fixed width, any SQL type of that width.
-struct FixedOutput<Element: Sendable & Hashable>: SlotOutput {
+struct FixedOutput<Element: Sendable & Hashable> {
     var rows = FixedColumn<Element>([])
     let wrap: @Sendable (FixedColumn<Element>) -> Column
 
@@ -82,15 +81,15 @@ extension SlotAggregate {
     func applyEmitting(_ steps: AggregateSteps, arguments: [Column], removed: [Column]?) throws(MartletError) -> Column {
         var output = kernel.output(capacity: steps.count)
         try Self.run(steps, &kernel, arguments, removed) { $0.append($1, to: &output) }
-        return output.column()
+        return kernel.column(output)
     }
 
     @inline(__always)
     private static func run(
         _ steps: AggregateSteps, _ kernel: inout Kernel, _ arguments: [Column], _ removed: [Column]?, _ after: (borrowing Kernel, Int) -> Void
     ) throws(MartletError) {
-        kernel.begin(arguments)
-        let input = Kernel.input(arguments)
+        kernel.begin(arguments, removed: steps.kinds?.contains(.remove) == true ? removed ?? arguments : nil)
+        let input = kernel.input(arguments)
         let slots = steps.slots, rows = steps.rows
         precondition(slots.count == rows.count, "each step has a slot and a row")
         guard let kinds = steps.kinds else {
@@ -101,7 +100,7 @@ extension SlotAggregate {
             }
             return
         }
-        let old = removed.map { Kernel.input($0) } ?? input
+        let old = removed.map { kernel.input($0) } ?? input
         for i in 0..<slots.count {
             let slot = Int(slots[i])
             switch kinds[i] {
@@ -117,9 +116,10 @@ extension SlotAggregate {
     }
 
     func results(_ slots: [UInt32]) -> Column {
+        let kernel = kernel
         var output = kernel.output(capacity: slots.count)
         for slot in slots { kernel.append(Int(slot), to: &output) }
-        return output.column()
+        return kernel.column(output)
     }
 
     func stored(_ slots: [UInt32]) -> Column { kernel.stored(slots) }

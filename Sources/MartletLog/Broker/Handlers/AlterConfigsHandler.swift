@@ -158,6 +158,7 @@ extension RequestRouter {
                 throw KafkaError(.invalidRequest, "only the settings of topics (2) can be changed while the broker runs")
             }
             guard let topic = log.topic(name) else { throw KafkaError(.unknownTopicOrPartition, "topic \(name) does not exist") }
+            guard !topic.isReserved else { throw KafkaError(.invalidTopicException, "\(name) is internal and keeps its settings") }
             let settings = try change(topic.settings)
             do throws(MartletError) {
                 _ = try TopicSettings(settings, defaults: log.config.topics)

@@ -83,7 +83,7 @@ extension RequestRouter {
         guard let known = log.topic(wanted.name) else {
             throw KafkaError(.unknownTopicOrPartition, "topic \(wanted.name) does not exist")
         }
-        guard !known.isInternal else { throw KafkaError(.invalidTopicException, "\(known.name) is internal") }
+        guard !known.isInternal && !known.isReserved else { throw KafkaError(.invalidTopicException, "\(known.name) is internal") }
         guard wanted.total > known.partitions, wanted.total <= Self.partitionsMax else {
             throw KafkaError(
                 .invalidPartitions,

@@ -67,7 +67,7 @@ extension RequestRouter {
                                 guard let log = self.log.partition(TopicPartition(topic.name, partition.index)) else {
                                     throw KafkaError(.unknownTopicOrPartition, "no such partition")
                                 }
-                                guard self.log.topic(topic.name)?.isInternal != true else {
+                                if let known = self.log.topic(topic.name), known.isInternal || known.isReserved {
                                     throw KafkaError(.invalidTopicException, "\(topic.name) is internal")
                                 }
                                 let end = log.highWatermark

@@ -70,7 +70,7 @@ extension RequestRouter {
         }
         answer.name = known.name
         answer.id = UUIDBytes(known.topicID)
-        guard !known.isInternal else {
+        guard !known.isInternal && !known.isReserved else {
             answer.error = .invalidRequest
             answer.errorMessage = "\(known.name) is internal and stays"
             return answer

@@ -141,7 +141,7 @@ extension RequestRouter {
 
     private func writable(_ id: TopicPartition, orThrow missing: KafkaErrorCode) throws(KafkaError) -> PartitionLog {
         guard let log = log.partition(id) else { throw KafkaError(missing, "\(id) does not exist") }
-        if self.log.topic(id.topic)?.isInternal == true {
+        if let topic = self.log.topic(id.topic), topic.isInternal || topic.isReserved {
             throw KafkaError(.invalidTopicException, "\(id.topic) is internal and written by the broker alone")
         }
         return log

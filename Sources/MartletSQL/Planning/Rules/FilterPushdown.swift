@@ -3,12 +3,13 @@ import MartletCore
 
 /// Conditions on the stream's columns alone move below a stream-table join, so that rows which fail are neither re-keyed nor looked up.
 ///
-/// Sound for inner and left joins: each stream row gives at most one result, with its own columns unchanged.
+/// Sound for inner and left joins: each stream row gives at most one result, with its own columns unchanged. Not for other joins, where rows
+/// that fail still move time, or take results back.
 enum FilterPushdown {
     static func apply(_ plan: LogicalPlan) -> LogicalPlan {
         switch plan {
         case .scan: return plan
-        case .filter(.join(var join), let condition, let text):
+        case .filter(.join(var join), let condition, let text) where join.method == .streamTable:
             let width = join.left.width
             var below: [BoundExpression] = [], above: [BoundExpression] = []
             for conjunct in condition.conjuncts {
@@ -26,8 +27,10 @@ enum FilterPushdown {
         case .project(let input, let expressions, let names): return .project(apply(input), expressions, names: names)
         case .join(var join):
             join.left = apply(join.left)
+            join.right = apply(join.right)
             return .join(join)
         case .materialize(let input, let step, let keyCount): return .materialize(apply(input), step: step, keyCount: keyCount)
+        case .union(let inputs): return .union(inputs.map(apply))
         case .aggregate(var node):
             node.input = apply(node.input)
             return .aggregate(node)

@@ -26,8 +26,10 @@ enum NotNullPushdown {
         case .project(let input, let expressions, let names): return .project(apply(input), expressions, names: names)
         case .join(var join):
             join.left = apply(join.left)
+            join.right = apply(join.right)
             return .join(join)
         case .materialize(let input, let step, let keyCount): return .materialize(apply(input), step: step, keyCount: keyCount)
+        case .union(let inputs): return .union(inputs.map(apply))
         case .aggregate(var node):
             node.input = apply(node.input)
             return .aggregate(node)

@@ -40,20 +40,34 @@ enum ProjectionPushdown {
             let (below, place) = prune(input, keep: needed)
             return (.project(below, kept.map { expressions[$0].remapped { place[$0]! } }, names: kept.map { names[$0] }), places(kept))
         case .join(var join):
-            let left = join.left.width, right = join.right.columns.count
-            let (below, place) = prune(join.left, keep: keep.filter { $0 < left }.union(join.key.columns))
-            let keptRight = keep.filter { $0 >= left && $0 < left + right }.map { $0 - left }.sorted()
-            join.left = below
-            join.carried = Set(keep.filter { $0 < left }.map { place[$0]! })
-            join.key = join.key.remapped { place[$0]! }
-            join.right.columns = keptRight.map { join.right.columns[$0] }
-            var out = place
-            for (new, old) in keptRight.enumerated() { out[left + old] = below.width + new }
-            out[left + right] = below.width + keptRight.count
+            let left = join.left.width, right = join.right.width
+            var used = keep
+            if let condition = join.condition { used.formUnion(condition.columns) }
+            var usedLeft = used.filter { $0 < left }, usedRight = Set(used.filter { $0 >= left && $0 < left + right }.map { $0 - left })
+            let carriedLeft = usedLeft, carriedRight = usedRight
+            for key in join.leftKeys + join.resultKeys { usedLeft.formUnion(key.columns) }
+            for key in join.rightKeys { usedRight.formUnion(key.columns) }
+            let (leftPlan, leftPlace) = prune(join.left, keep: usedLeft)
+            let (rightPlan, rightPlace) = prune(join.right, keep: usedRight)
+            join.left = leftPlan
+            join.right = rightPlan
+            join.carriedLeft = Set(carriedLeft.map { leftPlace[$0]! })
+            join.carriedRight = Set(carriedRight.map { rightPlace[$0]! })
+            join.leftKeys = join.leftKeys.map { $0.remapped { leftPlace[$0]! } }
+            join.rightKeys = join.rightKeys.map { $0.remapped { rightPlace[$0]! } }
+            if let foreign = join.foreign { join.foreign?.primaryKeys = foreign.primaryKeys.map { $0.remapped { leftPlace[$0]! } } }
+            var out = leftPlace
+            for (old, new) in rightPlace { out[left + old] = leftPlan.width + new }
+            join.condition = join.condition.map { $0.remapped { out[$0]! } }
+            for i in join.keyNames.indices { out[left + right + i] = leftPlan.width + rightPlan.width + i }
             return (.join(join), out)
         case .materialize(let input, let step, let keyCount):
             let (below, place) = prune(input, keep: keep.union(0..<keyCount))
             return (.materialize(below, step: step, keyCount: keyCount), place)
+        case .union(let inputs):
+            // Each part ends in a projection, which leaves the same columns in the same places.
+            let pruned = inputs.map { prune($0, keep: keep) }
+            return (.union(pruned.map(\.plan)), pruned[0].place)
         case .aggregate(var node):
             let needed = (node.keys + node.arguments).reduce(into: Set<Int>()) { $0.formUnion($1.columns) }
             let (below, place) = prune(node.input, keep: needed)

@@ -11,12 +11,13 @@ extension KsqlAPI {
                 let sql = try SQLRequest(request, textNames: ["ksql", "sql"], propertyNames: ["streamsProperties", "properties"])
                 return try await run(sql, request.accepted == MediaType.delimited ? .delimited : .streamedRows, request)
             },
-            Route(.POST, "/query-stream", produces: [MediaType.delimited, MediaType.json, MediaType.ksql]) { request in
+            Route(.POST, "/query-stream", produces: [MediaType.delimited, MediaType.json, MediaType.ksql, MediaType.protobuf]) { request in
                 let sql = try SQLRequest(request, textNames: ["sql", "ksql"], propertyNames: ["properties", "streamsProperties"])
                 let shape: QueryStreamEncoding.Shape =
                     switch request.accepted {
                     case MediaType.json: .array
                     case MediaType.ksql: .streamedRows
+                    case MediaType.protobuf: .protobufRows
                     default: .delimited
                     }
                 return try await run(sql, shape, request)
@@ -35,7 +36,7 @@ extension KsqlAPI {
         switch try await engine.query(sql.sql, properties: sql.properties, variables: sql.variables) {
         case .rows(let query): return try await rows(of: query, shape, request)
         case .lines(let print):
-            if shape == .array {
+            if shape == .array || shape == .protobufRows {
                 print.close()
                 throw HTTPFailure(.notAcceptable, "PRINT answers with text lines", hint: "accept \(MediaType.delimited), or ask /query")
             }
@@ -57,14 +58,22 @@ extension KsqlAPI {
             }
         }
         let firstBatch = first
+        let header: [UInt8], prepared: QueryStreamEncoding
+        do throws(MartletError) {
+            prepared = try QueryStreamEncoding(shape, fields: query.fields)
+            header = try QueryStreamEncoding.header(shape, id: query.id, isPush: query.isPush, fields: query.fields,
+                keyFlags: query.endsSilently ? query.keyFlags : [])
+        } catch {
+            query.close()
+            activity.queryEnded(running)
+            throw error.inStatement(query.statement)
+        }
         return .stream(type: request.accepted) { [activity] writer async throws(ClientGone) in
             defer {
                 query.close()
                 activity.queryEnded(running)
             }
-            var encoding = QueryStreamEncoding(shape, fields: query.fields)
-            var text = QueryStreamEncoding.header(
-                shape, id: query.id, isPush: query.isPush, fields: query.fields, keyFlags: query.keyFlags)
+            var encoding = prepared, text = header
             var batch = firstBatch, sent = 0
             if query.isPush {
                 try await writer.write(text)
@@ -76,12 +85,16 @@ extension KsqlAPI {
                     text += encoding.rows(rows)
                     sent += rows.count
                     activity.count(rows: rows.count)
+                    // What may be the last row has no separator behind it.
+                    let held = query.endsSilently ? QueryStreamEncoding.cutSeparator(&text) : []
                     let chunk = text
-                    text = []
+                    text = held
                     do throws(ClientGone) { try await writer.write(chunk) } catch { return }
                     batch = try await query.rows.next()
                 }
-                text += QueryStreamEncoding.end(shape, limitReached: query.limit.map { sent >= Int($0) } ?? false)
+                if query.endsSilently { _ = QueryStreamEncoding.cutSeparator(&text) }
+                let isLimited = query.limit.map { sent >= Int($0) } ?? false
+                text += QueryStreamEncoding.end(shape, query.endsSilently ? .silent : isLimited ? .limitReached : .completed)
             } catch {
                 text += QueryStreamEncoding.failure(shape, error)
             }

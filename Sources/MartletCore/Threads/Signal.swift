@@ -3,17 +3,15 @@ import Glibc
 #elseif canImport(Darwin)
 import Darwin
 #endif
-import MartletCore
-import Synchronization
 
-/// A lock with a condition to wait for: what `Mutex` lacks. The state is touched only inside `withLock` and `wait`.
-final class Signal<State>: @unchecked Sendable {
+/// A lock with a condition to wait for: what `Mutex` lacks. The state is touched only inside `update` and `wait`.
+public final class Signal<State>: @unchecked Sendable {
     // `state` is guarded by `mutex`; both pointers live as long as the object.
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     private var state: State
 
-    init(_ state: State) {
+    public init(_ state: State) {
         self.state = state
         pthread_mutex_init(mutex, nil)
         var attributes = pthread_condattr_t()
@@ -33,7 +31,7 @@ final class Signal<State>: @unchecked Sendable {
     }
 
     /// Changes the state and wakes those who wait.
-    func update<R>(_ body: (inout State) -> R) -> R {
+    public func update<R>(_ body: (inout State) -> R) -> R {
         pthread_mutex_lock(mutex)
         defer {
             pthread_cond_broadcast(condition)
@@ -43,7 +41,7 @@ final class Signal<State>: @unchecked Sendable {
     }
 
     /// Waits until `body` gives something, or for at most `timeoutMs`.
-    func wait<R>(timeoutMs: Int64? = nil, _ body: (inout State) -> R?) -> R? {
+    public func wait<R>(timeoutMs: Int64? = nil, _ body: (inout State) -> R?) -> R? {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         var deadline = timespec()
@@ -68,46 +66,18 @@ final class Signal<State>: @unchecked Sendable {
     }
 }
 
-/// An operating system thread that runs a closure once. Blocking calls belong here, never on the cooperative pool.
-final class WorkerThread: @unchecked Sendable {
-    // Written once in `init`, read by `join`.
-    private var thread = pthread_t()
-    private final class Box {
-        let body: @Sendable () -> Void
-        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+/// A counter that threads wait on: whoever has seen count n sleeps until it is past n, so no wake-up is lost between looking and sleeping.
+extension Signal where State == UInt64 {
+    public convenience init() { self.init(0) }
+
+    public var now: UInt64 {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        return state
     }
 
-    /// `name`: for the error if there is no thread to be had.
-    init(_ name: String, _ body: @escaping @Sendable () -> Void) throws(MartletError) {
-        let box = Unmanaged.passRetained(Box(body))
-        #if canImport(Glibc)
-        var made = pthread_t()
-        #else
-        var made: pthread_t?
-        #endif
-        let status = pthread_create(&made, nil, { argument in
-            #if canImport(Glibc)
-            guard let argument else { return nil }
-            let box = Unmanaged<Box>.fromOpaque(argument).takeRetainedValue()
-            #else
-            let box = Unmanaged<Box>.fromOpaque(argument).takeRetainedValue()
-            #endif
-            box.body()
-            return nil
-        }, box.toOpaque())
-        guard status == 0 else {
-            box.release()
-            throw MartletError(.io, "cannot start the thread \(name): error \(status)")
-        }
-        #if canImport(Glibc)
-        thread = made
-        #else
-        if let made { thread = made }
-        #endif
-    }
+    public func raise() { update { $0 &+= 1 } }
 
-    /// Waits for the closure to end; once.
-    func join() {
-        pthread_join(thread, nil)
-    }
+    /// Returns when the count is past `seen`, or after `timeoutMs` milliseconds.
+    public func wait(past seen: UInt64, timeoutMs: Int64? = nil) { _ = wait(timeoutMs: timeoutMs) { $0 != seen ? true : nil } }
 }

@@ -1,0 +1,345 @@
+import MartletColumns
+import MartletCore
+import MartletSQL
+
+/// The left table's side of a foreign-key join: turns its changes into subscriptions, which go to where the right table's row of that key is
+/// (docs/internals/joins.md).
+///
+/// A row whose foreign key changes leaves the old one in silence, since the answer comes from the new one; a row that is gone, or that refers to
+/// nothing any more, is answered with "no row".
+final class Subscribe: StatelessOperator {
+    private let keyCount: Int
+    private let foreignKeyCount: Int
+    private let isLeft: Bool
+
+    init(keyCount: Int, foreignKeyCount: Int, isLeft: Bool) {
+        self.keyCount = keyCount
+        self.foreignKeyCount = foreignKeyCount
+        self.isLeft = isLeft
+    }
+
+    func process(_ batch: Batch, side: InputSide, _ context: inout OperatorContext) throws(MartletError) -> Batch {
+        guard let previous = batch.previous, batch.offsets.count == batch.count else {
+            throw MartletError(.internalError, "a foreign-key join reads a table whose rows have offsets and what they were before")
+        }
+        let foreign = keyCount..<keyCount + foreignKeyCount
+        let newKeys = Array(batch.columns[foreign]), oldKeys = Array(previous.columns[foreign])
+        func isWhole(_ columns: [Column], _ row: Int) -> Bool { columns.allSatisfy { $0.validity.isValid(row) } }
+        let newBytes = KeyEncoding.encode(newKeys, rows: (0..<UInt32(batch.count)).map { $0 })
+        let oldBytes = KeyEncoding.encode(oldKeys, rows: (0..<UInt32(batch.count)).map { $0 })
+
+        var rows: [UInt32] = [], keys: [UInt32] = [], changes: [Int32] = []
+        func append(_ row: Int, _ change: SubscriptionChange, isOldKey: Bool = false) {
+            rows.append(UInt32(row))
+            keys.append(UInt32(isOldKey ? batch.count + row : row))
+            changes.append(change.rawValue)
+        }
+        for row in 0..<batch.count {
+            let isThere = batch.nullValues?[row] != true, wasThere = !previous.isNull[row]
+            let refers = isThere && isWhole(newKeys, row), referred = wasThere && isWhole(oldKeys, row)
+            if refers {
+                if referred, newBytes.slice(row) != oldBytes.slice(row) { append(row, .move, isOldKey: true) }
+                append(row, .subscribe)
+            } else if isThere, isLeft {
+                // A left join answers a row that refers to nothing.
+                if referred { append(row, .move, isOldKey: true) }
+                append(row, .subscribe)
+            } else if referred || wasThere && isLeft {
+                append(row, .end, isOldKey: true)
+            }
+        }
+        var columns = zip(newKeys, oldKeys).map { $0.concatenated(with: $1).gathered(keys) }
+        columns += (batch.columns[..<keyCount] + batch.columns[foreign.upperBound...]).map { $0.gathered(rows) }
+        let offsets = batch.offsets(of: rows)
+        columns += [.bigint(FixedColumn(offsets)), .integer(FixedColumn(changes))]
+        return Batch(
+            count: rows.count, columns: columns, timestamps: rows.map { batch.timestamps[Int($0)] }, partition: batch.partition, offsets: offsets)
+    }
+}
+
+/// The right table's side of a foreign-key join: keeps who subscribes to which key, and answers when a subscription or the right row changes.
+///
+/// A change of a right row answers all its subscribers, in the order of their keys' bytes.
+final class ForeignKeyJoin: StreamOperator, StateStore {
+    let name: String
+    let retentionMs: Int64? = nil
+    private let isLeft: Bool
+    private let foreignKeyCount: Int
+    private let rightKeys: [Int]
+    private let right: JoinTable
+    /// By foreign key and left key: the left columns, the version among them.
+    private let subscriptions: TableRows
+    /// Who subscribes to a foreign key: slots of `subscriptions`.
+    private let foreignKeys: GroupTable
+    private var subscribers: [[UInt32]] = []
+    private let condition: JoinCondition?
+    private let isPersistent: Bool
+    private var changed: Set<[UInt8]> = []
+
+    init(
+        _ description: PhysicalPlan.Join, keyCount: Int, left: PhysicalPlan.Node, right: PhysicalPlan.Node, _ setup: OperatorSetup
+    ) throws(MartletError) {
+        name = description.step + "-Subscriptions"
+        isLeft = description.kind == .left
+        foreignKeyCount = description.leftKeys.count
+        rightKeys = description.rightKeys
+        let types = left.outputTypes
+        self.right = JoinTable(
+            name: description.step + "-Right", types: right.outputTypes, keys: description.rightKeys, restoresFromTopic: right.isSourceTable,
+            isPersistent: setup.isPersistent)
+        subscriptions = TableRows(types: types, keyCount: foreignKeyCount + keyCount)
+        foreignKeys = GroupTable(types: Array(types[..<foreignKeyCount]))
+        condition = try JoinCondition(description, setup)
+        isPersistent = setup.isPersistent
+    }
+
+    var stores: [any StateStore] { right.stores + [self] }
+
+    func process(_ batch: Batch, side: InputSide, _ context: inout OperatorContext) throws(MartletError) -> Batch {
+        switch side {
+        case .left: return answer(subscriptions: batch, &context)
+        case .right: return answer(changes: batch, &context)
+        }
+    }
+
+    func restore(_ batch: Batch, side: InputSide, _ context: inout OperatorContext) throws(MartletError) -> Batch? {
+        if side == .right, right.restoresFromTopic { right.update(batch) }
+        return nil
+    }
+
+    // MARK: subscriptions
+
+    private func answer(subscriptions batch: Batch, _ context: inout OperatorContext) -> Batch {
+        guard case .integer(let changes)? = batch.columns.last else { preconditionFailure("the last column of subscriptions is CHANGE") }
+        let subscribes = changes.values.map { $0 == SubscriptionChange.subscribe.rawValue }
+        keep(batch, subscribes)
+        let partners = right.find(Array(batch.columns[..<foreignKeyCount]), count: batch.count)
+        let rows = (0..<UInt32(batch.count)).filter { changes.values[Int($0)] != SubscriptionChange.move.rawValue }
+        return answers(
+            batch.columns.map { $0.gathered(rows) }, rows.map { batch.timestamps[Int($0)] }, rows.map { subscribes[Int($0)] },
+            rows.map { partners[Int($0)] }, batch, batch.offsets(of: rows), &context)
+    }
+
+    /// Remembers and forgets subscriptions. A row that refers to nothing has none.
+    private func keep(_ batch: Batch, _ subscribes: [Bool]) {
+        let whole = (0..<UInt32(batch.count)).filter { row in batch.columns[..<foreignKeyCount].allSatisfy { $0.validity.isValid(Int(row)) } }
+        guard !whole.isEmpty else { return }
+        var rows = batch.gathered(whole)
+        rows.nullValues = whole.map { !subscribes[Int($0)] }
+        if isPersistent {
+            let keys = KeyEncoding.encode(Array(rows.columns[..<subscriptions.keyCount]))
+            for row in 0..<keys.count { changed.insert(Array(keys.slice(row))) }
+        }
+        let update = subscriptions.update(rows)
+        let groups = foreignKeys.assign(Array(rows.columns[..<foreignKeyCount])).slots
+        grow()
+        var isEmptied: Set<UInt32> = []
+        for (row, slot) in update.slots.enumerated() {
+            let group = groups[row], was = update.before[row] != TableRows.none, isNow = rows.nullValues?[row] != true
+            if isNow, !was { subscribers[Int(group)].append(slot) }
+            if !isNow, was { subscribers[Int(group)].removeAll { $0 == slot } }
+            if subscribers[Int(group)].isEmpty { isEmptied.insert(group) } else { isEmptied.remove(group) }
+        }
+        foreignKeys.remove(Array(isEmptied))
+    }
+
+    private func grow() {
+        let missing = foreignKeys.slotCount - subscribers.count
+        if missing > 0 { subscribers += [[UInt32]](repeating: [], count: missing) }
+    }
+
+    // MARK: changes of the right table
+
+    private func answer(changes batch: Batch, _ context: inout OperatorContext) -> Batch {
+        let keys = rightKeys.map { batch.columns[$0] }
+        let before = right.update(batch).before
+        let groups = foreignKeys.find(keys, rows: batch.count == 0 ? [] : nil)
+        var rows: [UInt32] = [], slots: [UInt32] = [], hasRight: [Bool] = []
+        for row in 0..<batch.count where groups[row] != GroupTable.absent {
+            let isThere = batch.nullValues?[row] != true
+            if !isThere, before[row] == JoinTable.none { continue }
+            let group = sorted(Int(groups[row]))
+            slots += group
+            rows += [UInt32](repeating: UInt32(row), count: group.count)
+            hasRight += [Bool](repeating: isThere, count: group.count)
+        }
+        let there = subscriptions.rows(ofSlots: slots)
+        let times = zip(subscriptions.timestamps(there), rows).map { max($0, batch.timestamps[Int($1)]) }
+        let left = subscriptions.gathered(there)
+        var matches = hasRight
+        let rightColumns = masked(batch.columns.map { $0.gathered(rows) }, hasRight)
+        if let condition {
+            let pairs = hasRight.indices.filter { hasRight[$0] }.map { UInt32($0) }
+            let holds = condition.holds(
+                left.map { $0.gathered(pairs) }, rightColumns.map { $0.gathered(pairs) }, count: pairs.count,
+                offsets: batch.offsets.isEmpty ? [] : pairs.map { batch.offsets[Int(rows[Int($0)])] }, &context)
+            for (pair, holds) in zip(pairs, holds) { matches[Int(pair)] = holds }
+        }
+        return output(left, masked(rightColumns, matches), matches.map { $0 || isLeft }, times, batch, batch.offsets(of: rows))
+    }
+
+    /// The subscribers of a foreign key in the order of their keys' bytes.
+    private func sorted(_ group: Int) -> [UInt32] {
+        let slots = subscribers[group]
+        if slots.count < 2 { return slots }
+        let keys = subscriptions.table.encoded(slots)
+        let order = slots.indices.sorted { keys.slice($0).lexicographicallyPrecedes(keys.slice($1)) }
+        let out = order.map { slots[$0] }
+        subscribers[group] = out
+        return out
+    }
+
+    /// Null where `isThere` is false.
+    private func masked(_ columns: [Column], _ isThere: [Bool]) -> [Column] {
+        guard isThere.contains(false) else { return columns }
+        let null = UInt32(isThere.count)
+        let rows = isThere.enumerated().map { $1 ? UInt32($0) : null }
+        return columns.map { $0.concatenated(with: .nulls($0.type, count: 1)).gathered(rows) }
+    }
+
+    // MARK: answers
+
+    /// - `isThere`: whether the left row still is; `partners` rows of the right table.
+    private func answers(
+        _ left: [Column], _ times: [Int64], _ isThere: [Bool], _ partners: [UInt32], _ batch: Batch, _ offsets: [Int64],
+        _ context: inout OperatorContext
+    ) -> Batch {
+        var matches = zip(isThere, partners).map { $0 && $1 != JoinTable.none }
+        if let condition {
+            let pairs = matches.indices.filter { matches[$0] }.map { UInt32($0) }
+            let holds = condition.holds(
+                left.map { $0.gathered(pairs) }, right.gathered(pairs.map { partners[Int($0)] }), count: pairs.count,
+                offsets: offsets.isEmpty ? [] : pairs.map { offsets[Int($0)] }, &context)
+            for (pair, holds) in zip(pairs, holds) { matches[Int(pair)] = holds }
+        }
+        let later = zip(times, zip(partners, right.timestamps(partners))).map { $1.0 == JoinTable.none ? $0 : max($0, $1.1) }
+        return output(
+            left, right.gathered(zip(partners, matches).map { $1 ? $0 : JoinTable.none }), zip(isThere, matches).map { $1 || $0 && isLeft }, later, batch,
+            offsets)
+    }
+
+    private func output(_ left: [Column], _ right: [Column], _ found: [Bool], _ times: [Int64], _ batch: Batch, _ offsets: [Int64]) -> Batch {
+        var columns = left
+        columns[left.count - 1] = .integer(FixedColumn(found.map { $0 ? 1 : 0 }))
+        return Batch(
+            count: found.count, columns: columns + right + left[..<foreignKeyCount], timestamps: times, partition: batch.partition, offsets: offsets)
+    }
+
+    // MARK: state
+
+    func takeChanges(_ out: inout StateChanges) throws(MartletError) {
+        var keys = BytesColumn()
+        for key in changed { keys.append(key) }
+        changed = []
+        let slots = try subscriptions.table.find(encoded: keys)
+        let there = slots.map { $0 == GroupTable.absent ? TableRows.none : subscriptions.rows(ofSlots: [$0])[0] }
+        let times = subscriptions.timestamps(there)
+        let values = KeyEncoding.encode([.bigint(FixedColumn(times))] + subscriptions.gathered(there))
+        for i in 0..<keys.count {
+            out.append(timestamp: max(times[i], 0), key: keys.slice(i), value: there[i] == TableRows.none ? nil : values.slice(i))
+        }
+    }
+
+    func restore(_ block: RecordBlock) throws(MartletError) {
+        let changes = RestoredChanges(block)
+        let types = subscriptions.types
+        guard let (columns, _) = KeyEncoding.decode(changes.values, types: [.bigint] + types), case .bigint(let times) = columns[0],
+            let (removed, _) = KeyEncoding.decode(changes.removed, types: Array(types[..<subscriptions.keyCount]))
+        else { throw MartletError(.corruptRecord, "a subscription of the state \(name) is not what this query keeps") }
+        let gone = changes.removed.count
+        if gone > 0 {
+            let padding = types[subscriptions.keyCount...].map { Column.nulls($0, count: gone) }
+            keep(
+                Batch(count: gone, columns: removed + padding, timestamps: [Int64](repeating: 0, count: gone)), [Bool](repeating: false, count: gone))
+        }
+        let count = changes.keys.count
+        if count > 0 { keep(Batch(count: count, columns: Array(columns[1...]), timestamps: times.values), [Bool](repeating: true, count: count)) }
+        changed = []
+    }
+}
+
+/// Takes the answers of a foreign-key join back to where the left row is: an answer that a newer change of the left row has overtaken is
+/// dropped, the others are changes of the joined table.
+///
+/// A left row's changes are numbered (by their offsets), and an answer carries the number of the change that it is for. Answers to one change
+/// come from one partition, in order; answers to different changes may come from different partitions, in any order.
+final class Resolve: StreamOperator, StateStore {
+    let name: String
+    let retentionMs: Int64? = nil
+    /// The newest answer of each key, VERSION and FOUND last. An answer "no row" is kept too: an older one may still be on its way.
+    private let answers: TableRows
+    private let isPersistent: Bool
+    private var changed: Set<[UInt8]> = []
+
+    init(step: String, keyCount: Int, types: [SQLType], isPersistent: Bool) {
+        name = step
+        answers = TableRows(types: types, keyCount: keyCount)
+        self.isPersistent = isPersistent
+    }
+
+    var stores: [any StateStore] { [self] }
+    func restore(_ batch: Batch, side: InputSide, _ context: inout OperatorContext) throws(MartletError) -> Batch? { nil }
+
+    func process(_ batch: Batch, side: InputSide, _ context: inout OperatorContext) throws(MartletError) -> Batch {
+        let width = batch.columns.count
+        guard case .bigint(let versions) = batch.columns[width - 2], case .integer(let found) = batch.columns[width - 1] else {
+            preconditionFailure("the last columns of answers are VERSION and FOUND")
+        }
+        let keys = Array(batch.columns[..<answers.keyCount])
+        // The newest version known of each key, the batch's own included as it goes on.
+        let known = versionsAndFound(answers.find(keys)).versions
+        let own = GroupTable(types: Array(answers.types[..<answers.keyCount])).assign(keys)
+        var newest: [UInt32: Int64] = [:]
+        var kept: [UInt32] = []
+        for row in 0..<batch.count {
+            let slot = own.slots[row], version = versions.values[row]
+            if version < newest[slot] ?? known[row] { continue }
+            newest[slot] = version
+            kept.append(UInt32(row))
+        }
+        let rows = batch.gathered(kept)
+        if isPersistent {
+            let bytes = KeyEncoding.encode(Array(rows.columns[..<answers.keyCount]))
+            for row in 0..<bytes.count { changed.insert(Array(bytes.slice(row))) }
+        }
+        let before = answers.update(rows).before
+        let wasFound = versionsAndFound(before).found, isFound = kept.map { found.values[Int($0)] != 0 }
+        // No row before and none now is nothing.
+        let shown = kept.indices.filter { isFound[$0] || wasFound[$0] }.map { UInt32($0) }
+        var out = Batch(
+            count: rows.count, columns: Array(rows.columns[..<(width - 2)]), timestamps: rows.timestamps, partition: rows.partition, offsets: rows.offsets)
+        out.nullValues = isFound.contains(false) ? isFound.map { !$0 } : nil
+        out.previous = Batch.Previous(columns: Array(answers.gathered(before)[..<(width - 2)]), isNull: wasFound.map { !$0 })
+        return out.gathered(shown)
+    }
+
+    /// Of stored rows; nothing is older than everything, and not found.
+    private func versionsAndFound(_ rows: [UInt32]) -> (versions: [Int64], found: [Bool]) {
+        let columns = answers.gathered(rows)
+        guard case .bigint(let versions) = columns[columns.count - 2], case .integer(let found) = columns[columns.count - 1] else {
+            preconditionFailure("the last columns of answers are VERSION and FOUND")
+        }
+        return (
+            rows.indices.map { rows[$0] == TableRows.none ? Int64.min : versions.values[$0] },
+            rows.indices.map { rows[$0] != TableRows.none && found.values[$0] != 0 }
+        )
+    }
+
+    func takeChanges(_ out: inout StateChanges) throws(MartletError) {
+        var keys = BytesColumn()
+        for key in changed { keys.append(key) }
+        changed = []
+        let there = answers.rows(ofSlots: try answers.table.find(encoded: keys))
+        let times = answers.timestamps(there)
+        let values = KeyEncoding.encode([.bigint(FixedColumn(times))] + answers.gathered(there))
+        for i in 0..<keys.count { out.append(timestamp: max(times[i], 0), key: keys.slice(i), value: values.slice(i)) }
+    }
+
+    func restore(_ block: RecordBlock) throws(MartletError) {
+        let changes = RestoredChanges(block)
+        guard let (columns, _) = KeyEncoding.decode(changes.values, types: [.bigint] + answers.types), case .bigint(let times) = columns[0] else {
+            throw MartletError(.corruptRecord, "an answer of the state \(name) is not what this query keeps")
+        }
+        answers.update(Batch(count: changes.keys.count, columns: Array(columns[1...]), timestamps: times.values))
+    }
+}

@@ -1,0 +1,81 @@
+import MartletCore
+import Testing
+
+@testable import MartletEngine
+
+/// Sorting, groups, UNION ALL and subqueries in queries that end; DELETE.
+@Suite struct QueriesThatEndTests {
+    private func harness() async throws -> EngineHarness {
+        let harness = try await EngineHarness()
+        try harness.topic("a", partitions: 2)
+        try harness.topic("b")
+        try await harness.execute(
+            """
+            CREATE STREAM a (id VARCHAR KEY, x INT, s VARCHAR) WITH (kafka_topic='a', value_format='JSON');
+            CREATE STREAM b (x BIGINT, s VARCHAR) WITH (kafka_topic='b', value_format='JSON');
+            """)
+        try harness.produce("a", partition: 0, [("k1", #"{"x":3,"s":"c"}"#), ("k2", #"{"x":1,"s":"b"}"#), ("k3", #"{"x":null,"s":"d"}"#)], timestamp: 500_000_000)
+        // A day before the other partition's rows: not late for a query that ends.
+        try harness.produce("a", partition: 1, [("k4", #"{"x":1,"s":"a"}"#), ("k5", #"{"x":3,"s":null}"#)], timestamp: 1_000)
+        try harness.produce("b", [(nil, #"{"x":7,"s":"z"}"#), (nil, #"{"x":1,"s":"y"}"#)], timestamp: 5)
+        return harness
+    }
+
+    @Test func order() async throws {
+        let harness = try await harness()
+        #expect(try await harness.rows("SELECT x, s FROM a ORDER BY x, s;") == ["1|a", "1|b", "3|c", "3|null", "null|d"])
+        #expect(try await harness.rows("SELECT s FROM a ORDER BY x DESC NULLS LAST, s NULLS FIRST LIMIT 2 OFFSET 1;") == ["c", "a"])
+        #expect(try await harness.rows("SELECT x * 2 AS y, id FROM a WHERE x IS NOT NULL ORDER BY y, 2 DESC;") == ["2|k4", "2|k2", "6|k5", "6|k1"])
+        #expect(try await harness.rows("SELECT s FROM a ORDER BY s LIMIT 0;").isEmpty)
+        #expect(try await harness.rows("SELECT s FROM a ORDER BY s OFFSET 10;").isEmpty)
+        await harness.close()
+    }
+
+    @Test func distinct() async throws {
+        let harness = try await harness()
+        #expect(try await harness.rows("SELECT DISTINCT x FROM a ORDER BY x NULLS FIRST;") == ["null", "1", "3"])
+        await harness.close()
+    }
+
+    @Test func unions() async throws {
+        let harness = try await harness()
+        #expect(
+            try await harness.rows("SELECT x, s FROM a WHERE x = 1 UNION ALL SELECT x, s FROM b ORDER BY x, s DESC;") == ["1|y", "1|b", "1|a", "7|z"])
+        #expect(try await harness.rows("WITH u AS (SELECT s FROM a UNION ALL SELECT s FROM b) SELECT UCASE(s) AS t FROM u WHERE s > 'c' ORDER BY t;") == ["D", "Y", "Z"])
+        await harness.close()
+    }
+
+    @Test func groups() async throws {
+        let harness = try await harness()
+        await #expect(throws: MartletError.self) { _ = try await harness.rows("SELECT x, COUNT(*) FROM a GROUP BY x;") }
+        func rows(_ sql: String) async throws -> [String] {
+            guard case .rows(let query) = try await harness.engine.query(sql, properties: ["ksql.query.pull.grouping.enabled": "true"]) else { return [] }
+            var out: [String] = []
+            while let batch = try await query.rows.next() {
+                for row in 0..<batch.count { out.append(batch.columns.map { $0.value(row).castText }.joined(separator: "|")) }
+            }
+            return out
+        }
+        #expect(try await rows("SELECT x, COUNT(*) AS n FROM a GROUP BY x ORDER BY x DESC;") == ["3|2", "1|2"])
+        #expect(try await rows("SELECT COUNT(*) AS n, SUM(x) FROM a;") == ["5|8"])
+        #expect(try await rows("SELECT n, COUNT(*) FROM (SELECT x, COUNT(*) AS n FROM a GROUP BY x) t GROUP BY n;") == ["2|2"])
+        #expect(try await rows("SELECT x, COUNT(*) FROM a GROUP BY x HAVING COUNT(s) = 1;") == ["3|2"])
+        #expect(
+            try await rows("SELECT WINDOWSTART AS ws, COUNT(*) FROM a WINDOW TUMBLING (SIZE 1 HOUR) GROUP BY x ORDER BY ws, x;")
+                == ["0|1", "0|1", "496800000|1", "496800000|1"])
+        await harness.close()
+    }
+
+    @Test func deletedRows() async throws {
+        let harness = try await harness()
+        try harness.topic("t")
+        try await harness.execute(
+            """
+            CREATE TABLE t (id VARCHAR PRIMARY KEY, v INT) WITH (kafka_topic='t', value_format='JSON');
+            INSERT INTO t VALUES ('a', 1); INSERT INTO t VALUES ('b', 2); INSERT INTO t VALUES ('c', 3);
+            DELETE FROM t WHERE id IN ('a', 'c');
+            """)
+        #expect(try await harness.push("SELECT id, v FROM t", count: 5) == ["a|1", "b|2", "c|3", "a|null", "c|null"])
+        await harness.close()
+    }
+}
