@@ -283,6 +283,20 @@ final class Aggregation: StreamOperator, StateStore {
         return output(slots, columns.results(slots), columns.timestamps(slots))
     }
 
+    private func leave(_ slots: [UInt32]) throws(MartletError) {
+        if slots.isEmpty { return }
+        if description.window != nil {
+            for (slot, start) in zip(slots, table.windows(of: slots).starts) {
+                byStart[start]?.removeAll { $0 == slot }
+                if byStart[start]?.isEmpty == true {
+                    byStart[start] = nil
+                    starts.removeAll { $0 == start }
+                }
+            }
+        }
+        table.remove(slots)
+    }
+
     /// Forgets windows that nobody may ask for any more.
     private func expire() throws(MartletError) {
         guard let window = description.window, streamTime.ms != .min else { return }
@@ -326,7 +340,7 @@ final class Aggregation: StreamOperator, StateStore {
     func restore(_ block: RecordBlock) throws(MartletError) {
         let changes = RestoredChanges(block)
         if let time = changes.streamTime { streamTime.restore(time) }
-        table.remove(try table.find(encoded: changes.removed).filter { $0 != GroupTable.absent })
+        try leave(try table.find(encoded: changes.removed).filter { $0 != GroupTable.absent })
         let assigned = try table.assign(encoded: changes.keys)
         try admit(assigned.created)
         try columns.restore(changes.values, into: assigned.slots)
