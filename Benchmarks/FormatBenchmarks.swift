@@ -21,7 +21,7 @@ public enum FormatBenchmarks {
         results.append(
             measure("DELIMITED decode, 1 of 34 columns", rows, repetitions) { decode(FormatSpec(.delimited), block, csvFields, [33]).count })
         let columns = decode(FormatSpec(.delimited), block, csvFields, wanted)
-        for spec in [FormatSpec(.avro), FormatSpec(.json), FormatSpec(.delimited)] {
+        for spec in [FormatSpec(.avro), FormatSpec(.protobuf), FormatSpec(.json), FormatSpec(.delimited)] {
             // One buffer for all batches, as a sink has.
             var encoded = EncodedColumn()
             results.append(
@@ -97,7 +97,7 @@ public enum FormatBenchmarks {
 
     static func decode(_ spec: FormatSpec, _ block: RecordBlock, _ fields: [Field], _ wanted: [Int], notNull: [Int] = [33]) -> [Column] {
         guard
-            var decoder = try? RecordDecoder(spec: spec, fields: fields, wanted: wanted, notNull: notNull, schemas: OneSchema(fields: fields))
+            var decoder = try? RecordDecoder(spec: spec, fields: fields, wanted: wanted, notNull: notNull, schemas: OneSchema(kind: spec.kind, fields: fields))
         else { preconditionFailure("the format holds these columns") }
         var errors = RowErrors()
         let decoded = decoder.decode(block, side: .value, errors: &errors)
@@ -106,7 +106,7 @@ public enum FormatBenchmarks {
     }
 
     static func encode(_ spec: FormatSpec, _ columns: [Column], _ rows: Int, into out: inout EncodedColumn) {
-        guard var encoder = try? RecordEncoder(spec: spec, fields: outFields, schemaID: spec.kind == .avro ? 1 : nil) else {
+        guard var encoder = try? RecordEncoder(spec: spec, fields: outFields, schemaID: spec.kind.usesSchemaRegistry ? 1 : nil) else {
             preconditionFailure("the format holds these columns")
         }
         var errors = RowErrors()
@@ -114,9 +114,10 @@ public enum FormatBenchmarks {
     }
 
     struct OneSchema: SchemaSource {
+        var kind: FormatKind
         var fields: [Field]
         func writerSchema(id: Int32) throws(MartletError) -> RegisteredSchema {
-            RegisteredSchema(type: "AVRO", text: try SchemaTranslation.schemaText(for: fields, spec: FormatSpec(.avro), side: .value))
+            RegisteredSchema(type: kind.rawValue, text: try SchemaTranslation.schemaText(for: fields, spec: FormatSpec(kind), side: .value))
         }
     }
 

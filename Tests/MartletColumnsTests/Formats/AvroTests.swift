@@ -70,6 +70,37 @@ struct Schemas: SchemaSource {
         #expect(try read(schema, [2, 4, 6], [Field("foo", .integer)]).rows == [[.integer(1)]])
     }
 
+    // One query reads what writers of several schemas wrote, each by its own id: fields come, go, move, widen and change their order.
+    @Test func writersMayChangeWhileAQueryRuns() throws {
+        let fields = [Field("ID", .bigint), Field("NAME", .string), Field("PRICE", .double)]
+        let schemas = Schemas(texts: [
+            1: #"{"type":"record","name":"R","fields":[{"name":"id","type":"int"}]}"#,
+            2: #"{"type":"record","name":"R","fields":[{"name":"id","type":"long"},{"name":"name","type":["null","string"],"default":null}]}"#,
+            3: #"{"type":"record","name":"R","fields":[{"name":"gone","type":"string"},{"name":"price","type":"float"},{"name":"name","type":{"type":"enum","name":"E","symbols":["A","B"]}},{"name":"id","type":"long"}]}"#,
+            4: #"{"type":"record","name":"R","fields":[{"name":"id","type":"string"}]}"#,
+        ])
+        let records: [[UInt8]] = [
+            [0, 0, 0, 0, 1, 2], [0, 0, 0, 0, 2, 4, 2, 2, 0x78], [0, 0, 0, 0, 3, 2, 0x79, 0, 0, 0x80, 0x3f, 2, 6], [0, 0, 0, 0, 4, 2, 0x31], [0, 0, 0, 0, 1, 8], [0, 0, 0, 0, 2, 10, 0],
+        ]
+        let rows: [[SQLValue]] = [
+            [.bigint(1), .null, .null], [.bigint(2), .string("x"), .null], [.bigint(3), .string("B"), .double(1)], [.bigint(4), .null, .null], [.bigint(5), .null, .null],
+        ]
+        let out = try decode(block(records), avro, fields, schemas: schemas)
+        #expect(out.rows == rows && out.kept == [0, 1, 2, 4, 5])
+        #expect(out.reasons == ["schema id 4: Cannot deserialize type string as type BIGINT for path: ID"])
+    }
+
+    // A type that another schema defines.
+    @Test func referencesAreTypes() throws {
+        let inner = SchemaImport(name: "x.Inner", text: #"{"type":"record","name":"Inner","namespace":"x","fields":[{"name":"n","type":"int"}]}"#)
+        let text = #"{"type":"record","name":"Outer","fields":[{"name":"i","type":"x.Inner"},{"name":"more","type":{"type":"array","items":"x.Inner"}}]}"#
+        #expect(throws: MartletError.self) { try AvroSchema(parsing: text) }
+        let type: SQLType = .structure([Field("N", .integer)])
+        #expect(
+            try SchemaTranslation.fields(fromSchemaText: text, spec: avro, side: .value, imports: [inner]) == [Field("I", type), Field("MORE", .array(type))])
+        #expect(try AvroSchema(parsing: try AvroSchema(parsing: text, imports: [inner]).canonicalForm).root.name == "Outer")
+    }
+
     @Test func aSkippedRecordMayContainItself() throws {
         let schema = #"{"type":"record","name":"R","fields":[{"name":"tree","type":{"type":"record","name":"T","fields":[{"name":"v","type":"int"},{"name":"kids","type":{"type":"array","items":"T"}}]}},{"name":"n","type":"int"}]}"#
         #expect(try read(schema, [2, 4, 4, 0, 6, 0, 0, 14], [Field("N", .integer)]).rows == [[.integer(7)]])

@@ -67,18 +67,124 @@ struct ProtobufEncoder: Sendable {
         names = compiled.map(\.name)
     }
 
-    func encode(_ rows: EncodeRows, into out: inout EncodedColumn, errors: inout RowErrors) {
-        rows.forEach(into: &out) { row, views, _, writer in
-            if unwrapped, !views[0].isValid(row) { return .null }
-            if !header.isEmpty { writer.append(header) }
-            for i in values.indices {
-                if let problem = write(values[i], row, views, &writer) {
-                    errors.add(row: row, column: names[i], "\(problem)")
-                    return .failed
-                }
-            }
-            return .written
+    /// What the hot loop writes by itself.
+    private enum Code: UInt8 { case general, int32, int64, boolean, double, text }
+
+    /// A value with the pointers of one batch: all the hot loop reads.
+    private struct Cell {
+        var values: UnsafeRawPointer
+        var valid: UnsafePointer<Bool>?
+        var index: Int32
+        /// The tag's bytes, the first one lowest.
+        var tag: UInt32
+        var tagLength: UInt8
+        var code: Code
+        /// Zero is written, or a null is a mistake: the general way knows.
+        var keepsZero: Bool
+        var isRequired: Bool
+    }
+
+    private static func code(_ value: Value, _ kind: ColumnView.Kind) -> Code {
+        guard value.tag.count <= 4, case .scalar(let scalar) = value.node else { return .general }
+        return switch (scalar, kind) {
+        case (.int32, .integer): .int32
+        case (.int64, .bigint), (.uint64, .bigint): .int64
+        case (.bool, .boolean): .boolean
+        case (.double, .double): .double
+        case (.string, .string), (.bytes, .bytes): .text
+        default: .general
         }
+    }
+
+    func encode(_ rows: EncodeRows, into out: inout EncodedColumn, errors: inout RowErrors) {
+        // A tag, and at most 10 bytes of a number or a length.
+        let fixedBytes = header.count + 16 * values.count + 16
+        withUnsafeTemporaryAllocation(of: Cell.self, capacity: max(values.count, 1)) { all in
+            let cells = UnsafeMutableBufferPointer(rebasing: all[..<values.count])
+            rows.forEach(
+                into: &out,
+                prepare: { views, _ in
+                    for (i, value) in values.enumerated() {
+                        let view = views[value.view]
+                        let code = Self.code(value, view.kind)
+                        cells.initializeElement(
+                            at: i,
+                            to: Cell(
+                                values: view.values, valid: view.valid, index: Int32(i),
+                                tag: code == .general ? 0 : value.tag.reversed().reduce(0) { $0 << 8 | UInt32($1) },
+                                tagLength: UInt8(truncatingIfNeeded: value.tag.count), code: code, keepsZero: value.hasPresence,
+                                isRequired: value.isRequired))
+                    }
+                    return views
+                }
+            ) { row, views, writer in
+                if unwrapped, !views[0].isValid(row) { return .null }
+                if !header.isEmpty { writer.append(header) }
+                writer.reserve(fixedBytes)
+                var p = writer.end
+                for cell in cells {
+                    if let valid = cell.valid, !valid[row] {
+                        if !cell.isRequired { continue }
+                        errors.add(row: row, column: names[Int(cell.index)], "the schema does not allow a null")
+                        return .failed
+                    }
+                    // Written always, kept only with a value after it.
+                    UnsafeMutableRawPointer(p).storeBytes(of: cell.tag.littleEndian, as: UInt32.self)
+                    let start = p + Int(cell.tagLength)
+                    switch cell.code {
+                    case .double:
+                        let bits = cell.values.assumingMemoryBound(to: UInt64.self)[row]
+                        if bits == 0, !cell.keepsZero { continue }
+                        UnsafeMutableRawPointer(start).storeBytes(of: bits.littleEndian, as: UInt64.self)
+                        p = start + 8
+                    case .int32:
+                        let value = cell.values.assumingMemoryBound(to: Int32.self)[row]
+                        if value == 0, !cell.keepsZero { continue }
+                        p = Self.putVarint(UInt64(bitPattern: Int64(value)), start)
+                    case .int64:
+                        let value = cell.values.assumingMemoryBound(to: Int64.self)[row]
+                        if value == 0, !cell.keepsZero { continue }
+                        p = Self.putVarint(UInt64(bitPattern: value), start)
+                    case .boolean:
+                        let value = cell.values.assumingMemoryBound(to: Bool.self)[row]
+                        if !value, !cell.keepsZero { continue }
+                        start.pointee = value ? 1 : 0
+                        p = start + 1
+                    case .text:
+                        let text = views[values[Int(cell.index)].view].text(row)
+                        if text.isEmpty, !cell.keepsZero { continue }
+                        p = Self.putVarint(UInt64(text.count), start)
+                        writer.count = p - writer.base
+                        writer.reserve(text.count + fixedBytes)
+                        p = writer.end
+                        if let from = text.baseAddress { memcpy(p, from, text.count) }
+                        p += text.count
+                    case .general:
+                        writer.count = p - writer.base
+                        if let problem = write(values[Int(cell.index)], row, views, &writer) {
+                            errors.add(row: row, column: names[Int(cell.index)], "\(problem)")
+                            return .failed
+                        }
+                        writer.reserve(fixedBytes)
+                        p = writer.end
+                    }
+                }
+                writer.count = p - writer.base
+                return .written
+            }
+        }
+    }
+
+    @inline(__always)
+    private static func putVarint(_ value: UInt64, _ to: UnsafeMutablePointer<UInt8>) -> UnsafeMutablePointer<UInt8> {
+        var rest = value, p = to
+        while rest >= 0x80 {
+            p.pointee = UInt8(truncatingIfNeeded: rest) | 0x80
+            rest &>>= 7
+            p += 1
+        }
+        p.pointee = UInt8(truncatingIfNeeded: rest)
+        return p + 1
     }
 
     /// A field of a message: its tag and value, or nothing.
@@ -226,14 +332,7 @@ struct ProtobufEncoder: Sendable {
     @inline(__always)
     private func varint(_ value: UInt64, _ writer: inout ByteWriter) {
         writer.reserve(10)
-        var rest = value, p = writer.end
-        while rest >= 0x80 {
-            p.pointee = UInt8(truncatingIfNeeded: rest) | 0x80
-            rest &>>= 7
-            p += 1
-        }
-        p.pointee = UInt8(truncatingIfNeeded: rest)
-        writer.count = p + 1 - writer.base
+        writer.count = Self.putVarint(value, writer.end) - writer.base
     }
 
     /// - Returns: whether the value is zero.
