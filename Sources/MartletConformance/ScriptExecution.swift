@@ -64,7 +64,7 @@ struct ScriptExecution {
         let records = sandbox.topics[source.topic] ?? []
         guard index < records.count else { return "expected another record on topic \(source.topic), which has \(records.count)" }
         let record = records[index]
-        // What is expected is written as rows are, also where none can be inserted.
+        // Nobody inserts into a windowed table; what is in it can be looked at.
         var catalog = sandbox.catalog
         catalog.sources[source.name]?.window = nil
         guard case .insertValues(let expected) = try Analyzer(catalog: catalog, context: sandbox.context)
@@ -83,8 +83,8 @@ struct ScriptExecution {
 
     private func decoded(_ record: RecordBytes, _ source: Source) throws(MartletError) -> [SQLValue] {
         var record = record
-        // A windowed key ends with the window: its start, of sessions the end and the start.
-        if let window = source.window { record.key = record.key.map { $0.dropLast(window.kind == .session ? 16 : 8) } }
+        // The window's bounds follow the key.
+        if let window = source.window { record.key = record.key.map { Array($0.dropLast(window.kind == .session ? 16 : 8)) } }
         let block = RecordBlock([record], firstOffset: 0)
         func side(_ fields: [Field], _ spec: FormatSpec, _ side: Side) throws(MartletError) -> [SQLValue] {
             if fields.isEmpty { return [] }
