@@ -78,4 +78,22 @@ import Testing
         #expect(try await harness.push("SELECT id, v FROM t", count: 5) == ["a|1", "b|2", "c|3", "a|null", "c|null"])
         await harness.close()
     }
+
+    /// Rows of a result that is looked up can be sorted and grouped like others.
+    @Test func rowsOfTables() async throws {
+        let harness = try await harness()
+        try await harness.execute("CREATE TABLE o AS SELECT id, COUNT(*) AS n, MAX(x) AS x FROM a GROUP BY id;")
+        var count: [String] = []
+        // The query has read everything once five groups are there.
+        let clock = ContinuousClock(), start = clock.now
+        while count.count < 5, clock.now - start < .seconds(20) {
+            count = try await harness.rows("SELECT id FROM o ORDER BY id;")
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        #expect(count == ["k1", "k2", "k3", "k4", "k5"])
+        #expect(try await harness.rows("SELECT id, x FROM o WHERE id IN ('k1', 'k4', 'k9') ORDER BY x, id;") == ["k4|1", "k1|3"])
+        #expect(try await harness.rows("SELECT DISTINCT x FROM o WHERE x > 0 ORDER BY x DESC LIMIT 1;") == ["3"])
+        #expect(try await harness.rows("SELECT t.i FROM (SELECT id AS i, x FROM o WHERE id = 'k2') AS t WHERE x = 1;") == ["k2"])
+        await harness.close()
+    }
 }

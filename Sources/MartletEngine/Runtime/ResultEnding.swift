@@ -30,6 +30,7 @@ struct ResultEnding {
 
     /// Everything, as one batch of the shown columns; nil: nothing.
     func finish() -> Batch? {
+        if count == 0 { return nil }
         var rows = [UInt32](0..<UInt32(count))
         if let newest = ending.newest { rows = newestRows(newest) }
         if ending.isDistinct {
@@ -38,7 +39,7 @@ struct ResultEnding {
         }
         if !ending.order.isEmpty {
             let keys = ending.order.map { RowOrder.Key(columns[$0.column], isDescending: $0.isDescending, nullsFirst: $0.nullsFirst) }
-            if count > 0 { rows = RowOrder(keys).sorted(rows) }
+            rows = RowOrder(keys).sorted(rows)
         }
         rows = Array(rows.dropFirst(Int(clamping: ending.offset)))
         if rows.isEmpty { return nil }

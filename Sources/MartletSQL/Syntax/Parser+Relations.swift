@@ -6,7 +6,7 @@ extension Parser {
     /// `[WITH …] SELECT … [UNION ALL SELECT …] [ORDER BY …] [EMIT …] [LIMIT n] [OFFSET n]`
     mutating func query() throws(MartletError) -> Query {
         let start = token.span
-        let tables = at(.with) ? try commonTables() : []
+        let tables = at(.with) ? try namedQueries() : []
         var query = try selection()
         while atWord("UNION"), next.keyword == .all {
             advance()
@@ -39,14 +39,14 @@ extension Parser {
         }
         query.span = span(from: start)
         guard !tables.isEmpty else { return query }
-        var common = try CommonTables(tables)
-        return try common.expand(query)
+        var named = try NamedQueries(tables)
+        return try named.expand(query)
     }
 
     static let unionsMax = 100
 
     /// `WITH name AS (query), …`
-    private mutating func commonTables() throws(MartletError) -> [(name: Identifier, query: Query)] {
+    private mutating func namedQueries() throws(MartletError) -> [(name: Identifier, query: Query)] {
         try expect(.with)
         var tables: [(name: Identifier, query: Query)] = []
         repeat {

@@ -1,7 +1,7 @@
 import MartletCore
 
 /// `WITH name AS (query), …`: each use of a name stands for its query, so that nothing behind the parser knows of them.
-struct CommonTables {
+struct NamedQueries {
     /// Each query may use the names before it.
     private var queries: [String: Query] = [:]
     private var uses = 0
