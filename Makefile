@@ -8,9 +8,12 @@ M ?=
 T ?=
 B ?=
 CSV ?=
+SEED ?=
+SECONDS ?= 60
+MINUTES ?= 10
 ARGS ?=
 
-.PHONY: help bootstrap bootstrap-run release build run test unit conformance python notebooks compat golden bench crash format lint ci clean
+.PHONY: help bootstrap bootstrap-run release build run test unit conformance python notebooks compat golden bench crash fuzz sim soak format lint ci clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-14s %s\n", $$1, $$2}'
@@ -48,6 +51,12 @@ compat: bootstrap release ## other people's Kafka and Schema Registry clients ag
 crash: bootstrap release ## kill -9 in the middle of the pipeline, then count: every row once
 	@$(PYTHON) -m pytest -q Tests/Reliability
 
+sim: ## a node on a simulated disk and clock, crash after crash; SEED=92 plays one history again, SECONDS=600 new ones for so long
+	@Scripts/sim.sh "$(SEED)" "$(SECONDS)"
+
+soak: bootstrap release ## clients of all kinds and kill -9 every minute; MINUTES=10
+	@nice -n 5 $(PYTHON) Tests/Reliability/soak.py --minutes $(MINUTES)
+
 notebooks: bootstrap release ## executes notebooks/ from empty
 	@Scripts/run_notebooks.sh
 
@@ -56,6 +65,9 @@ golden: ## rewrites the reference pages that are made from the code, then shows 
 
 bench: bootstrap ## release benchmarks against their references; B=score one of them
 	@Scripts/bench.sh $(B)
+
+fuzz: ## spoilt Kafka requests against the broker; SECONDS=60, SEED=n replays one
+	@FUZZ_SECONDS=$(or $(SECONDS),60) SEED=$(SEED) Scripts/unit.sh Log RequestFuzzTests
 
 format: ## formats the Swift sources
 	@swift format --in-place --recursive Sources Tests Benchmarks Package.swift

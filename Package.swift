@@ -22,6 +22,8 @@ struct Module {
     var name: String
     var needs: [String] = []
     var products: [Target.Dependency] = []
+    /// For its tests alone.
+    var testProducts: [Target.Dependency] = []
     /// nil: Sources/<name>
     var path: String?
     var hasTests: Bool { FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/Tests/\(name)Tests") }
@@ -34,7 +36,7 @@ let modules: [Module] = [
     Module(name: "MartletSQL", needs: ["MartletCore", "MartletColumns"]),
     Module(
         name: "MartletLog", needs: ["MartletCore", "CCompression"],
-        products: [logging, nio("NIOCore"), nio("NIOPosix"), tls]),
+        products: [logging, nio("NIOCore"), nio("NIOPosix"), tls], testProducts: [nio("NIOEmbedded")]),
     Module(name: "MartletModels", needs: ["MartletCore", "MartletColumns"], products: [logging]),
     Module(
         name: "MartletEngine", needs: ["MartletCore", "MartletColumns", "MartletSQL", "MartletLog", "MartletModels"],
@@ -82,7 +84,7 @@ for module in modules where needed(module.name) {
     if hasTests, only == nil || only == module.name {
         targets.append(
             .testTarget(
-                name: "\(module.name)Tests", dependencies: [.target(name: module.name)] + dependencies,
+                name: "\(module.name)Tests", dependencies: [.target(name: module.name)] + dependencies + module.testProducts,
                 swiftSettings: [.swiftLanguageMode(.v6)]))
     }
 }

@@ -6,6 +6,8 @@ module=${1:-} test=${2:-}
 arguments=()
 [ -n "$test" ] && arguments+=(--filter "$test")
 [ -n "$module" ] && export MARTLET_ONLY=$module
+# A seed of a simulation says everything only if dictionaries have the same order each time.
+export SWIFT_DETERMINISTIC_HASHING=1
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 echo "==> unit tests${module:+ of $module}" >&2

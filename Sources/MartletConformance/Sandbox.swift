@@ -42,7 +42,7 @@ struct Sandbox {
         initialProperties = self.properties
         self.sinkPartitions = sinkPartitions
         // Cases bring schemas along that their sinks do not follow. In memory nothing can fail.
-        try? registry.setLevel(.none, of: nil)
+        try? registry.setLevel(SchemaRegistry.Compatibility.none, of: nil)
     }
 
     var context: AnalysisContext {

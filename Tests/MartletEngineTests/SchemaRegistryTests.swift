@@ -47,4 +47,28 @@ import Testing
         #expect(throws: MartletError.self) { try registry.register(subject: "s", schema: RegisteredSchema(type: "AVRO", text: "{")) }
         await harness.close()
     }
+
+    // A topic's schemas, their references and the modes come back from the log as they were.
+    @Test func referencesAndModesSurviveARestart() async throws {
+        let harness = try await EngineHarness()
+        let registry = harness.engine.registry
+        let reference = RegisteredSchema.Reference(name: "b.proto", subject: "b", version: 1)
+        let user = RegisteredSchema(type: "PROTOBUF", text: "syntax = \"proto3\"; import \"b.proto\"; message A { B b = 1; }", references: [reference])
+        #expect(throws: MartletError.self) { try registry.register(subject: "a", schema: user) }
+        _ = try registry.register(subject: "b", schema: RegisteredSchema(type: "PROTOBUF", text: "syntax = \"proto3\"; message B { int32 x = 1; }"))
+        let id = try registry.register(subject: "a", schema: user)
+        _ = try registry.register(subject: "avro", schema: RegisteredSchema(type: "AVRO", text: #"{"type":"record","name":"x.Inner","fields":[{"name":"n","type":"int"}]}"#))
+        let outer = RegisteredSchema(
+            type: "AVRO", text: #"{"type":"record","name":"Outer","fields":[{"name":"i","type":"x.Inner"}]}"#, references: [.init(name: "x.Inner", subject: "avro", version: 1)])
+        let outerID = try registry.register(subject: "outer", schema: outer)
+        #expect(registry.deleteSubject("a", permanently: false) == [1] && registry.deleteSubject("a", permanently: true) == [1])
+        try registry.setMode(.readOnly, of: "b")
+        try await harness.restart()
+        let reopened = harness.engine.registry
+        #expect(reopened.schema(id: id)?.references == [reference])
+        #expect(try reopened.fields(subject: "outer", schemaID: Int(outerID), spec: FormatSpec(.avro), side: .value) == [Field("i", .structure([Field("n", .integer)]))])
+        #expect(try reopened.fields(subject: "a", schemaID: Int(id), spec: FormatSpec(.protobuf), side: .value) == [Field("b", .structure([Field("x", .integer)]))])
+        #expect(throws: MartletError.self) { try reopened.register(subject: "b", schema: RegisteredSchema(type: "PROTOBUF", text: "syntax = \"proto3\"; message B { }")) }
+        await harness.close()
+    }
 }

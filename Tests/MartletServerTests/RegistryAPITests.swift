@@ -35,7 +35,7 @@ import Testing
             #expect(try await ask("GET", "/schemas/ids/2/versions") == [["subject": "t-value", "version": 2]])
             #expect(try await ask("POST", "/subjects/t-value", Self.record(Self.a))["version"] == 1)
             #expect(try await ask("POST", "/subjects/p/versions", ["schemaType": "PROTOBUF", "schema": "syntax = \"proto3\";"]) == ["id": 3])
-            #expect(try await ask("GET", "/schemas/ids/3") == ["schemaType": "PROTOBUF", "schema": "syntax = \"proto3\";"])
+            #expect(try await ask("GET", "/schemas/ids/3") == ["schemaType": "PROTOBUF", "schema": "syntax = \"proto3\";\n"])
             #expect(try await ask("GET", "/schemas/types").arrayValue?.contains("AVRO") == true)
             #expect(try await ask("GET", "/mode") == ["mode": "READWRITE"])
             let response = try await fixture.ask("GET", "/subjects", registry: true)
@@ -89,6 +89,68 @@ import Testing
         }
     }
 
+    @Test func protobufAndJSONSchemasReferToOthersAndEvolve() async throws {
+        try await ServerFixture.with { fixture in
+            func ask(_ method: String, _ path: String, _ body: JSONValue? = nil) async throws -> (status: Int, body: JSONValue) {
+                try await fixture.json(method, path, body, registry: true)
+            }
+            func proto(_ text: String, _ references: JSONValue = []) -> JSONValue {
+                ["schemaType": "PROTOBUF", "schema": .string("syntax = \"proto3\"; " + text), "references": references]
+            }
+            let cart = "import \"item.proto\"; message Cart { Item item = 1; }"
+            #expect(try await ask("POST", "/subjects/cart-value/versions", proto(cart)).body["error_code"] == 42201)
+            let reference: JSONValue = [["name": "item.proto", "subject": "item", "version": 1]]
+            #expect(try await ask("POST", "/subjects/cart-value/versions", proto(cart, reference)).body["error_code"] == 42201)
+            #expect(try await ask("POST", "/subjects/item/versions", proto("message Item { int32 count = 1; }")).body == ["id": 1])
+            #expect(try await ask("POST", "/subjects/cart-value/versions", proto(cart, reference)).body == ["id": 2])
+            #expect(try await ask("GET", "/subjects/cart-value/versions/1").body["references"] == reference)
+            #expect(try await ask("GET", "/subjects/item/versions/1/referencedby").body == [2])
+            #expect(try await ask("DELETE", "/subjects/item/versions/1").body["error_code"] == 42206)
+            #expect(try await ask("DELETE", "/subjects/item").body["error_code"] == 42206)
+            let refused = try await ask("POST", "/subjects/item/versions", proto("message Item { string count = 1; }"))
+            #expect(refused.status == 409 && refused.body["message"]?.stringValue?.contains("FIELD_SCALAR_KIND_CHANGED #/Item/1") == true)
+            #expect(try await ask("POST", "/subjects/item/versions", proto("message Item { int64 count = 1; }")).body == ["id": 3])
+            // The same declarations in another order are the same schema only when normalized.
+            let two = proto("message Item { string b = 2; int64 count = 1; }"), swapped = proto("message Item { int64 count = 1; string b = 2; }")
+            #expect(try await ask("POST", "/subjects/item/versions?normalize=true", two).body == ["id": 4])
+            #expect(try await ask("POST", "/subjects/item?normalize=true", two).body["version"] == 3)
+            #expect(try await ask("POST", "/subjects/item/versions", swapped).body == ["id": 4])
+            #expect(try await ask("GET", "/schemas/ids/1?format=serialized").body["schema"]?.stringValue?.hasPrefix("Cgdk") == true)
+
+            func json(_ text: String) -> JSONValue { ["schemaType": "JSON", "schema": .string(text)] }
+            #expect(try await ask("POST", "/subjects/j/versions", json(#"{"type": "object", "properties": {"a": {"type": "integer"}}, "additionalProperties": false}"#)).status == 200)
+            let verdict = try await ask("POST", "/compatibility/subjects/j/versions/latest?verbose=true", json(#"{"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": false}"#))
+            #expect(verdict.body["is_compatible"] == false && verdict.body["messages"]?.arrayValue?.first?.stringValue?.hasPrefix("TYPE_CHANGED #/properties/a") == true)
+            #expect(try await ask("POST", "/compatibility/subjects/j/versions", json(#"{"type": "object", "properties": {"a": {"type": "number"}, "b": {"type": "string"}}, "additionalProperties": false}"#)).body == ["is_compatible": true])
+            #expect(try await ask("PUT", "/config/j", ["compatibility": "FULL"]).status == 200)
+            #expect(try await ask("POST", "/compatibility/subjects/j/versions", json(#"{"type": "object", "properties": {"a": {"type": "number"}}, "additionalProperties": false}"#)).body == ["is_compatible": false])
+            #expect(try await ask("POST", "/subjects/j/versions", json(##"{"$ref": "#/nowhere"}"##)).body["error_code"] == 42201)
+        }
+    }
+
+    @Test func modesDecideWhoMayWrite() async throws {
+        try await ServerFixture.with { fixture in
+            func ask(_ method: String, _ path: String, _ body: JSONValue? = nil) async throws -> JSONValue {
+                try await fixture.json(method, path, body, registry: true).body
+            }
+            #expect(try await ask("PUT", "/mode/s", ["mode": "IMPORT"]) == ["mode": "IMPORT"])
+            var imported = Self.record(Self.a).objectValue ?? [:]
+            imported["id"] = 77
+            imported["version"] = 5
+            #expect(try await ask("POST", "/subjects/s/versions", .object(imported)) == ["id": 77])
+            #expect(try await ask("GET", "/subjects/s/versions") == [5])
+            #expect(try await ask("PUT", "/mode", ["mode": "READONLY"]) == ["mode": "READONLY"])
+            let refused = try await ask("POST", "/subjects/t/versions", Self.record(Self.a))
+            #expect(refused["error_code"] == 42205)
+            #expect(try await ask("DELETE", "/mode/s") == ["mode": "IMPORT"])
+            let kept = try await ask("DELETE", "/subjects/s")
+            #expect(kept["error_code"] == 42205)
+            #expect(try await ask("GET", "/mode/s?defaultToGlobal=true") == ["mode": "READONLY"])
+            #expect(try await ask("DELETE", "/mode") == ["mode": "READONLY"])
+            #expect(try await ask("POST", "/subjects/t/versions", Self.record(Self.a)) == ["id": 77])
+        }
+    }
+
     static let mistakes: [(String, String, JSONValue?, Int, Int)] = [
         ("GET", "/subjects/none/versions", nil, 404, 40401), ("GET", "/subjects/s/versions/9", nil, 404, 40402),
         ("GET", "/subjects/s/versions/zero", nil, 422, 42202), ("GET", "/subjects/s/versions/0", nil, 422, 42202),
@@ -97,7 +159,7 @@ import Testing
         ("POST", "/subjects/x/versions", ["schema": "{\"type\": \"nosuch\"}"], 422, 42201), ("POST", "/subjects/x/versions", [:], 422, 42201),
         ("POST", "/subjects/x/versions", ["schema": "x", "schemaType": "THRIFT"], 422, 42201),
         ("PUT", "/config", ["compatibility": "PERHAPS"], 422, 42203), ("PUT", "/mode", ["mode": "PERHAPS"], 422, 42204),
-        ("PUT", "/mode", ["mode": "READONLY"], 422, 42205), ("GET", "/nosuch", nil, 404, 404), ("DELETE", "/schemas/types", nil, 405, 405),
+        ("PUT", "/mode", ["mode": "IMPORT"], 422, 42205), ("GET", "/mode/s", nil, 404, 40409), ("GET", "/nosuch", nil, 404, 404), ("DELETE", "/schemas/types", nil, 405, 405),
         ("POST", "/compatibility/subjects/none/versions/latest", ["schema": "\"string\""], 404, 40401),
     ]
 

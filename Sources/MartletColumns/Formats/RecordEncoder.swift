@@ -36,12 +36,12 @@ public struct RecordEncoder: Sendable {
         case .json: implementation = .json(JSONEncoder(fields: fields, unwrapped: spec.unwrapSingle, schemaID: nil))
         case .jsonSR:
             if let schemaText, !spec.unwrapSingle {
-                let chosen = try SchemaTranslation.fields(fromSchemaText: schemaText, spec: spec, side: .value, keepsCase: true)
+                let chosen = try SchemaTranslation.fields(fromSchemaText: schemaText, spec: spec, side: .value, keepsCase: true, imports: imports)
                 missing = chosen.filter { field in !fields.contains { $0.name == field.name } }
             }
             implementation = .json(JSONEncoder(fields: fields + missing, unwrapped: spec.unwrapSingle, schemaID: schemaID))
         case .avro:
-            implementation = .avro(try AvroEncoder(spec: spec, fields: fields, schemaID: schemaID ?? 0, schemaText: schemaText))
+            implementation = .avro(try AvroEncoder(spec: spec, fields: fields, schemaID: schemaID ?? 0, schemaText: schemaText, imports: imports))
         case .protobuf, .protobufNoSR:
             implementation = .protobuf(
                 try ProtobufEncoder(spec: spec, fields: fields, schemaID: schemaID, schemaText: schemaText, imports: imports))

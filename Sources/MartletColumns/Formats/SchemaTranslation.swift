@@ -24,8 +24,8 @@ public enum SchemaTranslation {
     {
         switch spec.kind {
         case .avro:
-            return try AvroTranslation.fields(from: try AvroSchema(parsing: text), spec: spec, side: side, keepsCase: keepsCase)
-        case .jsonSR: return try JSONSchemaTranslation.fields(from: text, spec: spec, side: side, keepsCase: keepsCase)
+            return try AvroTranslation.fields(from: try AvroSchema(parsing: text, imports: imports), spec: spec, side: side, keepsCase: keepsCase)
+        case .jsonSR: return try JSONSchemaTranslation.fields(from: text, spec: spec, side: side, keepsCase: keepsCase, imports: imports)
         case .protobuf, .protobufNoSR:
             let schema = try ProtobufSchema(parsing: text, imports: imports)
             let message = try schema.message(named: spec.properties["fullSchemaName"])

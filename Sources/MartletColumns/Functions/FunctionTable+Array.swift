@@ -1,6 +1,6 @@
 import MartletCore
 
-/// Functions on arrays. They work on boxed values (`SQLValue`), row by row, except for ARRAY_LENGTH; see `BoxedOrder` for the order.
+/// Functions on arrays: see `ListKernels`; see `BoxedOrder` for the order. ARRAY_JOIN and GENERATE_SERIES box their values.
 extension FunctionTable {
     static func arrays(_ t: inout FunctionTable) {
         t.function("ARRAY_LENGTH", .array, "The number of elements of an array.")
@@ -9,49 +9,33 @@ extension FunctionTable {
             return .integer(FixedColumn((0..<call.count).map { list.offsets[$0 + 1] - list.offsets[$0] }, validity: list.validity))
         }
         t.function("ARRAY_CONTAINS", .array, "Whether an array has an element equal to a value (NULL equals NULL here). A NULL array contains nothing.")
-        t.boxedWithNulls("(ARRAY<T> array, T value) -> BOOLEAN") { arguments in
-            guard case .array(let array) = arguments[0] else { return .boolean(false) }
-            return .boolean(array.contains { NestedKernels.equal($0, arguments[1]) })
-        }
+        t.columns("(ARRAY<T> array, T value) -> BOOLEAN") { ListKernels.contains(&$0) }
         t.function("ARRAY_CONCAT", .array, "The elements of the first array, then those of the second. A NULL array counts as empty; NULL if both are.")
-        t.boxedWithNulls("(ARRAY<T> left, ARRAY<T> right) -> ARRAY<T>") { arguments in
-            switch (arguments[0], arguments[1]) {
-            case (.array(let a), .array(let b)): .array(a + b)
-            case (.array, _): arguments[0]
-            default: arguments[1]
-            }
-        }
+        t.columns("(ARRAY<T> left, ARRAY<T> right) -> ARRAY<T>") { ListKernels.concatenate(&$0) }
         t.function("ARRAY_DISTINCT", .array, "The elements without repetitions, in order of first occurrence.")
-        t.boxed("(ARRAY<T> array) -> ARRAY<T>") { .array(distinct(elements($0[0]))) }
+        t.columns("(ARRAY<T> array) -> ARRAY<T>") { ListKernels.distinct(&$0) }
         t.function("ARRAY_EXCEPT", .array, "The distinct elements of the first array that are not in the second.")
-        t.boxed("(ARRAY<T> left, ARRAY<T> right) -> ARRAY<T>") { arguments in
-            let right = elements(arguments[1])
-            return .array(distinct(elements(arguments[0]).filter { x in !right.contains { NestedKernels.equal($0, x) } }))
-        }
+        t.columns("(ARRAY<T> left, ARRAY<T> right) -> ARRAY<T>") { ListKernels.filter(&$0, wanted: false) }
         t.function("ARRAY_INTERSECT", .array, "The distinct elements that are in both arrays, in the order of the first.")
-        t.boxed("(ARRAY<T> left, ARRAY<T> right) -> ARRAY<T>") { arguments in
-            let right = elements(arguments[1])
-            return .array(distinct(elements(arguments[0]).filter { x in right.contains { NestedKernels.equal($0, x) } }))
-        }
+        t.columns("(ARRAY<T> left, ARRAY<T> right) -> ARRAY<T>") { ListKernels.filter(&$0, wanted: true) }
         t.function("ARRAY_UNION", .array, "The distinct elements of both arrays.")
-        t.boxed("(ARRAY<T> left, ARRAY<T> right) -> ARRAY<T>") { .array(distinct(elements($0[0]) + elements($0[1]))) }
+        t.columns("(ARRAY<T> left, ARRAY<T> right) -> ARRAY<T>") { ListKernels.union(&$0) }
         t.function("ARRAY_REMOVE", .array, "The array without the elements equal to a value.")
-        t.boxedWithNulls("(ARRAY<T> array, T value) -> ARRAY<T>") { arguments in
-            guard case .array(let array) = arguments[0] else { return .null }
-            return .array(array.filter { !NestedKernels.equal($0, arguments[1]) })
-        }
+        t.columns("(ARRAY<T> array, T value) -> ARRAY<T>") { ListKernels.remove(&$0) }
         t.function("ARRAY_MAX", .array, "The largest element; NULLs do not count.")
-        t.boxed("(ARRAY<T> array) -> T") { elements($0[0]).filter { !$0.isNull }.max { BoxedOrder.precedes($0, $1) } ?? .null }
+        t.columns("(ARRAY<T> array) -> T") { ListKernels.extreme(&$0, isLargest: true) }
         t.function("ARRAY_MIN", .array, "The smallest element; NULLs do not count.")
-        t.boxed("(ARRAY<T> array) -> T") { elements($0[0]).filter { !$0.isNull }.min { BoxedOrder.precedes($0, $1) } ?? .null }
+        t.columns("(ARRAY<T> array) -> T") { ListKernels.extreme(&$0, isLargest: false) }
         t.function("ARRAY_SORT", .array, "The elements in rising order, or in falling order ('DESC'); NULLs last in either.")
-        t.boxed("(ARRAY<T> array) -> ARRAY<T>") { .array(sorted(elements($0[0]), descending: false)) }
-        t.boxed("(ARRAY<T> array, VARCHAR direction) -> ARRAY<T>") { arguments in
-            guard case .string(let direction) = arguments[1] else { return .null }
-            switch direction.trimmingBlanks().uppercased() {
-            case "ASC", "ASCENDING": return .array(sorted(elements(arguments[0]), descending: false))
-            case "DESC", "DESCENDING": return .array(sorted(elements(arguments[0]), descending: true))
-            default: return .null
+        t.columns("(ARRAY<T> array) -> ARRAY<T>") { ListKernels.sort(&$0) { _ in false } }
+        t.columns("(ARRAY<T> array, VARCHAR direction) -> ARRAY<T>") { call in
+            let direction = ArgumentColumn<String>(call.arguments[1])
+            return ListKernels.sort(&call) { row in
+                switch direction[row]?.trimmingBlanks().uppercased() {
+                case "ASC", "ASCENDING": false
+                case "DESC", "DESCENDING": true
+                default: nil
+                }
             }
         }
         t.function("ARRAY_JOIN", .array, "The elements as text, with a delimiter between them (a comma unless given).")
@@ -62,12 +46,7 @@ extension FunctionTable {
             return .string(array.map(\.castText).joined(separator: delimiter))
         }
         t.function("SLICE", .array, "The elements from one position to another, both included and counted from 1.")
-        t.boxedWithNulls("(ARRAY<T> array, INT from, INT to) -> ARRAY<T>") { arguments in
-            guard case .array(let array) = arguments[0] else { return .null }
-            let from = if case .integer(let v) = arguments[1] { max(0, Int(v) - 1) } else { 0 }
-            let to = if case .integer(let v) = arguments[2] { min(array.count, Int(v)) } else { array.count }
-            return from < to ? .array(Array(array[from..<to])) : from == to && from <= array.count ? .array([]) : .null
-        }
+        t.columns("(ARRAY<T> array, INT from, INT to) -> ARRAY<T>") { ListKernels.slice(&$0) }
 
         t.function("GENERATE_SERIES", .array, "The numbers from a start to an end, both included, by steps of 1 or -1, or of a given size.")
         t.boxed("(INT start, INT end) -> ARRAY<INT>") { try series($0, nil) }
@@ -77,21 +56,6 @@ extension FunctionTable {
     }
 
     static func elements(_ value: SQLValue) -> [SQLValue] { if case .array(let values) = value { values } else { [] } }
-
-    private static func distinct(_ values: [SQLValue]) -> [SQLValue] {
-        var seen: Set<SQLValue> = [], out: [SQLValue] = []
-        for value in values where seen.insert(value).inserted {
-            // Maps may be equal in another order of entries, which hashing does not see.
-            if case .map = value, out.contains(where: { NestedKernels.equal($0, value) }) { continue }
-            out.append(value)
-        }
-        return out
-    }
-
-    private static func sorted(_ values: [SQLValue], descending: Bool) -> [SQLValue] {
-        let present = values.filter { !$0.isNull }
-        return present.sorted { descending ? BoxedOrder.precedes($1, $0) : BoxedOrder.precedes($0, $1) } + values.filter(\.isNull)
-    }
 
     /// At most this many elements: a mistyped bound must not exhaust memory.
     private static let seriesCountMax = 10_000_000

@@ -3,34 +3,22 @@ import MartletCore
 extension FunctionTable {
     static func json(_ t: inout FunctionTable) {
         t.function("EXTRACTJSONFIELD", .json, "The field of a JSON document at a path such as $.name[0]; text without quotes, anything else as JSON. NULL if there is none.", shown: "EXTRACTJSONFIELD")
-        t.scalar("input", "path") { (input: String, path: String) -> String? in
-            guard let found = try JSONPath(path).find(in: try document(input)) else { return nil }
-            return content(found)
-        }
+        t.columns("(VARCHAR input, VARCHAR path) -> VARCHAR") { JSONKernels.extract(&$0) }
         t.function("IS_JSON_STRING", .json, "Whether a text is a JSON document.")
-        t.scalar("input") { (input: String?) -> Bool in input.flatMap { try? document($0) } != nil }
+        t.columns("(VARCHAR input) -> BOOLEAN") { JSONKernels.isDocument(&$0) }
         t.function("JSON_ARRAY_LENGTH", .json, "The number of elements of a JSON array; NULL for any other document.")
-        t.scalar("input") { (input: String) -> Int32? in try document(input).arrayValue.map { Int32($0.count) } }
+        t.columns("(VARCHAR input) -> INT") { JSONKernels.arrayLength(&$0) }
         t.function("JSON_ARRAY_CONTAINS", .json, "Whether a JSON array has an element equal to a value.")
         t.boxedWithNulls("(VARCHAR input, T value) -> BOOLEAN") { arguments in
             guard case .string(let input) = arguments[0], let array = try document(input).arrayValue else { return .boolean(false) }
             return .boolean(array.contains { equal($0, arguments[1]) })
         }
         t.function("JSON_KEYS", .json, "The names of a JSON object's members; NULL for any other document.")
-        t.boxed("(VARCHAR input) -> ARRAY<VARCHAR>") { arguments in
-            guard case .string(let input) = arguments[0], let object = try document(input).objectValue else { return .null }
-            return .array(object.members.map { .string($0.name) })
-        }
+        t.columns("(VARCHAR input) -> ARRAY<VARCHAR>") { JSONKernels.keys(&$0) }
         t.function("JSON_ITEMS", .json, "The elements of a JSON array, each as JSON; NULL for any other document.")
-        t.boxed("(VARCHAR input) -> ARRAY<VARCHAR>") { arguments in
-            guard case .string(let input) = arguments[0], let array = try document(input).arrayValue else { return .null }
-            return .array(array.map { .string($0.description) })
-        }
+        t.columns("(VARCHAR input) -> ARRAY<VARCHAR>") { JSONKernels.items(&$0) }
         t.function("JSON_RECORDS", .json, "The members of a JSON object as a map; text without quotes, anything else as JSON. NULL for any other document.")
-        t.boxed("(VARCHAR input) -> MAP<VARCHAR, VARCHAR>") { arguments in
-            guard case .string(let input) = arguments[0], let object = try document(input).objectValue else { return .null }
-            return .map(object.members.map { .init(.string($0.name), content($0.value).map { .string($0) } ?? .null) })
-        }
+        t.columns("(VARCHAR input) -> MAP<VARCHAR, VARCHAR>") { JSONKernels.records(&$0) }
         t.function("JSON_CONCAT", .json, "Merges JSON objects (of equal names the later counts); joins documents of other kinds into an array.")
         t.boxed("(VARCHAR... documents) -> VARCHAR") { arguments in
             if arguments.isEmpty { return .null }
@@ -47,12 +35,12 @@ extension FunctionTable {
         t.boxedWithNulls("(T value) -> VARCHAR") { .string(toJSON($0[0]).description) }
     }
 
-    private static func document(_ text: String) throws(KernelFailure) -> JSONValue {
+    static func document(_ text: String) throws(KernelFailure) -> JSONValue {
         do { return try JSONValue(parsing: text) } catch { throw KernelFailure(error.message) }
     }
 
     /// A text's content, any other value as JSON; nil for null.
-    private static func content(_ value: JSONValue) -> String? {
+    static func content(_ value: JSONValue) -> String? {
         switch value {
         case .null: nil
         case .string(let text): text

@@ -3,11 +3,7 @@ import MartletCore
 extension FunctionTable {
     static func maps(_ t: inout FunctionTable) {
         t.function("AS_MAP", .map, "A map of an array of keys and an array of values, taken pairwise.")
-        t.boxed("(ARRAY<VARCHAR> keys, ARRAY<T> values) -> MAP<VARCHAR, T>") { arguments in
-            var entries: [SQLValue.MapEntry] = []
-            for (key, value) in zip(elements(arguments[0]), elements(arguments[1])) { put(key, value, &entries) }
-            return .map(entries)
-        }
+        t.columns("(ARRAY<VARCHAR> keys, ARRAY<T> values) -> MAP<VARCHAR, T>") { ListKernels.map(&$0) }
         t.function("MAP_KEYS", .map, "The keys of a map, as an array.")
         t.columns("(MAP<VARCHAR, T> map) -> ARRAY<VARCHAR>") { call in
             guard case .map(let map) = call.arguments[0].column else { preconditionFailure("MAP_KEYS of a map") }
@@ -19,11 +15,7 @@ extension FunctionTable {
             return .array(ListColumn(offsets: map.offsets, elements: map.values, validity: map.validity))
         }
         t.function("MAP_UNION", .map, "The entries of both maps; where a key is in both, the second map's value. A NULL map counts as empty; NULL if both are.")
-        t.boxedWithNulls("(MAP<VARCHAR, T> left, MAP<VARCHAR, T> right) -> MAP<VARCHAR, T>") { arguments in
-            guard case .map(var entries) = arguments[0] else { return arguments[1] }
-            if case .map(let others) = arguments[1] { for entry in others { put(entry.key, entry.value, &entries) } }
-            return .map(entries)
-        }
+        t.columns("(MAP<VARCHAR, T> left, MAP<VARCHAR, T> right) -> MAP<VARCHAR, T>") { ListKernels.mapUnion(&$0) }
         t.function("ENTRIES", .map, "The entries of a map as an array of structs of K and V, optionally sorted by key.")
         for (type, field) in [("INT", "INT"), ("BIGINT", "BIGINT"), ("DOUBLE", "DOUBLE"), ("BOOLEAN", "BOOLEAN"), ("VARCHAR", "VARCHAR")] {
             t.boxed("(MAP<VARCHAR, \(type)> map, BOOLEAN sorted) -> ARRAY<STRUCT<K VARCHAR, V \(field)>>") { arguments in
@@ -31,15 +23,6 @@ extension FunctionTable {
                 if sorted { entries.sort { BoxedOrder.precedes($0.key, $1.key) } }
                 return .array(entries.map { .structure([.init("K", $0.key), .init("V", $0.value)]) })
             }
-        }
-    }
-
-    /// Sets a key's value; a new key goes to the end.
-    private static func put(_ key: SQLValue, _ value: SQLValue, _ entries: inout [SQLValue.MapEntry]) {
-        if let i = entries.firstIndex(where: { $0.key == key }) {
-            entries[i].value = value
-        } else {
-            entries.append(.init(key, value))
         }
     }
 }

@@ -39,12 +39,8 @@ extension FunctionTable {
         t.scalar("code") { (code: String) -> String? in chr(code) }
 
         t.function("SPLIT", .string, "Splits at every occurrence of a delimiter; an empty delimiter splits into single characters. Works on BYTES too.")
-        t.boxed("(VARCHAR str, VARCHAR delimiter) -> ARRAY<VARCHAR>") { arguments in
-            .array(split(rawBytes(arguments[0]), rawBytes(arguments[1]), isText: true).map { .string(String(decoding: $0, as: UTF8.self)) })
-        }
-        t.boxed("(BYTES bytes, BYTES delimiter) -> ARRAY<BYTES>") { arguments in
-            .array(split(rawBytes(arguments[0]), rawBytes(arguments[1]), isText: false).map { .bytes(Array($0)) })
-        }
+        t.columns("(VARCHAR str, VARCHAR delimiter) -> ARRAY<VARCHAR>") { ListKernels.split(&$0, isText: true) }
+        t.columns("(BYTES bytes, BYTES delimiter) -> ARRAY<BYTES>") { ListKernels.split(&$0, isText: false) }
         t.function("SPLIT_TO_MAP", .string, "Splits a string into entries and each entry into key and value, at the given delimiters.")
         t.boxed("(VARCHAR str, VARCHAR entry_delimiter, VARCHAR kv_delimiter) -> MAP<VARCHAR, VARCHAR>") { arguments in
             let entryDelimiter = rawBytes(arguments[1]), valueDelimiter = rawBytes(arguments[2])

@@ -2,12 +2,12 @@ import MartletCore
 
 /// A path into a JSON document as EXTRACTJSONFIELD takes it: `$.a.b[0]`, `$['a']`; `$` alone is the document.
 struct JSONPath {
-    private enum Step {
+    enum Step {
         case member(String)
         case element(Int)
     }
 
-    private var steps: [Step] = []
+    private(set) var steps: [Step] = []
 
     init(_ text: String) throws(KernelFailure) {
         let bytes = Array(text.utf8)

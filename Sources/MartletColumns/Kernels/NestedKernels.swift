@@ -42,12 +42,13 @@ enum NestedKernels {
             }
         case .map(let map):
             inner = map.values
+            let equal = RowComparison.equality(map.keys, index.column)
             for row in 0..<count {
                 let i = base.index(row)
                 guard map.validity.isValid(i) else { continue }
-                let key = index.boxed(row)
+                let key = index.index(row)
                 // Of two entries with one key the later counts.
-                for entry in map.range(i).reversed() where map.keys.value(entry) == key {
+                for entry in map.range(i).reversed() where equal(entry, key) {
                     wanted[row] = UInt32(entry)
                     valid[row] = true
                     break

@@ -5,7 +5,7 @@ public enum ErrorCode: String, Sendable, Hashable, Codable, CaseIterable {
     // The user wrote something that cannot be understood or is not allowed.
     case badRequest, badStatement, syntax, unknownSource, unknownColumn, unknownFunction, unknownType, unknownModel, unknownQuery
     case unknownProperty, invalidProperty, typeMismatch, alreadyExists, notSupported, queryEndpointRequired
-    case tooManyQueries, assertionFailed, schemaIncompatible, schemaInvalid, notFound, modelInvalid
+    case tooManyQueries, assertionFailed, schemaIncompatible, schemaInvalid, schemaReadOnly, schemaReferenced, notFound, modelInvalid
     // What came from outside, our own disk included, is not what it should be.
     case corruptRecord, incompatibleFormat
     // The system could not do its part.
@@ -26,6 +26,8 @@ public enum ErrorCode: String, Sendable, Hashable, Codable, CaseIterable {
         case .assertionFailed: 41700
         case .schemaIncompatible: 40900
         case .schemaInvalid: 42201
+        case .schemaReadOnly: 42205
+        case .schemaReferenced: 42206
         case .timeout: 50301
         case .shuttingDown: 50303
         case .corruptRecord, .incompatibleFormat, .io, .diskFull, .directoryInUse, .addressInUse, .outOfRange, .fenced, .internalError:

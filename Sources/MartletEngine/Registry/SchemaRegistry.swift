@@ -18,6 +18,13 @@ public final class SchemaRegistry: Sendable, SchemaSource {
         var isTransitive: Bool { self == .backwardTransitive || self == .forwardTransitive || self == .fullTransitive }
     }
 
+    /// What may be done to a subject (Confluent, "Schema Registry API Reference", modes).
+    public enum Mode: String, Sendable, CaseIterable {
+        case readWrite = "READWRITE", readOnly = "READONLY", readOnlyOverride = "READONLY_OVERRIDE"
+        /// Schemas come with the ids they had elsewhere, and are not compared with others.
+        case importing = "IMPORT"
+    }
+
     public struct Version: Sendable {
         public var subject: String
         /// From 1.
@@ -33,6 +40,8 @@ public final class SchemaRegistry: Sendable, SchemaSource {
         var ids: [RegisteredSchema: Int32] = [:]
         var global = Compatibility.backward
         var levels: [String: Compatibility] = [:]
+        var globalMode = Mode.readWrite
+        var modes: [String: Mode] = [:]
         var nextID: Int32 = 1
     }
 
@@ -93,39 +102,30 @@ public final class SchemaRegistry: Sendable, SchemaSource {
     public func latest(subject: String) -> Version? { versions(of: subject).last }
 
     /// Subjects and versions that use an id.
-    public func uses(ofID id: Int32) -> [Version] {
-        state.withLock { $0.subjects.values.flatMap { $0 }.filter { $0.id == id && !$0.isDeleted }.sorted { $0.subject < $1.subject } }
+    public func uses(ofID id: Int32, includingDeleted: Bool = false) -> [Version] {
+        state.withLock { state in
+            state.subjects.values.flatMap { $0 }.filter { $0.id == id && (includingDeleted || !$0.isDeleted) }
+                .sorted { ($0.subject, $0.version) < ($1.subject, $1.version) }
+        }
     }
 
-    /// The version of `subject` that has exactly this schema.
-    public func lookup(_ schema: RegisteredSchema, subject: String) throws(MartletError) -> Version? {
-        let wanted = try Self.canonical(schema)
-        return versions(of: subject).first { $0.schema == wanted }
+    /// The last id given out.
+    public var greatestID: Int32 { state.withLock { $0.nextID - 1 } }
+
+    /// The version of `subject` that has exactly this schema, or with `normalizes` one that declares the same in another order.
+    public func lookup(_ schema: RegisteredSchema, subject: String, includingDeleted: Bool = false, normalizes: Bool = false) throws(MartletError)
+        -> Version?
+    {
+        let wanted = try canonical(schema, normalizes: normalizes)
+        for version in versions(of: subject, includingDeleted: includingDeleted) {
+            if version.schema == wanted { return version }
+            if normalizes, version.schema.type == wanted.type, try canonical(version.schema, normalizes: true) == wanted { return version }
+        }
+        return nil
     }
 
     public func level(of subject: String?) -> Compatibility? {
         state.withLock { state in subject.map { state.levels[$0] } ?? state.global }
-    }
-
-    // MARK: - Compatibility
-
-    /// What keeps `schema` from being the next version of `subject`; empty: nothing.
-    public func problems(_ schema: RegisteredSchema, subject: String, against version: Version? = nil) throws(MartletError) -> [String] {
-        let wanted = try Self.canonical(schema)
-        let level = state.withLock { $0.levels[subject] ?? $0.global }
-        var others = version.map { [$0] } ?? versions(of: subject)
-        if version == nil && !level.isTransitive { others = others.suffix(1) }
-        var problems: [String] = []
-        for other in others.reversed() {
-            if other.schema.type != wanted.type {
-                problems.append("schema type \(wanted.type) differs from \(other.schema.type) of version \(other.version)")
-                continue
-            }
-            guard wanted.type == "AVRO" else { continue }
-            if level.checksBackward { problems += AvroCompatibility.check(reader: wanted.text, writer: other.schema.text) }
-            if level.checksForward { problems += AvroCompatibility.check(reader: other.schema.text, writer: wanted.text) }
-        }
-        return problems
     }
 
     // MARK: - Changing
@@ -133,20 +133,25 @@ public final class SchemaRegistry: Sendable, SchemaSource {
     /// Registers a schema under a subject, or finds it there.
     ///
     /// - `id`: the id it must get (import); nil: the next free one, or that of the same schema elsewhere.
-    /// - Throws: `.schemaInvalid`, `.schemaIncompatible` with the reasons, `.io`.
-    public func register(subject: String, schema: RegisteredSchema, id: Int32? = nil) throws(MartletError) -> Int32 {
-        let wanted = try Self.canonical(schema)
-        if let known = try lookup(wanted, subject: subject), id == nil || id == known.id { return known.id }
+    /// - `version`: the number it must get, with an id; nil: the next one.
+    /// - `normalizes`: the schema is kept, and found, in an order of its own.
+    /// - Throws: `.schemaInvalid`, `.schemaIncompatible` with the reasons, `.schemaReadOnly`, `.io`.
+    public func register(
+        subject: String, schema: RegisteredSchema, id: Int32? = nil, version: Int? = nil, normalizes: Bool = false
+    ) throws(MartletError) -> Int32 {
+        let wanted = try canonical(schema, normalizes: normalizes)
+        if let known = try lookup(wanted, subject: subject, normalizes: normalizes), id == nil || id == known.id { return known.id }
         return try write { () throws(MartletError) in
-            if let known = try lookup(wanted, subject: subject), id == nil || id == known.id { return known.id }
-            let problems = try problems(wanted, subject: subject)
+            if let known = try lookup(wanted, subject: subject, normalizes: normalizes), id == nil || id == known.id { return known.id }
+            try checkWritable(subject)
+            let problems = mode(appliedTo: subject) == .importing ? [] : try problems(wanted, subject: subject)
             if !problems.isEmpty {
                 throw MartletError(
                     .schemaIncompatible, "Schema being registered is incompatible with an earlier schema for subject \"\(subject)\"",
                     detail: problems.joined(separator: "; "))
             }
             let (newID, number) = state.withLock { state in
-                (id ?? state.ids[wanted] ?? state.nextID, (state.subjects[subject]?.last?.version ?? 0) + 1)
+                (id ?? state.ids[wanted] ?? state.nextID, (id == nil ? nil : version) ?? (state.subjects[subject]?.last?.version ?? 0) + 1)
             }
             if let id, let other = self.schema(id: id), other != wanted {
                 throw MartletError(.schemaInvalid, "Overwrite new schema with id \(id) is not permitted.")
@@ -173,9 +178,11 @@ public final class SchemaRegistry: Sendable, SchemaSource {
                 deleted.isDeleted = true
                 if permanently {
                     // Records written with the schema may live on: its id keeps its meaning and is never given out again.
-                    try append(
-                        key: ["keytype": "ID", "id": .int(version.id), "magic": 0],
-                        value: ["id": .int(version.id), "schema": .string(version.schema.text), "schemaType": .string(version.schema.type)])
+                    var kept: JSONObject = [
+                        "id": .int(version.id), "schema": .string(version.schema.text), "schemaType": .string(version.schema.type),
+                    ]
+                    if let references = Self.references(version.schema) { kept["references"] = references }
+                    try append(key: ["keytype": "ID", "id": .int(version.id), "magic": 0], value: .object(kept))
                     try append(key: Self.key(version), value: nil)
                     remove(version)
                 } else {
@@ -186,6 +193,56 @@ public final class SchemaRegistry: Sendable, SchemaSource {
         } catch {
             return false
         }
+    }
+
+    /// - `subject`: nil for the global mode; `mode`: nil for the default, which for a subject is the global one.
+    /// - Throws: `.schemaReadOnly` if schemas are to be imported where there are others, unless forced.
+    public func setMode(_ mode: Mode?, of subject: String?, forced: Bool = false) throws(MartletError) {
+        try write { () throws(MartletError) in
+            let others = subject.map { [$0].filter { !versions(of: $0).isEmpty } } ?? subjects()
+            if mode == .importing, !forced, !others.isEmpty {
+                throw MartletError(.schemaReadOnly, "Cannot import since found existing subjects")
+            }
+            try append(
+                key: ["keytype": "MODE", "subject": subject.map { .string($0) } ?? .null, "magic": 0],
+                value: mode.map { ["subject": subject.map { .string($0) } ?? .null, "mode": .string($0.rawValue)] })
+            state.withLock { state in
+                if let subject { state.modes[subject] = mode } else { state.globalMode = mode ?? .readWrite }
+            }
+        }
+    }
+
+    /// The mode set for a subject, or the global one.
+    public func mode(of subject: String?) -> Mode? { state.withLock { state in subject.map { state.modes[$0] } ?? state.globalMode } }
+
+    /// The mode that counts for a subject: one that overrides, its own, the global one.
+    public func mode(appliedTo subject: String) -> Mode {
+        state.withLock { $0.globalMode == .readOnlyOverride ? .readOnlyOverride : $0.modes[subject] ?? $0.globalMode }
+    }
+
+    /// - Throws: `.schemaReadOnly`.
+    public func checkWritable(_ subject: String) throws(MartletError) {
+        switch mode(appliedTo: subject) {
+        case .readOnly, .readOnlyOverride: throw MartletError(.schemaReadOnly, "Subject \(subject) is in read-only mode")
+        case .readWrite, .importing: break
+        }
+    }
+
+    /// Versions that refer to one.
+    public func users(of version: Version) -> [Version] {
+        state.withLock { state in
+            state.subjects.values.flatMap { $0 }.filter { user in
+                !user.isDeleted && user.schema.references.contains { $0.subject == version.subject && $0.version == version.version }
+            }.sorted { ($0.subject, $0.version) < ($1.subject, $1.version) }
+        }
+    }
+
+    /// - Throws: `.schemaReferenced` if other schemas need this one.
+    public func checkUnreferenced(_ version: Version) throws(MartletError) {
+        if users(of: version).isEmpty { return }
+        throw MartletError(
+            .schemaReferenced,
+            "One or more references exist to the schema {magic=1,keytype=SCHEMA,subject=\(version.subject),version=\(version.version)}.")
     }
 
     /// - `subject`: nil for the global level.
@@ -201,21 +258,6 @@ public final class SchemaRegistry: Sendable, SchemaSource {
     }
 
     // MARK: - Records
-
-    /// The schema in the one text that equal schemas share: for Avro and JSON Schema, JSON without blanks.
-    private static func canonical(_ schema: RegisteredSchema) throws(MartletError) -> RegisteredSchema {
-        var out = schema
-        if schema.type == "AVRO" || schema.type == "JSON" {
-            do {
-                out.text = try JSONValue(parsing: schema.text).description
-            } catch {
-                throw MartletError(.schemaInvalid, "Input schema is an invalid \(schema.type) schema", detail: error.message)
-            }
-        }
-        if schema.type == "AVRO" { _ = try AvroSchema(parsing: out.text) }
-        if schema.type == "PROTOBUF" { out.text = try ProtobufSchema.canonicalText(of: schema.text) }
-        return out
-    }
 
     private func write<R>(_ body: () throws(MartletError) -> R) throws(MartletError) -> R {
         let result: Result<R, MartletError> = writing.withLock { _ in
@@ -238,14 +280,21 @@ public final class SchemaRegistry: Sendable, SchemaSource {
             "schema": .string(version.schema.text), "deleted": .bool(version.isDeleted),
         ]
         if version.schema.type != "AVRO" { value["schemaType"] = .string(version.schema.type) }
-        if !version.schema.references.isEmpty {
-            value["references"] = .array(
-                version.schema.references.map {
-                    ["name": .string($0.name), "subject": .string($0.subject), "version": .int($0.version)]
-                })
-        }
+        if let references = Self.references(version.schema) { value["references"] = references }
         try append(key: Self.key(version), value: .object(value))
         enter(version)
+    }
+
+    private static func references(_ schema: RegisteredSchema) -> JSONValue? {
+        if schema.references.isEmpty { return nil }
+        return .array(schema.references.map { ["name": .string($0.name), "subject": .string($0.subject), "version": .int($0.version)] })
+    }
+
+    private static func references(_ value: JSONValue?) -> [RegisteredSchema.Reference] {
+        (value?["references"]?.arrayValue ?? []).map {
+            RegisteredSchema.Reference(
+                name: $0["name"]?.stringValue ?? "", subject: $0["subject"]?.stringValue ?? "", version: $0["version"]?.intValue ?? 0)
+        }
     }
 
     private func append(key: JSONValue, value: JSONValue?) throws(MartletError) {
@@ -307,18 +356,14 @@ public final class SchemaRegistry: Sendable, SchemaSource {
                 state.withLock { $0.subjects[subject]?.removeAll { $0.version == number } }
                 return
             }
-            let references = (value["references"]?.arrayValue ?? []).map {
-                RegisteredSchema.Reference(
-                    name: $0["name"]?.stringValue ?? "", subject: $0["subject"]?.stringValue ?? "", version: $0["version"]?.intValue ?? 0)
-            }
             enter(
                 Version(
                     subject: subject, version: number, id: Int32(id),
-                    schema: RegisteredSchema(type: value["schemaType"]?.stringValue ?? "AVRO", text: text, references: references),
+                    schema: RegisteredSchema(type: value["schemaType"]?.stringValue ?? "AVRO", text: text, references: Self.references(value)),
                     isDeleted: value["deleted"]?.boolValue ?? false))
         case "ID":
             guard let id = value?["id"]?.intValue, let text = value?["schema"]?.stringValue else { return }
-            let schema = RegisteredSchema(type: value?["schemaType"]?.stringValue ?? "AVRO", text: text)
+            let schema = RegisteredSchema(type: value?["schemaType"]?.stringValue ?? "AVRO", text: text, references: Self.references(value))
             state.withLock { state in
                 state.schemas[Int32(id)] = schema
                 if state.ids[schema] == nil { state.ids[schema] = Int32(id) }
@@ -328,6 +373,11 @@ public final class SchemaRegistry: Sendable, SchemaSource {
             let level = value?["compatibilityLevel"]?.stringValue.flatMap { Compatibility(rawValue: $0) }
             state.withLock { state in
                 if let subject { state.levels[subject] = level } else { state.global = level ?? .backward }
+            }
+        case "MODE":
+            let mode = value?["mode"]?.stringValue.flatMap { Mode(rawValue: $0) }
+            state.withLock { state in
+                if let subject { state.modes[subject] = mode } else { state.globalMode = mode ?? .readWrite }
             }
         default: break
         }

@@ -29,6 +29,9 @@ final class BrokerConnection: ChannelDuplexHandler {
     private var wantsRead = false
     private var isClosed = false
     private var isProcessing = false
+    /// When bytes last came or went.
+    private var lastActive = NIODeadline.now()
+    private var idleTimer: Scheduled<Void>?
     private var clientHost = ""
     private var localHost = ""
     private var localPort = 0
@@ -62,14 +65,32 @@ final class BrokerConnection: ChannelDuplexHandler {
                 if handler.nextID == 0 || !handler.session.isAuthenticated { handler.refuse(context, "not authenticated in time") }
             }
         }
+        watchIdleness(context)
         context.fireChannelActive()
     }
 
     func channelInactive(context: ChannelHandlerContext) {
         isClosed = true
         received = ByteBuffer()
+        idleTimer?.cancel()
+        idleTimer = nil
         life.close()
         context.fireChannelInactive()
+    }
+
+    /// Ends the connection after a long silence. A client that waits for us is not silent, one that takes no answer off the socket is.
+    private func watchIdleness(_ context: ChannelHandlerContext) {
+        let end = lastActive + .milliseconds(router.config.idleMsMax)
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        idleTimer = context.eventLoop.scheduleTask(deadline: max(end, .now() + .milliseconds(1))) {
+            let (handler, context) = bound.value
+            guard !handler.isClosed else { return }
+            if !handler.pending.isEmpty && handler.unsentBytes == 0 { handler.lastActive = .now() }
+            guard .now() - handler.lastActive >= .milliseconds(handler.router.config.idleMsMax) else { return handler.watchIdleness(context) }
+            handler.isClosed = true
+            handler.logger.info("idle connection closed", metadata: ["client": "\(handler.clientHost)"])
+            context.close(promise: nil)
+        }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -96,6 +117,7 @@ final class BrokerConnection: ChannelDuplexHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var bytes = unwrapInboundIn(data)
+        lastActive = .now()
         if received.readableBytes == 0 {
             received = bytes
         } else {
@@ -255,6 +277,7 @@ final class BrokerConnection: ChannelDuplexHandler {
         sent.futureResult.whenComplete { _ in
             let (handler, context) = bound.value
             handler.unsentBytes -= size
+            handler.lastActive = .now()
             handler.router.answerBytes.remove(size)
             handler.process(context)
         }

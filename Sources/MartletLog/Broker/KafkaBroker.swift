@@ -15,6 +15,10 @@ public struct BrokerConfig: Sendable {
     public var fetchSessionsMax = 1000
     /// Bytes of answers, of all connections together, that may wait for sockets before Fetch answers get small.
     public var unsentBytesMax = 512 << 20
+    /// More are refused (max.connections).
+    public var connectionsMax = 10_000
+    /// A connection on which nothing happens for so long ends (connections.max.idle.ms).
+    public var idleMsMax: Int64 = 600_000
     /// Longest wait of a Fetch.
     public var fetchWaitMsMax: Int32 = 300_000
     public var createTopicsOnUse = true
@@ -193,10 +197,20 @@ public final class KafkaBroker: Sendable {
     /// False once the broker is stopping.
     private func admit(_ channel: any Channel) -> Bool {
         let id = ObjectIdentifier(channel)
+        var refused = false
         let admitted = state.withLock { state in
             if state.isStopped { return false }
+            guard state.connections.count < router.config.connectionsMax else {
+                refused = true
+                return false
+            }
             state.connections[id] = channel
             return true
+        }
+        if refused {
+            logger.warning(
+                "connection refused, there are too many",
+                metadata: ["client": "\(channel.remoteAddress?.description ?? "?")", "connections": "\(router.config.connectionsMax)"])
         }
         if admitted {
             channel.closeFuture.whenComplete { _ in self.state.withLock { $0.connections[id] = nil } }

@@ -236,6 +236,7 @@ public struct RecordBatchBuilder: Sendable {
     private mutating func grow(to size: Int) {
         let target = max(size, storage.count * 2, 4096)
         storage.reserveCapacity(target)
-        storage.append(contentsOf: repeatElement(0, count: target - storage.count))
+        // Of an array: element by element takes a debug build 200 µs for a first page.
+        storage += [UInt8](repeating: 0, count: target - storage.count)
     }
 }

@@ -26,9 +26,8 @@ struct SecurityFile: Sendable {
     /// Runs `body` while no other process changes the file; waits for one that does, up to two seconds.
     func locked(_ body: () throws(MartletError) -> Void) throws(MartletError) {
         if !fileSystem.exists(directory) {
-            try fileSystem.createDirectory(directory)
+            try fileSystem.createDirectoryDurably(directory)
             try fileSystem.makePrivate(directory)
-            try fileSystem.syncDirectory(fileSystem.parent(of: directory))
         }
         var attempts = 0
         while true {

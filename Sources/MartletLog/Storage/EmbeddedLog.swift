@@ -65,7 +65,7 @@ public final class EmbeddedLog: Sendable {
     private init(directory: String, config: LogConfig, time: TimeSource, logger: Logger) throws(MartletError) {
         self.directory = directory
         let system = config.fileSystem
-        try system.createDirectory("\(directory)/topics")
+        try system.createDirectoryDurably("\(directory)/topics")
         lock = Mutex(try system.lock("\(directory)/lock"))
         clusterID = try Self.checkFormat(directory, system)
         services = LogServices(config: config, time: time, logger: logger)

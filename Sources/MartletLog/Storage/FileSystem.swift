@@ -66,6 +66,15 @@ extension FileSystem {
         if durably { try syncDirectory(parent(of: path)) }
     }
 
+    /// Makes the directory and its parents; those that were missing are there after a crash too.
+    func createDirectoryDurably(_ path: String) throws(MartletError) {
+        if isDirectory(path) { return }
+        let above = parent(of: path)
+        if above != path { try createDirectoryDurably(above) }
+        try createDirectory(path)
+        try syncDirectory(above)
+    }
+
     func parent(of path: String) -> String {
         guard let slash = path.lastIndex(of: "/") else { return "." }
         return slash == path.startIndex ? "/" : String(path[..<slash])

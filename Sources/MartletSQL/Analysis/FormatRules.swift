@@ -141,7 +141,13 @@ enum FormatRules {
             }
             return nil
         case .protobuf, .protobufNoSR:
-            return fields.contains { $0.type.hasMapWithoutTextKeys } ? "PROTOBUF format only supports MAP types with STRING keys" : nil
+            if fields.contains(where: { $0.type.hasMapWithoutTextKeys }) { return "PROTOBUF format only supports MAP types with STRING keys" }
+            do {
+                _ = try SchemaTranslation.schemaText(for: fields, spec: FormatSpec(kind), side: side)
+                return nil
+            } catch {
+                return error.message
+            }
         }
     }
 

@@ -93,7 +93,7 @@ enum ErrorResponse {
 
     private static func registryCode(_ error: MartletError) -> Int {
         switch error.code {
-        case .schemaInvalid: 42201
+        case .schemaInvalid, .schemaReadOnly, .schemaReferenced: error.code.restCode
         case .schemaIncompatible: 409
         case .notFound: 40403
         case .badRequest: 400

@@ -172,6 +172,5 @@ import Testing
             try RecordDecoder(spec: FormatSpec(.kafka), fields: [Field("A", .integer), Field("B", .integer)], wanted: [0])
         }
         #expect(throws: MartletError.self) { try RecordDecoder(spec: FormatSpec(.none), fields: [Field("A", .integer)], wanted: []) }
-        #expect(throws: MartletError.self) { try RecordDecoder(spec: FormatSpec(.protobuf), fields: [Field("A", .integer)], wanted: []) }
     }
 }

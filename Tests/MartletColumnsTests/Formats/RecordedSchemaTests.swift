@@ -49,7 +49,7 @@ import Testing
                     else { continue }
                     for side in [Side.key, .value] {
                         let format = topic["\(side.rawValue)Format"]
-                        guard let kind = format?["format"]?.stringValue.flatMap({ FormatKind(rawValue: $0) }), kind == .avro || kind == .jsonSR,
+                        guard let kind = format?["format"]?.stringValue.flatMap({ FormatKind(rawValue: $0) }), kind.usesSchemaRegistry,
                             let schema = topic["\(side.rawValue)Schema"], !schema.isNull, format?["properties"]?["schemaId"] == nil
                         else { continue }
                         var properties: [String: String] = [:]
@@ -57,8 +57,16 @@ import Testing
                         let features = format?["features"]?.arrayValue?.compactMap(\.stringValue) ?? []
                         let fields = columns.filter { $0.isKey == (side == .key) }.map(\.field)
                         let spec = FormatSpec(kind, properties: properties, unwrapSingle: features.contains("UNWRAP_SINGLES"))
-                        let ours = try JSONValue(parsing: SchemaTranslation.schemaText(for: fields, spec: spec, side: side))
+                        let text = try SchemaTranslation.schemaText(for: fields, spec: spec, side: side)
                         compared += 1
+                        if kind == .protobuf {
+                            // What a case registered itself has enums, unsigned numbers and names of its own.
+                            if let given = schema.stringValue, given.contains("message Connect"), !given.contains(" enum "), text != given {
+                                different.append("\(one["name"]?.stringValue ?? "") \(side): \(text)\n   not \(given)")
+                            }
+                            continue
+                        }
+                        let ours = try JSONValue(parsing: text)
                         if Self.sorted(ours) != Self.sorted(schema) {
                             different.append("\(one["name"]?.stringValue ?? "") \(side): \(ours)\n   not \(schema)")
                         }

@@ -61,6 +61,7 @@ import Testing
             broker.log.reserve("commands")
             let partition = try broker.log.found("commands")
             try partition.append(["mine"])
+            try partition.flush()
             let client = try broker.connect()
             let sent = try client.send(
                 ProduceRequest(topics: [.init(name: "commands", partitions: [.init(index: 0, records: batch("theirs", timestamp: 0))])]), 9)
@@ -111,6 +112,26 @@ import Testing
             #expect(broken.results.map(\.error) == [.invalidRequest, .unknownTopicOrPartition])
             let described = try client.send(DescribeConfigsRequest(resources: [.init(type: 4, name: "1")]), 4).results[0]
             #expect(described.settings.first { $0.name == "node.id" }?.value == "1")
+        }
+    }
+
+    @Test func everySettingSaysWhatItIs() throws {
+        try TestBroker.run { broker in
+            try broker.log.createTopic("t", partitions: 1, settings: ["retention.ms": "77"])
+            let client = try broker.connect()
+            for resource in [DescribeConfigsRequest.Resource(type: 2, name: "t"), .init(type: 4, name: "1")] {
+                let request = DescribeConfigsRequest(resources: [resource], includesSynonyms: true, includesDocumentation: true)
+                let settings = try client.send(request, 4).results[0].settings
+                #expect(settings.count > 10)
+                for setting in settings { #expect(setting.type != 0 && setting.documentation?.isEmpty == false, "\(setting.name)") }
+                if resource.type == 2 {
+                    let retention = settings.first { $0.name == "retention.ms" }
+                    #expect(retention?.synonyms.map(\.name) == ["retention.ms", "log.retention.ms"] && retention?.synonyms[0].value == "77")
+                    #expect(settings.first { $0.name == "segment.ms" }?.synonyms.map(\.name) == ["log.roll.ms"])
+                }
+            }
+            let brief = try client.send(DescribeConfigsRequest(resources: [.init(type: 2, name: "t")]), 4).results[0].settings
+            #expect(brief.allSatisfy { $0.synonyms.isEmpty && $0.documentation == nil })
         }
     }
 

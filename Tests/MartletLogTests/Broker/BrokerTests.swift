@@ -294,6 +294,23 @@ import Darwin
         }
     }
 
+    @Test func silentConnectionsEndAndTooManyAreRefused() throws {
+        var limits = BrokerConfig()
+        limits.idleMsMax = 300
+        limits.connectionsMax = 3
+        try TestBroker.run(limits) { broker in
+            try broker.log.createTopic("t", partitions: 1, settings: [:])
+            let waiting = try broker.connect(), silent = try broker.connect(), busy = try broker.connect()
+            let correlation = try waiting.post(
+                FetchRequest(waitMsMax: 1500, topics: [.init(name: "t", partitions: [.init(index: 0, bytesMax: 1)])]), 12)
+            #expect(try busy.send(ApiVersionsRequest(), 0).error == .none)
+            #expect(try broker.connect().isClosedByPeer)
+            #expect(silent.isClosedByPeer)
+            // Who waits for an answer is not silent.
+            #expect(try waiting.receive(FetchRequest.self, 12, correlation).error == .none)
+        }
+    }
+
     @Test func aPortInUseIsNamed() throws {
         try TestBroker.run { broker in
             let second = try KafkaBroker(log: broker.log, port: broker.port, group: broker.group, logger: Logger(label: "test"))

@@ -20,7 +20,8 @@ final class TestBroker {
     private let broker: KafkaBroker
 
     static func run(
-        listener: Listener.Security = .plaintext, security: SecurityConfig = SecurityConfig(), _ body: (TestBroker) throws -> Void
+        _ limits: BrokerConfig = BrokerConfig(), listener: Listener.Security = .plaintext, security: SecurityConfig = SecurityConfig(),
+        _ body: (TestBroker) throws -> Void
     ) throws {
         var template = Array("/tmp/martlet-broker-XXXXXX".utf8CString)
         guard let made = mkdtemp(&template) else { throw MartletError(.io, "no temporary directory") }
@@ -32,7 +33,7 @@ final class TestBroker {
         config.topics.retentionMs = -1  // the tests' timestamps are small
         let log = try EmbeddedLog.open(directory: directory, config: config, time: .system, logger: logger)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
-        var brokerConfig = BrokerConfig()
+        var brokerConfig = limits
         brokerConfig.security = security
         let broker = try KafkaBroker(
             log: log, listeners: [Listener(listener, port: 0)], group: group, logger: logger, config: brokerConfig)
@@ -84,7 +85,7 @@ final class TestClient {
 
     private let noSignal = Int32(truncatingIfNeeded: Int(MSG_NOSIGNAL))
 
-    init(port: Int) throws {
+    init(port: Int, timeoutMs: Int = 20_000) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
@@ -97,7 +98,7 @@ final class TestClient {
         }
         guard connected == 0 else { throw Closed() }
         // A test that would hang fails instead.
-        var timeout = timeval(tv_sec: 20, tv_usec: 0)
+        var timeout = timeval(tv_sec: timeoutMs / 1000, tv_usec: timeoutMs % 1000 * 1000)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
     }
 
@@ -133,6 +134,12 @@ final class TestClient {
 
     func send<Request: WireRequest>(_ request: Request, _ version: Int16) throws -> Request.Response {
         try receive(Request.self, version, post(request, version))
+    }
+
+    /// Until bytes come, the connection ends, or the time is up.
+    func awaitAnswer() {
+        var byte: UInt8 = 0
+        _ = recv(descriptor, &byte, 1, 0)
     }
 
     var isClosedByPeer: Bool {

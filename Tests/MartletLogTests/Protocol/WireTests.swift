@@ -99,6 +99,8 @@ struct MessageSample: Sendable, CustomTestStringConvertible {
     var checkRoundTrip: @Sendable (Int16) throws -> Void
     var checkTruncation: @Sendable (Int16) throws -> Void
     var checkMutation: @Sendable (Int16) throws -> Void
+    /// A whole frame; nil for answers.
+    var requestFrame: @Sendable (Int16) throws -> ByteBuffer?
 
     init<Message: WireMessage>(_ message: Message, _ api: APIKey) {
         self.api = api
@@ -113,6 +115,12 @@ struct MessageSample: Sendable, CustomTestStringConvertible {
             try read.code(&wire)
             try wire.finish()
             return read
+        }
+        requestFrame = { version in
+            func frame<Request: WireRequest>(_ request: Request) throws -> ByteBuffer {
+                try Frame.request(request, version: version, correlationID: 1, clientID: "fuzz")
+            }
+            return try (message as? any WireRequest).map { try frame($0) }
         }
         // Fields outside a version are lost on the way, so the law is about bytes: written, read, written again they are the same.
         checkRoundTrip = { version in

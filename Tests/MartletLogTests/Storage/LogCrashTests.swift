@@ -24,9 +24,9 @@ import Testing
         var aborted: Set<String> = []
     }
 
-    static let crashes: [SimulatedFileSystem.Crash] = [.kill, .tornTail, .lostSectors]
+    static let crashes: [SimulatedFileSystem.Crash] = [.kill, .tornTail, .lostSectors, .reordered]
 
-    @Test(arguments: [0, 1, 2]) func whatWasPromisedIsKept(kind: Int) throws {
+    @Test(arguments: [0, 1, 2, 3]) func whatWasPromisedIsKept(kind: Int) throws {
         withSeeds(40) { seed, random in
             let system = SimulatedFileSystem()
             let change: (inout LogConfig) -> Void = {

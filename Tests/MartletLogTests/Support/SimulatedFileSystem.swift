@@ -14,6 +14,8 @@ final class SimulatedFileSystem: FileSystem {
         case tornTail
         /// Power fails: of the bytes since the last sync each sector is there or zero.
         case lostSectors
+        /// Power fails: each sector that was written since the last sync is there as it was after some of the writes, whatever its neighbours are.
+        case reordered
     }
 
     enum Entry: Sendable {
@@ -112,10 +114,7 @@ final class SimulatedFileSystem: FileSystem {
             let isFull = room < written.count
             written.removeLast(written.count - room)
             node.content.withLock { content in
-                if content.bytes.count < position + written.count {
-                    content.bytes.append(contentsOf: repeatElement(0, count: position + written.count - content.bytes.count))
-                }
-                content.bytes.replaceSubrange(position..<position + written.count, with: written)
+                SimulatedFileSystem.apply(written[...], at: position, to: &content.bytes)
                 content.pending.append((position, written))
             }
             if isFull { throw MartletError(.diskFull, "no space left for \(path)") }
@@ -127,7 +126,7 @@ final class SimulatedFileSystem: FileSystem {
                 let cut = max(0, content.bytes.count - size)
                 system.state.withLock { $0.used -= cut }
                 content.bytes = Array(content.bytes.prefix(size))
-                content.bytes.append(contentsOf: repeatElement(0, count: size - content.bytes.count))
+                content.bytes += [UInt8](repeating: 0, count: size - content.bytes.count)
                 // The journal orders a truncation before later writes.
                 content.synced = Array(content.synced.prefix(size))
                 content.pending = content.pending.compactMap { write in
@@ -142,10 +141,17 @@ final class SimulatedFileSystem: FileSystem {
                 state.syncCount += 1
                 return state.failingSyncs
             }
-            if fails { throw MartletError(.io, "sync of \(path) failed") }
+            if fails {
+                // The system forgets what it could not write, and calls the pages clean: a later sync will not write them either.
+                node.content.withLock { $0.pending = [] }
+                throw MartletError(.io, "sync of \(path) failed")
+            }
             node.content.withLock { content in
-                content.synced = content.bytes
+                for write in content.pending { SimulatedFileSystem.apply(write.bytes[...], at: write.position, to: &content.synced) }
                 content.pending = []
+                if content.synced.count < content.bytes.count {
+                    content.synced += [UInt8](repeating: 0, count: content.bytes.count - content.synced.count)
+                }
             }
         }
     }
@@ -178,6 +184,10 @@ final class SimulatedFileSystem: FileSystem {
                 }
             }
         }
+        // What lay in a directory that is not there is not there either.
+        for path in old.entries.keys.sorted() where !path.isEmpty {
+            if old.entries[fresh.parent(of: path)] == nil, !["/", "."].contains(fresh.parent(of: path)) { old.entries[path] = nil }
+        }
         var copies: [ObjectIdentifier: Node] = [:]
         for (path, entry) in old.entries.sorted(by: { $0.key < $1.key }) {
             guard case .file(let node) = entry else {
@@ -204,12 +214,27 @@ final class SimulatedFileSystem: FileSystem {
             let kept = Int.random(in: 0...content.pending.count, using: &random)
             for (i, write) in content.pending.prefix(kept).enumerated() {
                 let count = i == kept - 1 ? Int.random(in: 0...write.bytes.count, using: &random) : write.bytes.count
-                if bytes.count < write.position + count { bytes.append(contentsOf: repeatElement(0, count: write.position + count - bytes.count)) }
-                bytes.replaceSubrange(write.position..<write.position + count, with: write.bytes.prefix(count))
+                apply(write.bytes.prefix(count), at: write.position, to: &bytes)
+            }
+            return bytes
+        case .reordered:
+            // The states of the file after each write; a sector reaches the disk in one of them.
+            var states = [content.synced]
+            for write in content.pending {
+                var next = states[states.count - 1]
+                apply(write.bytes[...], at: write.position, to: &next)
+                states.append(next)
+            }
+            guard var bytes = states.last, states.count > 1 else { return content.synced }
+            let start = content.pending.map(\.position).min() ?? bytes.count
+            for sector in (start / 512)..<((bytes.count + 511) / 512) {
+                let state = states[Int.random(in: 0..<states.count, using: &random)]
+                for at in sector * 512..<min(bytes.count, (sector + 1) * 512) { bytes[at] = at < state.count ? state[at] : 0 }
             }
             return bytes
         case .lostSectors:
-            var bytes = content.bytes
+            var bytes = content.synced
+            for write in content.pending { apply(write.bytes[...], at: write.position, to: &bytes) }
             let start = content.pending.map(\.position).min() ?? bytes.count
             var sector = start / 512
             while sector * 512 < bytes.count {
@@ -222,6 +247,19 @@ final class SimulatedFileSystem: FileSystem {
             }
             return bytes
         }
+    }
+
+    private static func apply(_ written: ArraySlice<UInt8>, at position: Int, to bytes: inout [UInt8]) {
+        if written.isEmpty { return }
+        if bytes.count < position { bytes += [UInt8](repeating: 0, count: position - bytes.count) }
+        let inside = min(written.count, bytes.count - position)
+        bytes.withUnsafeMutableBytes { target in
+            written.withUnsafeBytes { source in
+                UnsafeMutableRawBufferPointer(rebasing: target[position..<position + inside]).copyMemory(
+                    from: UnsafeRawBufferPointer(rebasing: source[..<inside]))
+            }
+        }
+        bytes += written.dropFirst(inside)
     }
 
     // MARK: FileSystem

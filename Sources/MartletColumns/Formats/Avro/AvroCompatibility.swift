@@ -6,15 +6,15 @@ public enum AvroCompatibility {
     ///
     /// Each problem is a path and a reason, e.g. `/AMOUNT: the reader's int cannot read the writer's string`. A text that is no schema is a
     /// problem too.
-    public static func check(reader: String, writer: String) -> [String] {
+    public static func check(reader: String, writer: String, readerImports: [SchemaImport] = [], writerImports: [SchemaImport] = []) -> [String] {
         let readerSchema: AvroSchema, writerSchema: AvroSchema
         do {
-            readerSchema = try AvroSchema(parsing: reader)
+            readerSchema = try AvroSchema(parsing: reader, imports: readerImports)
         } catch {
             return ["the reader's schema: \(error.message)"]
         }
         do {
-            writerSchema = try AvroSchema(parsing: writer)
+            writerSchema = try AvroSchema(parsing: writer, imports: writerImports)
         } catch {
             return ["the writer's schema: \(error.message)"]
         }

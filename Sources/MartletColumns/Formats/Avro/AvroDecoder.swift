@@ -36,7 +36,8 @@ struct AvroDecoder: Sendable {
                 return made
             }
             let made = Known.plan(
-                try AvroReadPlan(schema: try AvroSchema(parsing: registered.text), request: request, unwrapped: unwrapped))
+                try AvroReadPlan(
+                    schema: try AvroSchema(parsing: registered.text, imports: try schemas.imports(of: registered)), request: request, unwrapped: unwrapped))
             known[id] = made
             return made
         } catch {

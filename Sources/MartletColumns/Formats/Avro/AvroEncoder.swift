@@ -56,13 +56,13 @@ struct AvroEncoder: Sendable {
     private var fixedBytes = 5
     private let unwrapped: Bool
 
-    init(spec: FormatSpec, fields: [Field], schemaID: Int32, schemaText: String?) throws(MartletError) {
+    init(spec: FormatSpec, fields: [Field], schemaID: Int32, schemaText: String?, imports: [SchemaImport] = []) throws(MartletError) {
         let id = UInt32(bitPattern: schemaID)
         header = [0, UInt8(truncatingIfNeeded: id >> 24), UInt8(truncatingIfNeeded: id >> 16), UInt8(truncatingIfNeeded: id >> 8), UInt8(truncatingIfNeeded: id)]
         unwrapped = spec.unwrapSingle && fields.count == 1
         let schema: AvroSchema
         if let schemaText {
-            schema = try AvroSchema(parsing: schemaText)
+            schema = try AvroSchema(parsing: schemaText, imports: imports)
         } else {
             // Side matters for names only, and no name is written.
             schema = try AvroSchema(json: try AvroTranslation.schema(for: fields, spec: spec, side: .value))

@@ -93,15 +93,21 @@ extension AvroSchema {
     /// Reads a schema's JSON text.
     ///
     /// - Throws: `.schemaInvalid` that names the place.
-    public init(parsing text: String) throws(MartletError) {
-        let json: JSONValue
+    /// - `imports`: schemas of the named types that it uses without defining them, what is needed first coming first.
+    public init(parsing text: String, imports: [SchemaImport] = []) throws(MartletError) {
+        var reader = AvroSchemaReader()
+        for one in imports { _ = try reader.type(try Self.json(one.text), namespace: "", path: one.name) }
+        let root = try reader.type(try Self.json(text), namespace: "", path: "schema")
+        self.init(root: root, named: reader.named)
+    }
+
+    private static func json(_ text: String) throws(MartletError) -> JSONValue {
         do {
-            json = try JSONValue(parsing: text)
+            return try JSONValue(parsing: text)
         } catch {
             // A registry may hand out a bare `int` without quotes around it only if a client sent it so; Avro's own parser refuses it too.
             throw MartletError(.schemaInvalid, "an Avro schema is JSON", cause: error)
         }
-        try self.init(json: json)
     }
 
     public init(json: JSONValue) throws(MartletError) {

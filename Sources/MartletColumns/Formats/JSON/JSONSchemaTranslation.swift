@@ -47,21 +47,23 @@ enum JSONSchemaTranslation {
     }
 
     /// The columns that a schema declares: its properties by `connect.index`, else in their order. Without `connect.type` an integer is BIGINT and
-    /// a number DOUBLE.
-    static func fields(from text: String, spec: FormatSpec, side: Side, keepsCase: Bool) throws(MartletError) -> [Field] {
-        let json: JSONValue
-        do {
-            json = try JSONValue(parsing: text)
-        } catch {
-            throw MartletError(.schemaInvalid, "a JSON schema is JSON", cause: error)
-        }
-        if !spec.unwrapSingle, json["properties"] != nil { return try properties(json, keepsCase: keepsCase, path: "") }
+    /// a number DOUBLE. A `$ref` is what it leads to.
+    static func fields(from text: String, spec: FormatSpec, side: Side, keepsCase: Bool, imports: [SchemaImport] = []) throws(MartletError) -> [Field] {
+        let reader = Reader(document: try JSONSchemaDocument(parsing: text, imports: imports), keepsCase: keepsCase)
+        let root = reader.document.resolved(.init(value: reader.document.root))
+        if !spec.unwrapSingle, root.value["properties"] != nil { return try reader.properties(root, path: "", depth: 0) }
         let name = side == .key ? "ROWKEY" : "ROWVAL"
-        return [Field(name, try type(json, keepsCase: keepsCase, path: name, depth: 0))]
+        return [Field(name, try reader.type(root, path: name, depth: 0))]
     }
+}
 
-    private static func properties(_ json: JSONValue, keepsCase: Bool, path: String, depth: Int = 0) throws(MartletError) -> [Field] {
-        guard let members = json["properties"]?.objectValue?.members else {
+/// Reads columns out of a schema.
+private struct Reader {
+    let document: JSONSchemaDocument
+    let keepsCase: Bool
+
+    func properties(_ place: JSONSchemaDocument.Place, path: String, depth: Int) throws(MartletError) -> [Field] {
+        guard let members = place.value["properties"]?.objectValue?.members else {
             throw MartletError(.schemaInvalid, "\(path.isEmpty ? "the schema" : path): an object has properties")
         }
         let ordered = members.enumerated().sorted {
@@ -70,19 +72,24 @@ enum JSONSchemaTranslation {
         var out: [Field] = []
         for (_, member) in ordered {
             let name = keepsCase ? member.name : member.name.uppercased()
-            out.append(Field(name, try type(member.value, keepsCase: keepsCase, path: path.isEmpty ? name : "\(path).\(name)", depth: depth + 1)))
+            out.append(Field(name, try type(place.inner(member.value), path: path.isEmpty ? name : "\(path).\(name)", depth: depth + 1)))
         }
         return out
     }
 
-    private static func type(_ json: JSONValue, keepsCase: Bool, path: String, depth: Int) throws(MartletError) -> SQLType {
-        if depth > 100 { throw MartletError(.schemaInvalid, "\(path): nested deeper than 100 levels") }
+    func type(_ given: JSONSchemaDocument.Place, path: String, depth: Int) throws(MartletError) -> SQLType {
+        let place = document.resolved(given), json = place.value
+        if let reference = json["$ref"]?.stringValue { throw MartletError(.schemaInvalid, "\(path): reference \(reference) leads nowhere") }
+        if depth > 100 {
+            throw MartletError(.notSupported, "\(path): the schema contains itself or is nested deeper than 100 levels, which no SQL type is")
+        }
         func unknown() -> MartletError { MartletError(.notSupported, "\(path): the schema's type has no SQL type") }
         if let branches = (json["oneOf"] ?? json["anyOf"])?.arrayValue {
             let rest = branches.filter { $0["type"]?.stringValue != "null" }
             guard rest.count == 1 else { throw unknown() }
-            return try type(rest[0], keepsCase: keepsCase, path: path, depth: depth + 1)
+            return try type(place.inner(rest[0]), path: path, depth: depth + 1)
         }
+        if let parts = json["allOf"]?.arrayValue, parts.count == 1 { return try type(place.inner(parts[0]), path: path, depth: depth + 1) }
         let connect = json["connect.type"]?.stringValue
         switch json["title"]?.stringValue {
         case "org.apache.kafka.connect.data.Decimal":
@@ -97,6 +104,7 @@ enum JSONSchemaTranslation {
         default: break
         }
         // A list of types with null is another way to say optional.
+        if json["type"] == nil, let values = json["enum"]?.arrayValue, values.allSatisfy({ $0.stringValue != nil }) { return .string }
         let names = json["type"]?.arrayValue?.compactMap(\.stringValue).filter { $0 != "null" } ?? json["type"]?.stringValue.map { [$0] } ?? []
         guard names.count == 1 else { throw unknown() }
         switch names[0] {
@@ -106,12 +114,12 @@ enum JSONSchemaTranslation {
         case "string": return connect == "bytes" ? .bytes : .string
         case "array":
             guard let items = json["items"] else { throw unknown() }
-            return .array(try type(items, keepsCase: keepsCase, path: path + "[]", depth: depth + 1))
+            return .array(try type(place.inner(items), path: path + "[]", depth: depth + 1))
         case "object":
             if json["properties"] == nil, let values = json["additionalProperties"], values.objectValue != nil {
-                return .map(key: .string, value: try type(values, keepsCase: keepsCase, path: path + "{}", depth: depth + 1))
+                return .map(key: .string, value: try type(place.inner(values), path: path + "{}", depth: depth + 1))
             }
-            return .structure(try properties(json, keepsCase: keepsCase, path: path, depth: depth + 1))
+            return .structure(try properties(place, path: path, depth: depth + 1))
         default: throw unknown()
         }
     }

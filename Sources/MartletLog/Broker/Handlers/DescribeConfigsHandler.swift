@@ -66,7 +66,7 @@ struct DescribeConfigsResponse: WireMessage {
         var source: Int8 = ConfigSource.default.rawValue
         var isSensitive = false
         var synonyms: [Synonym] = []
-        /// 0 unknown, 1 boolean, 2 string, 3 int, 5 long, 7 list, …
+        /// `SettingDescription.Kind`.
         var type: Int8 = 0
         var documentation: String?
 
@@ -130,8 +130,12 @@ extension RequestRouter {
     private var brokerSettings: [(name: String, value: String)] {
         [
             ("auto.create.topics.enable", "\(config.createTopicsOnUse)"),
+            ("connections.max.idle.ms", "\(config.idleMsMax)"),
             ("default.replication.factor", "1"),
             ("fetch.max.bytes", "\(config.fetchBytesMax)"),
+            ("group.consumer.assignors", ServerAssignor.allCases.map(\.rawValue).joined(separator: ",")),
+            ("group.consumer.heartbeat.interval.ms", "\(groups.config.consumerHeartbeatIntervalMs)"),
+            ("group.consumer.session.timeout.ms", "\(groups.config.consumerSessionTimeoutMs)"),
             ("group.initial.rebalance.delay.ms", "\(groups.config.initialRebalanceDelayMs)"),
             ("group.max.session.timeout.ms", "\(groups.config.sessionTimeoutMaxMs)"),
             ("group.min.session.timeout.ms", "\(groups.config.sessionTimeoutMinMs)"),
@@ -139,12 +143,17 @@ extension RequestRouter {
             ("log.retention.bytes", "\(log.config.topics.retentionBytes)"),
             ("log.retention.ms", "\(log.config.topics.retentionMs)"),
             ("log.segment.bytes", "\(log.config.topics.segmentBytes)"),
+            ("max.connections", "\(config.connectionsMax)"),
+            ("max.incremental.fetch.session.cache.slots", "\(config.fetchSessionsMax)"),
             ("message.max.bytes", "\(log.config.topics.maxMessageBytes)"),
             ("node.id", "\(Self.nodeID)"),
             ("num.partitions", "\(config.partitionsDefault)"),
             ("offset.metadata.max.bytes", "\(groups.config.offsetMetadataBytesMax)"),
+            ("offsets.retention.minutes", "\(groups.config.offsetsRetentionMs / 60_000)"),
             ("offsets.topic.replication.factor", "1"),
+            ("producer.id.expiration.ms", "\(log.config.producerExpirationMs)"),
             ("socket.request.max.bytes", "\(config.frameBytesMax)"),
+            ("transaction.max.timeout.ms", "\(TransactionCoordinator.timeoutMsMax)"),
         ]
     }
 
@@ -178,13 +187,21 @@ extension RequestRouter {
                         return result
                     }
                     let wanted = resource.keys.map(Set.init)
+                    let defaults = Dictionary(log.config.topics.described.map { ($0.name, $0.value) }, uniquingKeysWith: { $1 })
                     result.settings = rows.filter { wanted?.contains($0.name) ?? true }.map { row in
-                        DescribeConfigsResponse.Setting(
+                        let description = SettingDescription.named(row.name)
+                        var synonyms: [DescribeConfigsResponse.Synonym] = []
+                        if request.includesSynonyms {
+                            if row.source != .default { synonyms.append(.init(name: row.name, value: row.value, source: row.source.rawValue)) }
+                            if let synonym = description?.synonym, let value = defaults[row.name] {
+                                synonyms.append(.init(name: synonym, value: value, source: ConfigSource.default.rawValue))
+                            }
+                        }
+                        return DescribeConfigsResponse.Setting(
                             name: row.name, value: row.value, isReadOnly: isReadOnly, isDefault: row.source == .default,
-                            source: row.source.rawValue,
-                            synonyms: request.includesSynonyms
-                                ? [.init(name: row.name, value: row.value, source: row.source.rawValue)] : [],
-                            type: Int64(row.value) != nil ? 5 : 2)
+                            source: row.source.rawValue, synonyms: synonyms,
+                            type: (description?.kind ?? (Int64(row.value) != nil ? .long : .string)).rawValue,
+                            documentation: request.includesDocumentation ? description?.text : nil)
                     }
                     return result
                 }))

@@ -7,7 +7,7 @@ import NIOPosix
 
 /// Confluent's Schema Registry API (Confluent, "Schema Registry API Reference"): one file a group of endpoints.
 ///
-/// Avro schemas are checked for validity and compatibility. JSON Schema and Protobuf schemas are kept as text, without either.
+/// Schemas are Avro, JSON Schema or Protobuf, the last also as file descriptors in base64.
 struct RegistryAPI: Sendable {
     let registry: SchemaRegistry
     let info: ServerInfo
@@ -80,6 +80,24 @@ struct RegistryAPI: Sendable {
         }
         let id = body["id"]?.intValue.flatMap { Int32(exactly: $0) }
         return (RegisteredSchema(type: type, text: text, references: references), id.map { $0 > 0 ? $0 : nil } ?? nil)
+    }
+
+    /// A schema's text as a request wants it: `format=serialized` is a Protobuf file's descriptor in base64, `format=resolved` an Avro schema
+    /// with its references in it.
+    func text(of schema: RegisteredSchema, _ request: HTTPRequest) throws(MartletError) -> String {
+        switch (request.query["format"], schema.type) {
+        case ("serialized", "PROTOBUF"):
+            return try ProtobufSchema(parsing: schema.text, imports: try registry.imports(of: schema)).descriptorText(name: "default")
+        case ("resolved", "AVRO"): return try AvroSchema(parsing: schema.text, imports: try registry.imports(of: schema)).canonicalForm
+        default: return schema.text
+        }
+    }
+
+    /// The part of a list that `offset` and `limit` ask for; a negative limit is none.
+    static func page<T>(_ values: [T], _ request: HTTPRequest) -> [T] {
+        let offset = max(0, request.query["offset"].flatMap { Int($0) } ?? 0), limit = request.query["limit"].flatMap { Int($0) } ?? -1
+        let rest = values.dropFirst(offset)
+        return Array(limit < 0 ? rest : rest.prefix(limit))
     }
 
     static func noSubject(_ subject: String) -> RegistryFailure { RegistryFailure(40401, "Subject '\(subject)' not found.") }

@@ -15,12 +15,15 @@ extension RegistryAPI {
                     let versions = registry.versions(of: subject, includingDeleted: deleted)
                     found += request.flag("latestOnly") ? versions.suffix(1) : versions[...]
                 }
-                return .array(found.map(Self.describe))
+                return .array(Self.page(found, request).map(Self.describe))
             },
             route(.GET, "/schemas/types") { _ in ["JSON", "PROTOBUF", "AVRO"] },
             route(.GET, "/schemas/ids/:id") { request in
                 var object = JSONObject()
-                Self.describe(try schema(request).schema, in: &object)
+                var found = try schema(request).schema
+                found.text = try text(of: found, request)
+                Self.describe(found, in: &object)
+                if request.flag("fetchMaxId") { object["maxId"] = .int(registry.greatestID) }
                 return .object(object)
             },
             route(.GET, "/schemas/ids/:id/schema") { request in
@@ -28,10 +31,11 @@ extension RegistryAPI {
                 return (try? JSONValue(parsing: schema.text)) ?? .string(schema.text)
             },
             route(.GET, "/schemas/ids/:id/subjects") { request in
-                .array(try uses(request).map(\.subject).reduce(into: []) { if !$0.contains($1) { $0.append($1) } }.map { .string($0) })
+                .array(
+                    Self.page(try uses(request).map(\.subject).reduce(into: []) { if !$0.contains($1) { $0.append($1) } }, request).map { .string($0) })
             },
             route(.GET, "/schemas/ids/:id/versions") { request in
-                .array(try uses(request).map { ["subject": .string($0.subject), "version": .int($0.version)] })
+                .array(Self.page(try uses(request), request).map { ["subject": .string($0.subject), "version": .int($0.version)] })
             },
         ]
     }
@@ -46,6 +50,6 @@ extension RegistryAPI {
     private func uses(_ request: HTTPRequest) throws -> [SchemaRegistry.Version] {
         let id = try schema(request).id
         let wanted = request.query["subject"]
-        return registry.uses(ofID: id).filter { wanted == nil || $0.subject == wanted }
+        return registry.uses(ofID: id, includingDeleted: request.flag("deleted")).filter { wanted == nil || $0.subject == wanted }
     }
 }

@@ -1,5 +1,6 @@
 import MartletColumns
 import MartletCore
+import MartletEngine
 import NIOHTTP1
 
 /// What the registry says of itself.
@@ -12,25 +13,38 @@ extension RegistryAPI {
                 ["id": "", "scope": ["path": [], "clusters": ["kafka-cluster": .string(info.kafkaClusterID), "schema-registry-cluster": "schema-registry"]]]
             },
             route(.GET, "/v1/metadata/version") { _ in ["version": .string(info.version), "commitId": ""] },
-            route(.GET, "/mode") { _ in ["mode": "READWRITE"] },
-            route(.GET, "/mode/:subject") { request in
-                guard request.flag("defaultToGlobal") else {
-                    throw RegistryFailure(40409, "Subject '\(request.parameters["subject"] ?? "")' does not have subject-level mode configured")
-                }
-                return ["mode": "READWRITE"]
+            route(.GET, "/mode") { _ in ["mode": .string((registry.mode(of: nil) ?? .readWrite).rawValue)] },
+            route(.PUT, "/mode") { request in try setMode(of: nil, request) },
+            route(.DELETE, "/mode") { _ in
+                let before = registry.mode(of: nil) ?? .readWrite
+                try registry.setMode(nil, of: nil)
+                return ["mode": .string(before.rawValue)]
             },
-            route(.PUT, "/mode") { request in try setMode(request) },
-            route(.PUT, "/mode/:subject") { request in try setMode(request) },
+            route(.GET, "/mode/:subject") { request in
+                let subject = request.parameters["subject"] ?? ""
+                if let mode = registry.mode(of: subject) { return ["mode": .string(mode.rawValue)] }
+                guard request.flag("defaultToGlobal") else { throw Self.noMode(subject) }
+                return ["mode": .string((registry.mode(of: nil) ?? .readWrite).rawValue)]
+            },
+            route(.PUT, "/mode/:subject") { request in try setMode(of: request.parameters["subject"], request) },
+            route(.DELETE, "/mode/:subject") { request in
+                let subject = request.parameters["subject"] ?? ""
+                guard let before = registry.mode(of: subject) else { throw Self.noMode(subject) }
+                try registry.setMode(nil, of: subject)
+                return ["mode": .string(before.rawValue)]
+            },
         ]
     }
 
-    /// There is one mode: schemas can be read, registered, and imported with the id they had elsewhere.
-    private func setMode(_ request: HTTPRequest) throws -> JSONValue {
-        let mode = try request.jsonObject()["mode"]?.stringValue?.uppercased() ?? ""
-        guard ["READWRITE", "READONLY", "READONLY_OVERRIDE", "IMPORT"].contains(mode) else {
+    private static func noMode(_ subject: String) -> RegistryFailure {
+        RegistryFailure(40409, "Subject '\(subject)' does not have subject-level mode configured")
+    }
+
+    private func setMode(of subject: String?, _ request: HTTPRequest) throws -> JSONValue {
+        guard let text = try request.jsonObject()["mode"]?.stringValue, let mode = SchemaRegistry.Mode(rawValue: text.uppercased()) else {
             throw RegistryFailure(42204, "Invalid mode. Valid values are READWRITE, READONLY, READONLY_OVERRIDE, and IMPORT")
         }
-        guard mode == "READWRITE" else { throw RegistryFailure(42205, "mode \(mode) is not supported by this release; READWRITE is, and takes schemas with ids too") }
-        return ["mode": .string(mode)]
+        try registry.setMode(mode, of: subject, forced: request.flag("force"))
+        return ["mode": .string(mode.rawValue)]
     }
 }

@@ -11,34 +11,44 @@ extension RegistryAPI {
                 let prefix = request.query["subjectPrefix"] ?? ""
                 var subjects = registry.subjects(includingDeleted: request.flag("deleted") || request.flag("deletedOnly"))
                 if request.flag("deletedOnly") { subjects = subjects.filter { registry.versions(of: $0).isEmpty } }
-                return .array(subjects.filter { prefix == ":*:" || $0.hasPrefix(prefix) }.map { .string($0) })
+                return .array(Self.page(subjects.filter { prefix == ":*:" || $0.hasPrefix(prefix) }, request).map { .string($0) })
             },
             route(.GET, "/subjects/:subject/versions") { request in
-                .array(try versions(of: subject(request), includingDeleted: request.flag("deleted")).map { .int($0.version) })
+                var found = try versions(of: subject(request), includingDeleted: request.flag("deleted") || request.flag("deletedOnly"))
+                if request.flag("deletedOnly") { found = found.filter(\.isDeleted) }
+                return .array(Self.page(found, request).map { .int($0.version) })
             },
-            route(.GET, "/subjects/:subject/versions/:version") { request in Self.describe(try version(request)) },
+            route(.GET, "/subjects/:subject/versions/:version") { request in
+                var found = try version(request)
+                found.schema.text = try text(of: found.schema, request)
+                return Self.describe(found)
+            },
             route(.GET, "/subjects/:subject/versions/:version/schema") { request in
                 // The schema itself, not a text that holds it.
                 let schema = try version(request).schema
                 return (try? JSONValue(parsing: schema.text)) ?? .string(schema.text)
             },
             route(.GET, "/subjects/:subject/versions/:version/referencedby") { request in
-                let wanted = try version(request)
-                let users = registry.subjects().flatMap { registry.versions(of: $0) }.filter { user in
-                    user.schema.references.contains { $0.subject == wanted.subject && $0.version == wanted.version }
-                }
-                return .array(users.map { .int($0.id) })
+                .array(Self.page(registry.users(of: try version(request)), request).map { .int($0.id) })
             },
             route(.POST, "/subjects/:subject/versions") { request in
                 let (schema, id) = try schema(in: request)
-                return ["id": .int(try registry.register(subject: subject(request), schema: schema, id: id))]
+                let version = try request.jsonObject()["version"]?.intValue.flatMap { $0 > 0 ? $0 : nil }
+                return [
+                    "id": .int(
+                        try registry.register(
+                            subject: subject(request), schema: schema, id: id, version: version, normalizes: request.flag("normalize")))
+                ]
             },
             route(.POST, "/subjects/:subject") { request in
                 let subject = subject(request)
                 _ = try versions(of: subject, includingDeleted: request.flag("deleted"))
-                guard let found = try registry.lookup(try schema(in: request).schema, subject: subject) else {
-                    throw RegistryFailure(40403, "Schema not found")
-                }
+                guard
+                    var found = try registry.lookup(
+                        try schema(in: request).schema, subject: subject, includingDeleted: request.flag("deleted"),
+                        normalizes: request.flag("normalize"))
+                else { throw RegistryFailure(40403, "Schema not found") }
+                found.schema.text = try text(of: found.schema, request)
                 return Self.describe(found)
             },
             route(.DELETE, "/subjects/:subject") { request in try deleteSubject(request) },
@@ -62,7 +72,9 @@ extension RegistryAPI {
         if !permanently && all.allSatisfy(\.isDeleted) {
             throw RegistryFailure(40404, "Subject '\(subject)' was soft deleted.Set permanent=true to delete permanently")
         }
+        try registry.checkWritable(subject)
         let wanted = all.filter { permanently || !$0.isDeleted }
+        for version in wanted { try registry.checkUnreferenced(version) }
         let deleted = registry.deleteSubject(subject, permanently: permanently)
         guard deleted.count == wanted.count else { throw MartletError(.io, "the deletion of subject '\(subject)' could not be made durable") }
         return .array(deleted.map { .int($0) })
@@ -77,6 +89,8 @@ extension RegistryAPI {
         if !permanently && found.isDeleted {
             throw RegistryFailure(40406, "Subject '\(subject)' Version \(found.version) was soft deleted.Set permanent=true to delete permanently")
         }
+        try registry.checkWritable(subject)
+        try registry.checkUnreferenced(found)
         guard registry.deleteVersion(found, permanently: permanently) else {
             throw MartletError(.io, "the deletion of version \(found.version) of subject '\(subject)' could not be made durable")
         }

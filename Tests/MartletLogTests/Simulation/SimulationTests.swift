@@ -1,0 +1,114 @@
+import MartletCore
+import Testing
+
+@testable import MartletLog
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// A node with its clients on a simulated disk and clock, through crashes, torn and reordered writes, lost syncs and full disks.
+///
+/// Invariants: (1) no acknowledged record is lost, (2) none is there twice, (3) order is kept, (4) committed transactions are whole, aborted
+/// ones unseen, (5) what a reader has seen stays, (6) committed offsets never run backwards, (7) zombies get nothing through.
+///
+/// A seed says everything that happens: `make sim SEED=92` plays it again, `make sim SECONDS=600` plays other ones for ten minutes.
+@Suite struct SimulationTests {
+    /// Histories in a test run; more, or one, by the environment.
+    static let historiesDefault = 1500
+
+    @Test func everyHistoryKeepsItsPromises() throws {
+        func number(_ name: String) -> UInt64? { getenv(name).flatMap { UInt64(String(cString: $0)) } }
+        let seconds = number("SIM_SECONDS"), only = number("SEED")
+        let first = only ?? (seconds == nil ? 1 : UInt64.random(in: 0 ..< 1 << 40))
+        let clock = ContinuousClock(), began = clock.now
+        var seed = first, lives = 0
+        while true {
+            if only != nil ? seed > first : seconds.map({ clock.now - began >= .seconds(Int64($0)) }) ?? (seed > Self.historiesDefault) { break }
+            do {
+                lives += try Self.play(seed)
+            } catch {
+                Issue.record("seed \(seed): \(error)")
+            }
+            seed += 1
+        }
+        if seconds != nil { print("simulation: seeds \(first) to \(seed - 1), \(lives) lives of a node, \(clock.now - began)") }
+    }
+
+    /// - Returns: how often the node started.
+    static func play(_ seed: UInt64) throws -> Int {
+        var random = SeededRandom(seed: seed)
+        let node = try SimulatedNode()
+        try node.log.createTopic("events", partitions: 2, settings: ["segment.bytes": "1500"])
+        try node.log.createTopic("input", partitions: 1, settings: [:])
+        try node.log.createTopic("table", partitions: 1, settings: ["segment.bytes": "700", "cleanup.policy": "compact"])
+        var producers = [SimulatedProducer(name: "p0", partition: 0), SimulatedProducer(name: "p1", partition: 1), SimulatedProducer(name: "p2", partition: 0)]
+        var transactions = [SimulatedTransactions(name: "t0"), SimulatedTransactions(name: "t1")]
+        var consumers = SimulatedConsumers()
+        var table = SimulatedTable()
+        var seen: [[String]] = [[], []]
+        /// Steps until the disk is well again; a disk whose syncs failed only after a restart.
+        var illness = 0, mustRestart = false
+
+        let crashes: [SimulatedFileSystem.Crash] = [.kill, .tornTail, .lostSectors, .reordered]
+        let kind = crashes[Int(seed % 4)]
+        // Not every history has every trouble.
+        let hasFullDisks = Bool.random(using: &random), hasLostSyncs = kind != .kill && Int.random(in: 0..<3, using: &random) == 0
+        node.willCrash(kind, after: Int.random(in: 0..<250, using: &random), seed: random.next())
+        for step in 0..<150 {
+            switch Int.random(in: 0..<40, using: &random) {
+            case 0...9: try producers[Int.random(in: 0..<3, using: &random)].step(node, &random)
+            case 10...21: try transactions[Int.random(in: 0..<2, using: &random)].step(node, &random)
+            case 22...32: try consumers.step(node, &random)
+            case 33...35: try table.step(node, &random)
+            case 36: node.log.maintain()
+            case 37 where hasFullDisks && illness == 0:
+                node.limitDisk(Int.random(in: 0..<600, using: &random))
+                illness = Int.random(in: 1..<15, using: &random)
+            case 38 where hasLostSyncs && illness == 0:
+                node.failSyncs(true)
+                illness = Int.random(in: 1..<6, using: &random)
+                mustRestart = true
+            default: node.advance(byMs: Int64.random(in: 1...200, using: &random))
+            }
+            if illness > 0 {
+                illness -= 1
+                if illness == 0 {
+                    node.limitDisk(nil)
+                    node.failSyncs(false)
+                }
+            }
+            let note = "seed \(seed), step \(step), life \(node.lives)"
+            if node.hasCrashed || (mustRestart && illness == 0) {
+                try node.restart(kind, &random)
+                (illness, mustRestart) = (0, false)
+                for i in transactions.indices { transactions[i].nodeRestarted() }
+                consumers.nodeRestarted()
+                let values = try (0..<2).map { try node.partition("events", Int32($0)).values(.readCommitted) }
+                for producer in producers { producer.check(values[Int(producer.partition)], note) }
+                for client in transactions { client.check(node, values, note) }
+                consumers.check(node, note)
+                try table.check(node, note)
+                for p in 0..<2 {
+                    #expect(Set(values[p]).count == values[p].count, "\(note): a value twice")
+                    #expect(!values[p].contains("zombie"), "\(note): a zombie got through")
+                    #expect(Array(values[p].prefix(seen[p].count)) == seen[p], "\(note): a reader would see something else")
+                    seen[p] = values[p]
+                    let log = try node.partition("events", Int32(p))
+                    #expect(log.lastStableOffset == log.endOffset, "\(note): a transaction is open after the start")
+                }
+                #expect(node.lines.containing("fenced").isEmpty, "\(note): a crash is no corruption")
+                node.willCrash(kind, after: Int.random(in: 0..<250, using: &random), seed: random.next())
+            } else if !mustRestart, step % 7 == 0 {
+                for p in 0..<2 {
+                    let values = try node.partition("events", Int32(p)).values(.readCommitted)
+                    #expect(Array(values.prefix(seen[p].count)) == seen[p], "\(note): a reader sees something else")
+                    seen[p] = values
+                }
+            }
+        }
+        return node.lives
+    }
+}
