@@ -24,6 +24,8 @@ struct AnalyzedSelect {
     var warnings: [String] = []
     /// What happens to the results when the input of a query that ends has ended, and columns behind the outputs that this needs.
     var ending: PhysicalPlan.Ending?
+    /// Of a query that ends: its rows are groups.
+    var isGrouped = false
     var hidden: [Output] = []
     var span: SourceSpan
 
@@ -120,7 +122,9 @@ struct QueryAnalysis {
         try bind(items, binder, from, &select)
         if isPull, !isInner {
             let ending = EndingAnalysis(items: items, outputs: select.outputs, binder: binder, scope: sourceScope)
-            (select.ending, select.hidden) = try ending.analyze(query, groups: groups.isGrouped ? select.from.keys : nil)
+            let isTable = groups.isGrouped || select.from.scope.isJoin && select.from.kind == .table
+            (select.ending, select.hidden) = try ending.analyze(query, groups: isTable ? select.from.keys : nil)
+            select.isGrouped = groups.isGrouped
         }
         return select
     }

@@ -23,6 +23,14 @@ struct TransientQueryAnalysis {
         switch (query.emit, tables.first) {
         case (.some, _): kind = .push
         case (nil, nil): kind = .pullStream
+        case (nil, _) where select.from.scope.isJoin:
+            // Joins read their sources from the beginning to the present end; of a join of tables what is left then is the result.
+            kind = .pullStream
+            if tables.count == select.from.sources.count, select.isGrouped {
+                throw MartletError(
+                    .badStatement, "Pull queries don't support GROUP BY over a join of tables.\(Self.help)", at: query.span,
+                    hint: "make a table with the join first")
+            }
         case (nil, let table?):
             kind = .pullTable
             guard select.from.sources.count == 1 else {
@@ -79,7 +87,6 @@ struct TransientQueryAnalysis {
         func refuse(_ what: String, _ span: SourceSpan, _ hint: String? = nil) -> MartletError {
             MartletError(.badStatement, "Pull queries don't support \(what).\(Self.help)", at: span, hint: hint)
         }
-        if case .join(let join) = query.from { throw refuse("JOIN clauses", join.span) }
         if case .subquery(let inner, _) = query.from { try checkPull(inner) }
         for one in query.unions { try checkPull(one) }
         if context.properties[Self.groupingProperty]?.lowercased() != "true" {
