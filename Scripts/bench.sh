@@ -1,18 +1,21 @@
 #!/usr/bin/env bash
 # Release benchmarks, one line each: name, value and unit, reference, ratio. Scripts/bench.sh [NAME …]; all without a name.
-# In process: fraud-preprocess score log formats. Against a running program: latency ready idle memory throughput.
+# In process: fraud-preprocess score log formats. Against a running program: latency ready idle memory throughput, and its Kafka side:
+# peer p99 connections recovery.
 # MARTLET_BIN=FILE: that program instead of a fresh build, for those that run a program. ROWS=n: rows of fraud-preprocess and memory.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 in_process=" fraud-preprocess score log formats "
 process=" latency ready idle memory throughput "
-inner=() outer=()
-[ $# -gt 0 ] || set -- $in_process $process
+broker=" peer p99 connections recovery "
+inner=() outer=() kafka=()
+[ $# -gt 0 ] || set -- $in_process $process $broker
 for name in "$@"; do
     if [[ $in_process == *" $name "* ]]; then inner+=("$name")
     elif [[ $process == *" $name "* ]]; then outer+=("$name")
+    elif [[ $broker == *" $name "* ]]; then kafka+=("$name")
     else
-        echo "error: no benchmark '$name'; there are$in_process${process# }" >&2
+        echo "error: no benchmark '$name'; there are$in_process${process# }${broker# }" >&2
         exit 1
     fi
 done
@@ -31,3 +34,4 @@ if [ ${#inner[@]} -gt 0 ] || [ -z "${MARTLET_BIN:-}" ]; then
 fi
 [ ${#inner[@]} -eq 0 ] || .build/release/martlet-bench "${inner[@]}"
 [ ${#outer[@]} -eq 0 ] || .venv/bin/python Benchmarks/process.py "${outer[@]}"
+[ ${#kafka[@]} -eq 0 ] || .venv/bin/python Benchmarks/broker.py "${kafka[@]}"

@@ -31,6 +31,8 @@ final class GroupCoordinator: Sendable {
     /// Rises when topics come, go or grow.
     private let catalogVersion = Atomic(0)
     private let listener = Mutex<Int?>(nil)
+    /// Forgets old offsets; has ended long before the next one begins.
+    private let offsetsThread = Mutex<WorkerThread?>(nil)
 
     struct State {
         var groups: [String: Group] = [:]
@@ -82,10 +84,15 @@ final class GroupCoordinator: Sendable {
             guard let self, !self.state.withLock(\.isClosed) else { return }
             // Waits for the disk, so not here.
             do throws(MartletError) {
-                _ = try WorkerThread("martlet-offsets") {
+                let thread = try WorkerThread("martlet-offsets") {
                     self.expireOffsets()
                     self.scheduleOffsetExpiry()
                 }
+                let old = self.offsetsThread.withLock { current in
+                    defer { current = thread }
+                    return current
+                }
+                old?.join()
             } catch {
                 self.logger.warning("old offsets stay", metadata: ["error": "\(error)"])
                 self.scheduleOffsetExpiry()
@@ -274,6 +281,11 @@ final class GroupCoordinator: Sendable {
             state.waiting = [:]
             return waiting
         }
+        let thread = offsetsThread.withLock { thread in
+            defer { thread = nil }
+            return thread
+        }
+        thread?.join()
         for reply in waiting.values {
             switch reply {
             case .join(let promise): promise.succeed(Group.JoinAnswer(error: .coordinatorNotAvailable))

@@ -132,7 +132,7 @@ public final class TransactionCoordinator: Sendable {
                     try partition.appendMarker(isDecided ? .commit : .abort, producerID: producerID, epoch: producer.epoch, coordinatorEpoch: 0)
                     if isDecided { committed += 1 } else { aborted += 1 }
                     touched.append(partition)
-                    if !isDecided, let transaction, let record, record.isFromClient, record.epoch == producer.epoch { undone.append(transaction) }
+                    if !isDecided, let transaction, let record, record.isFromClient, record.nextEpoch == producer.epoch { undone.append(transaction) }
                 }
             }
             for transaction in allTransactions {

@@ -27,6 +27,9 @@ struct TransactionRecord: Sendable, Equatable {
     var parts: [Part] = []
     var offsets: [DecidedOffset] = []
 
+    /// Of the transaction that comes after this one, once it is decided.
+    var nextEpoch: Int16 { isDecided && endsEpoch ? epoch + 1 : epoch }
+
     var key: [UInt8] {
         var out = ByteWriter()
         out.put(UInt8(1))

@@ -321,4 +321,57 @@ import Testing
         }
         #expect(try log.found("t").values(.readCommitted).isEmpty)
     }
+
+    /// KIP-890: the next transaction's epoch is known after a crash; what was begun in it is undone, and its client fenced.
+    @Test func anEpochThatEndedStaysEnded() throws {
+        let system = SimulatedFileSystem()
+        var log = try openLog(system)
+        var partition = try log.made("t")
+        let (id, epoch) = try log.transactions.initProducerID(transactionalID: "c", timeoutMs: 5000)
+        func send(_ value: String, _ epoch: Int16) throws(KafkaError) {
+            _ = try log.transactions.addPartitions(transactionalID: "c", producerID: id, epoch: epoch, [partition.id])
+            try partition.append(client: clientBatch([value], producerID: id, epoch: epoch, sequence: 0, isTransactional: true))
+        }
+        func end(_ epoch: Int16, commit: Bool = true) throws(KafkaError) -> Int16 {
+            try log.transactions.endAndRaiseEpoch(transactionalID: "c", producerID: id, epoch: epoch, commit: commit).epoch
+        }
+        func reopen() throws {
+            log = try openLog(crash(system))
+            partition = try log.found("t")
+        }
+        try send("one", epoch)
+        #expect(try end(epoch) == epoch + 1)
+        try reopen()
+        // Its answer may have been lost: the same again.
+        #expect(try end(epoch) == epoch + 1)
+        try send("two", epoch + 1)
+        #expect(try end(epoch + 1) == epoch + 2)
+        try send("half", epoch + 2)
+        try partition.flush()
+        try reopen()
+        #expect { try send("other half", epoch + 2) } throws: { ($0 as? KafkaError)?.code == .producerFenced }
+        #expect(try partition.values(.readCommitted) == ["one", "two"])
+        let (again, next) = try log.transactions.initProducerID(transactionalID: "c", timeoutMs: 5000)
+        #expect(again == id && next > epoch + 3)
+    }
+
+    /// When epochs are used up the producer gets another id, and goes on with it.
+    @Test func epochsRunOutAndBeginAnew() throws {
+        let system = SimulatedFileSystem()
+        var log = try openLog(system)
+        let partition = try log.made("t")
+        let (first, _) = try log.transactions.initProducerID(transactionalID: "c", timeoutMs: 5000)
+        log.transactions.transaction("c")?.state.withLock { $0.record.epoch = Int16.max - 2 }
+        var (id, epoch) = (first, Int16.max - 2)
+        for value in ["a", "b", "c"] {
+            _ = try log.transactions.addPartitions(transactionalID: "c", producerID: id, epoch: epoch, [partition.id])
+            try partition.append(client: clientBatch([value], producerID: id, epoch: epoch, sequence: 0, isTransactional: true))
+            (id, epoch) = try log.transactions.endAndRaiseEpoch(transactionalID: "c", producerID: id, epoch: epoch, commit: true)
+        }
+        #expect(id != first && epoch >= 0 && epoch < 5)
+        try partition.flush()
+        #expect(try partition.values(.readCommitted) == ["a", "b", "c"])
+        log = try openLog(crash(system))
+        #expect(try log.transactions.initProducerID(transactionalID: "c", timeoutMs: 5000, expecting: (id, epoch)).id == id)
+    }
 }

