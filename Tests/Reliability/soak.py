@@ -380,7 +380,7 @@ def main():
     if len(peaks) > 2 and max(peaks[1:]) > 1.5 * peaks[0] + 20:
         wrong.append(f"memory grew: {[round(one) for one in peaks]} MB")
     print(
-        f"{options.minutes:g} minutes, {kills} kills; acknowledged {sum(map(len, soak.acknowledged.values()))} of {sum(soak.sent.values())} sent; "
+        f"{options.minutes:g} minutes, {kills} kills; acknowledged {sum(map(len, soak.acknowledged.values()))} of {sum(count for name, count in soak.sent.items() if name != 'table')} sent; "
         f"records {counts}; {dict(soak.notes)}; memory of each life {[round(one) for one in peaks]} MB")
     node.stop()
     for line in wrong:
