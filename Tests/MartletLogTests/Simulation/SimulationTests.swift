@@ -17,7 +17,7 @@ import Darwin
 /// A seed says everything that happens: `make sim SEED=92` plays it again, `make sim SECONDS=600` plays other ones for ten minutes.
 @Suite struct SimulationTests {
     /// Histories in a test run; more, or one, by the environment.
-    static let historiesDefault = 1500
+    static let historiesDefault = 2000
 
     @Test func everyHistoryKeepsItsPromises() throws {
         func number(_ name: String) -> UInt64? { getenv(name).flatMap { UInt64(String(cString: $0)) } }

@@ -30,6 +30,9 @@ final class SimulatedFileSystem: FileSystem {
         var capacity = Int.max
         var used = 0
         var failingSyncs = false
+        /// Writes and reads fail: permission was lost, or a sector cannot be read.
+        var failingWrites = false
+        var failingReads = false
         var locked: Set<String> = []
         var syncCount = 0
         /// Operations until the crash, which is taken as a copy while this disk goes on.
@@ -92,6 +95,11 @@ final class SimulatedFileSystem: FileSystem {
         func size() throws(MartletError) -> Int { node.content.withLock { $0.bytes.count } }
 
         func read(into buffer: UnsafeMutableRawBufferPointer, at position: Int) throws(MartletError) -> Int {
+            if system.state.withLock(\.failingReads) { throw MartletError(.io, "cannot read \(path): Input/output error") }
+            return present(into: buffer, at: position)
+        }
+
+        private func present(into buffer: UnsafeMutableRawBufferPointer, at position: Int) -> Int {
             node.content.withLock { content in
                 let count = max(0, min(buffer.count, content.bytes.count - position))
                 guard count > 0 else { return 0 }
@@ -105,6 +113,7 @@ final class SimulatedFileSystem: FileSystem {
 
         func write(_ bytes: UnsafeRawBufferPointer, at position: Int) throws(MartletError) {
             system.tick()
+            if system.state.withLock(\.failingWrites) { throw MartletError(.io, "cannot write \(path): Permission denied") }
             var written = Array(bytes)
             let room = system.state.withLock { state in
                 let room = min(written.count, state.capacity == .max ? .max : max(0, state.capacity - state.used))
