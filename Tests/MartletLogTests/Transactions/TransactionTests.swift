@@ -324,7 +324,7 @@ import Testing
 
     /// KIP-890: the next transaction's epoch is known after a crash; what was begun in it is undone, and its client fenced.
     @Test func anEpochThatEndedStaysEnded() throws {
-        let system = SimulatedFileSystem()
+        var system = SimulatedFileSystem()
         var log = try openLog(system)
         var partition = try log.made("t")
         let (id, epoch) = try log.transactions.initProducerID(transactionalID: "c", timeoutMs: 5000)
@@ -336,7 +336,8 @@ import Testing
             try log.transactions.endAndRaiseEpoch(transactionalID: "c", producerID: id, epoch: epoch, commit: commit).epoch
         }
         func reopen() throws {
-            log = try openLog(crash(system))
+            system = crash(system)
+            log = try openLog(system)
             partition = try log.found("t")
         }
         try send("one", epoch)
