@@ -55,7 +55,7 @@ sim: ## a node on a simulated disk and clock, crash after crash; SEED=92 plays o
 	@Scripts/sim.sh "$(SEED)" "$(SECONDS)"
 
 soak: bootstrap release ## clients of all kinds and kill -9 every minute; MINUTES=10
-	@nice -n 5 $(PYTHON) Scripts/soak.py --minutes $(MINUTES)
+	@nice -n 5 $(PYTHON) Tests/Reliability/soak.py --minutes $(MINUTES)
 
 notebooks: bootstrap release ## executes notebooks/ from empty
 	@Scripts/run_notebooks.sh

@@ -25,6 +25,7 @@ struct Suite {
                 }
             }
             if isWanted("fraud-preprocess") { try await Preprocess.run(rows: environment("ROWS") ?? 1_000_000) }
+            if isWanted("window-count") { try await WindowCount.run(rows: environment("ROWS") ?? 1_000_000) }
             if isWanted("functions") { try FunctionBenchmarks.run() }
             if isWanted("score") { try Score.run() }
             if isWanted("log") { try LogThroughput.run() }

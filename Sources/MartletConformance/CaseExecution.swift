@@ -25,6 +25,7 @@ struct CaseExecution {
         sandbox = Sandbox(
             properties: [String: String](one.properties.map { ($0.name, $0.value) }) { $1 }, sinkPartitions: Self.defaultPartitions)
         for topic in one.topics { sandbox.partitions[topic.name] = topic.partitions }
+        sandbox.declaredTopics = Set(one.topics.map(\.name))
         try registerSchemas()
     }
 

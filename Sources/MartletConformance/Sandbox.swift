@@ -22,6 +22,8 @@ struct Sandbox {
     private(set) var catalog = Catalog()
     let registry = SchemaRegistry(inMemory: ManualTime().source)
     var partitions: [String: Int32] = [:]
+    /// Topics that the case declares: they keep their partitions whatever a statement asks for.
+    var declaredTopics: Set<String> = []
     var topics: [String: [RecordBytes]] = [:]
     var queries: [PersistentQuery] = []
     /// The source registered last on a topic.
@@ -40,7 +42,7 @@ struct Sandbox {
         initialProperties = self.properties
         self.sinkPartitions = sinkPartitions
         // Cases bring schemas along that their sinks do not follow. In memory nothing can fail.
-        try? registry.setLevel(.none, of: nil)
+        try? registry.setLevel(SchemaRegistry.Compatibility.none, of: nil)
     }
 
     var context: AnalysisContext {
@@ -59,6 +61,13 @@ struct Sandbox {
         case .set(let name, let value): properties[name] = value
         case .unset(let name): properties[name] = initialProperties[name]
         default:
+            var statement = statement
+            if case .createSource(var create) = statement.node,
+                create.properties.contains(where: { $0.name.uppercased() == "KAFKA_TOPIC" && declaredTopics.contains($0.value.text) })
+            {
+                create.properties.removeAll { $0.name.uppercased() == "PARTITIONS" }
+                statement.node = .createSource(create)
+            }
             let analyzed = try Analyzer(catalog: catalog, context: context).analyze(statement)
             try prepare(analyzed, statement)
             catalog.apply(analyzed, of: statement)
@@ -84,7 +93,7 @@ struct Sandbox {
             let prefix = "_confluent-ksql-\(Self.serviceID)query_\(query.queryID)-"
             var stages: [StageRunner] = []
             for stage in query.plan.stages {
-                let made = try StageRunner(stage, registry: registry, functions: functions, properties: properties) { prefix + $0 + "-repartition" }
+                let made = try StageRunner(stage, registry: registry, functions: functions, properties: properties) { prefix + PhysicalPlan.topicSuffix(step: $0) }
                 if made.outputTopic.hasPrefix(prefix) { partitions[made.outputTopic] = sinkPartitions }
                 stages.append(made)
             }

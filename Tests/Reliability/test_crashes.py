@@ -19,6 +19,11 @@ ROWS = int(os.environ.get("ROWS", 120_000))
 
 
 def read_all(node, topic, isolation):
+    return [value for _, value in read_pairs(node, topic, isolation)]
+
+
+def read_pairs(node, topic, isolation):
+    """Keys and values, each partition's in order."""
     consumer = confluent_kafka.Consumer(
         {
             "bootstrap.servers": node.kafka,
@@ -42,16 +47,13 @@ def read_all(node, topic, isolation):
                 assert message.error().code() == confluent_kafka.KafkaError._PARTITION_EOF, message.error()
                 ended.add(message.partition())
             else:
-                values.append(message.value())
+                values.append((message.key(), message.value()))
     consumer.close()
     return values
 
 
-def survive_kills(server, topic, sink, expected, line, field):
-    """Writes ROWS rows, row by row as `line` makes them, while the program dies KILLS times; then `sink` holds those of `expected`, once each.
-
-    Returns the results by the number of their row, which is in `field`.
-    """
+def produce_and_kill(server, topic, line, key=lambda row: None, time_of=lambda row: 0):
+    """Writes ROWS rows, as `line`, `key` and `time_of` make them, while the program dies KILLS times."""
     print(f"SEED={SEED}")
     chance = random.Random(SEED)
     done = threading.Event()
@@ -75,7 +77,7 @@ def survive_kills(server, topic, sink, expected, line, field):
         for row in range(ROWS):
             while True:
                 try:
-                    producer.produce(topic, line(row).encode(), partition=row % 3, on_delivery=delivered)
+                    producer.produce(topic, line(row).encode(), key=key(row), timestamp=time_of(row), partition=row % 3, on_delivery=delivered)
                     break
                 except BufferError:
                     producer.poll(0.05)
@@ -95,6 +97,13 @@ def survive_kills(server, topic, sink, expected, line, field):
     thread.join(400)
     assert done.is_set() and not failures, failures[:3]
 
+
+def survive_kills(server, topic, sink, expected, line, field):
+    """Writes ROWS rows, row by row as `line` makes them, while the program dies KILLS times; then `sink` holds those of `expected`, once each.
+
+    Returns the results by the number of their row, which is in `field`.
+    """
+    produce_and_kill(server, topic, line)
     deadline = time.monotonic() + 120
     while True:
         results = [json.loads(value) for value in read_all(server, sink, "read_committed")]
@@ -137,6 +146,38 @@ def test_every_row_is_joined_once_after_ten_kills(node):
     expected = [row for row in range(ROWS) if row % 300 < 200]
     results = survive_kills(server, "payments", "PLACED", expected, lambda row: f"{row},u{row % 300}", "ID")
     assert all(result["CITY"] == f"City{row % 300}" for row, result in results.items())
+    server.stop()
+
+
+def test_groups_and_windows_are_exact_after_ten_kills(node):
+    """Counts and sums per user, and per user and minute; the state is read back from its changelog after each kill, and no row counts twice."""
+    server = node("--threads", "2", "--commit-interval", "50")
+    server.ksql(
+        "CREATE STREAM payments (id BIGINT, who VARCHAR) WITH (kafka_topic='payments', partitions=3, value_format='DELIMITED');"
+        "CREATE TABLE users WITH (value_format='JSON') AS SELECT who, COUNT(*) AS n, SUM(id) AS total FROM payments GROUP BY who;"
+        "CREATE TABLE minutes WITH (value_format='JSON') AS SELECT who, COUNT(*) AS n, SUM(id) AS total FROM payments"
+        " WINDOW TUMBLING (SIZE 1 MINUTE, GRACE PERIOD 1 DAY) GROUP BY who;",
+        **{"auto.offset.reset": "earliest"},
+    )
+    # Ten milliseconds a row: twenty minutes in all.
+    start = 1_700_000_040_000
+    produce_and_kill(server, "payments", lambda row: f"{row},u{row % 300}", time_of=lambda row: start + row * 10)
+    users, minutes = collections.defaultdict(lambda: [0, 0]), collections.defaultdict(lambda: [0, 0])
+    for row in range(ROWS):
+        minute = (start + row * 10) // 60_000 * 60_000
+        for group in (users[f"u{row % 300}".encode()], minutes[f"u{row % 300}".encode() + minute.to_bytes(8, "big")]):
+            group[0] += 1
+            group[1] += row
+    for topic, expected in (("USERS", users), ("MINUTES", minutes)):
+        deadline = time.monotonic() + 120
+        while True:
+            newest = {key: json.loads(value) for key, value in read_pairs(server, topic, "read_committed")}
+            found = {key: [value["N"], value["TOTAL"]] for key, value in newest.items()}
+            if found == expected or time.monotonic() > deadline:
+                break
+            time.sleep(0.2)
+        assert sum(n for n, _ in found.values()) == ROWS
+        assert found == expected
     server.stop()
 
 

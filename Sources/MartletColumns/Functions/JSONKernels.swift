@@ -48,7 +48,7 @@ enum JSONKernels {
                         continue
                     }
                 }
-                out.append(try path.find(in: try FunctionTable.document(source.string(i))).flatMap(FunctionTable.content))
+                out.append(path.find(in: try FunctionTable.document(source.string(i))).flatMap(FunctionTable.content))
             } catch {
                 call.fail(row, error)
                 out.append(nil)

@@ -39,11 +39,11 @@ final class Subscribe: StatelessOperator {
             let refers = isThere && isWhole(newKeys, row), referred = wasThere && isWhole(oldKeys, row)
             if refers {
                 if referred, newBytes.slice(row) != oldBytes.slice(row) { append(row, .move, isOldKey: true) }
-                append(row, .subscribe)
+                append(row, wasThere ? .change : .begin)
             } else if isThere, isLeft {
                 // A left join answers a row that refers to nothing.
                 if referred { append(row, .move, isOldKey: true) }
-                append(row, .subscribe)
+                append(row, wasThere ? .change : .begin)
             } else if referred || wasThere && isLeft {
                 append(row, .end, isOldKey: true)
             }
@@ -111,13 +111,14 @@ final class ForeignKeyJoin: StreamOperator, StateStore {
 
     private func answer(subscriptions batch: Batch, _ context: inout OperatorContext) -> Batch {
         guard case .integer(let changes)? = batch.columns.last else { preconditionFailure("the last column of subscriptions is CHANGE") }
-        let subscribes = changes.values.map { $0 == SubscriptionChange.subscribe.rawValue }
+        let subscribes = changes.values.map { $0 == SubscriptionChange.begin.rawValue || $0 == SubscriptionChange.change.rawValue }
         keep(batch, subscribes)
         let partners = right.find(Array(batch.columns[..<foreignKeyCount]), count: batch.count)
         let rows = (0..<UInt32(batch.count)).filter { changes.values[Int($0)] != SubscriptionChange.move.rawValue }
         return answers(
             batch.columns.map { $0.gathered(rows) }, rows.map { batch.timestamps[Int($0)] }, rows.map { subscribes[Int($0)] },
-            rows.map { partners[Int($0)] }, batch, batch.offsets(of: rows), &context)
+            rows.map { changes.values[Int($0)] != SubscriptionChange.begin.rawValue }, rows.map { partners[Int($0)] }, batch, batch.offsets(of: rows),
+            &context)
     }
 
     /// Remembers and forgets subscriptions. A row that refers to nothing has none.
@@ -175,7 +176,8 @@ final class ForeignKeyJoin: StreamOperator, StateStore {
                 offsets: batch.offsets.isEmpty ? [] : pairs.map { batch.offsets[Int(rows[Int($0)])] }, &context)
             for (pair, holds) in zip(pairs, holds) { matches[Int(pair)] = holds }
         }
-        return output(left, masked(rightColumns, matches), matches.map { $0 || isLeft }, times, batch, batch.offsets(of: rows))
+        let answers = matches.map { $0 || isLeft ? SubscriptionAnswer.row : .none }
+        return output(left, masked(rightColumns, matches), answers, times, batch, batch.offsets(of: rows))
     }
 
     /// The subscribers of a foreign key in the order of their keys' bytes.
@@ -199,9 +201,9 @@ final class ForeignKeyJoin: StreamOperator, StateStore {
 
     // MARK: answers
 
-    /// - `isThere`: whether the left row still is; `partners` rows of the right table.
+    /// - `isThere`: whether the left row still is; `isSaid`: whether "no row" is said in any case; `partners`: rows of the right table.
     private func answers(
-        _ left: [Column], _ times: [Int64], _ isThere: [Bool], _ partners: [UInt32], _ batch: Batch, _ offsets: [Int64],
+        _ left: [Column], _ times: [Int64], _ isThere: [Bool], _ isSaid: [Bool], _ partners: [UInt32], _ batch: Batch, _ offsets: [Int64],
         _ context: inout OperatorContext
     ) -> Batch {
         var matches = zip(isThere, partners).map { $0 && $1 != JoinTable.none }
@@ -213,14 +215,13 @@ final class ForeignKeyJoin: StreamOperator, StateStore {
             for (pair, holds) in zip(pairs, holds) { matches[Int(pair)] = holds }
         }
         let later = zip(times, zip(partners, right.timestamps(partners))).map { $1.0 == JoinTable.none ? $0 : max($0, $1.1) }
-        return output(
-            left, right.gathered(zip(partners, matches).map { $1 ? $0 : JoinTable.none }), zip(isThere, matches).map { $1 || $0 && isLeft }, later, batch,
-            offsets)
+        let answers = matches.indices.map { matches[$0] || isThere[$0] && isLeft ? SubscriptionAnswer.row : isSaid[$0] ? .deletion : .none }
+        return output(left, right.gathered(zip(partners, matches).map { $1 ? $0 : JoinTable.none }), answers, later, batch, offsets)
     }
 
-    private func output(_ left: [Column], _ right: [Column], _ found: [Bool], _ times: [Int64], _ batch: Batch, _ offsets: [Int64]) -> Batch {
+    private func output(_ left: [Column], _ right: [Column], _ found: [SubscriptionAnswer], _ times: [Int64], _ batch: Batch, _ offsets: [Int64]) -> Batch {
         var columns = left
-        columns[left.count - 1] = .integer(FixedColumn(found.map { $0 ? 1 : 0 }))
+        columns[left.count - 1] = .integer(FixedColumn(found.map(\.rawValue)))
         return Batch(
             count: found.count, columns: columns + right + left[..<foreignKeyCount], timestamps: times, partition: batch.partition, offsets: offsets)
     }
@@ -303,9 +304,9 @@ final class Resolve: StreamOperator, StateStore {
             for row in 0..<bytes.count { changed.insert(Array(bytes.slice(row))) }
         }
         let before = answers.update(rows).before
-        let wasFound = versionsAndFound(before).found, isFound = kept.map { found.values[Int($0)] != 0 }
-        // No row before and none now is nothing.
-        let shown = kept.indices.filter { isFound[$0] || wasFound[$0] }.map { UInt32($0) }
+        let wasFound = versionsAndFound(before).found, isFound = kept.map { found.values[Int($0)] == SubscriptionAnswer.row.rawValue }
+        // No row before and none now is nothing, but for what is said in any case.
+        let shown = kept.indices.filter { found.values[Int(kept[$0])] != SubscriptionAnswer.none.rawValue || wasFound[$0] }.map { UInt32($0) }
         var out = Batch(
             count: rows.count, columns: Array(rows.columns[..<(width - 2)]), timestamps: rows.timestamps, partition: rows.partition, offsets: rows.offsets)
         out.nullValues = isFound.contains(false) ? isFound.map { !$0 } : nil
@@ -321,7 +322,7 @@ final class Resolve: StreamOperator, StateStore {
         }
         return (
             rows.indices.map { rows[$0] == TableRows.none ? Int64.min : versions.values[$0] },
-            rows.indices.map { rows[$0] != TableRows.none && found.values[$0] != 0 }
+            rows.indices.map { rows[$0] != TableRows.none && found.values[$0] == SubscriptionAnswer.row.rawValue }
         )
     }
 

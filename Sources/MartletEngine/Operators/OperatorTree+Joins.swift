@@ -18,6 +18,15 @@ extension OperatorTree {
         }
     }
 
+    /// Names of the stores that a join may have.
+    static func stores(of join: PhysicalPlan.Join) -> [String] {
+        switch join.method {
+        case .streamTable: [join.step + "-Right"]
+        case .tableTable, .streamStream: [join.step + "-Left", join.step + "-Right"]
+        case .foreignKey: [join.step + "-Right", join.step + "-Subscriptions"]
+        }
+    }
+
     /// Makes `subscribe` and `resolve`, the steps around a foreign-key join.
     static func compileForeignKeyStep(
         _ description: PhysicalOperator, below: PhysicalPlan.Node, _ setup: OperatorSetup

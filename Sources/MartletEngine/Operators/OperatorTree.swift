@@ -252,7 +252,8 @@ extension PhysicalPlan {
             case .join(let join, let left, let right):
                 visit(left)
                 visit(right)
-                out[join.step] = StateShape(join: join, types: left.outputTypes + right.outputTypes)
+                let shape = StateShape(join: join, types: left.outputTypes + right.outputTypes)
+                for store in OperatorTree.stores(of: join) { out[store] = shape }
             case .union(let nodes): for node in nodes { visit(node) }
             }
         }

@@ -126,13 +126,14 @@ final class StreamStreamJoin: StreamOperator {
                 oldestWaiting = min(oldestWaiting, stamp)
             }
         }
+        own.advance(to: time)
         return output(results, batch)
     }
 
     /// Times that were known before a restart.
     private func takeUp() {
         isRestored = true
-        time = max(time, max(left.newest.ms, right.newest.ms))
+        time = max(time, max(left.seen, right.seen))
         for window in [left, right] { for row in window.waiting { oldestWaiting = min(oldestWaiting, window.timestamps[Int(row)]) } }
     }
 

@@ -22,7 +22,7 @@ extension SchemaRegistry {
             } catch {
                 throw MartletError(.schemaInvalid, "Input schema is an invalid \(schema.type) schema", detail: error.message)
             }
-            out.text = (normalizes ? Self.ordered(json) : json).description
+            out.text = (normalizes ? (schema.type == "AVRO" ? Self.orderedAvro(json, isField: false) : Self.ordered(json)) : json).description
             if schema.type == "AVRO" { _ = try AvroSchema(parsing: out.text, imports: imports) }
             if schema.type == "JSON" { try JSONSchemaCompatibility.checkValid(out.text, imports: imports) }
         }
@@ -35,6 +35,25 @@ extension SchemaRegistry {
         case .object(let object): .object(JSONObject(object.members.map { .init($0.name, ordered($0.value)) }.sorted { $0.name < $1.name }))
         case .array(let values): .array(values.map { ordered($0) })
         default: json
+        }
+    }
+
+    /// Attributes in the order of Avro's own printer, others after them by name. Defaults are data and stay.
+    private static func orderedAvro(_ json: JSONValue, isField: Bool) -> JSONValue {
+        switch json {
+        case .array(let values): return .array(values.map { orderedAvro($0, isField: isField) })
+        case .object(let object):
+            let order = isField ? ["name", "type", "doc", "default"] : ["type", "name", "namespace", "doc", "fields", "symbols", "items", "values", "size"]
+            func rank(_ name: String) -> Int { order.firstIndex(of: name) ?? order.count }
+            let members = object.members.map { member -> JSONObject.Member in
+                switch member.name {
+                case "fields": .init(member.name, orderedAvro(member.value, isField: true))
+                case "type", "items", "values": .init(member.name, orderedAvro(member.value, isField: false))
+                default: member
+                }
+            }
+            return .object(JSONObject(members.sorted { (rank($0.name), $0.name) < (rank($1.name), $1.name) }))
+        default: return json
         }
     }
 

@@ -65,7 +65,7 @@ public final class RunningQuery: Sendable {
     func terminate() { status.withLock { $0.state = .terminated } }
 
     /// Name of the topic that a stage writes for the next: ksqlDB's form.
-    func repartitionTopic(step: String) -> String { "\(consumerGroup)-\(step)-repartition" }
+    func repartitionTopic(step: String) -> String { "\(consumerGroup)-\(PhysicalPlan.topicSuffix(step: step))" }
 
     /// Name of the topic that the changes of a store are written to: ksqlDB's form.
     func changelogTopic(store: String) -> String { "\(consumerGroup)-\(store)-changelog" }

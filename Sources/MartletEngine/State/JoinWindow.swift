@@ -6,7 +6,7 @@ import MartletCore
 /// Rows lie in growing columns in the order they came. A row whose time is `retentionMs` or more before the newest of its side is not found any
 /// more, and thrown away once enough of them have come together; one that waits for its outer result stays until that is given.
 ///
-/// The changelog has a record a row: key, time and number, then whether the row waits, and its columns.
+/// The changelog has a record a row: key, time and number, then whether the row waits, and its columns; and one of the times seen.
 final class JoinWindow: StateStore {
     /// The row that stands for no row: all null.
     static let none: UInt32 = 0
@@ -27,8 +27,11 @@ final class JoinWindow: StateStore {
     private var index: GroupTable
     /// Rows of a key's slot by time, rows of one time in the order they came.
     private var rowsOfSlot: [[UInt32]] = []
-    /// The newest time of this side.
-    private(set) var newest = StreamTime()
+    /// The newest time of this side's rows, which decides what is kept.
+    private var newest = Int64.min
+    /// The newest time that the join has seen on either side, of rows that are not kept too.
+    private(set) var seen = Int64.min
+    private var isTimeChanged = false
     private var rowsAfterPacking = 1
     private var changed: Set<UInt32> = []
     /// Rows that came back from the changelog, by number, until the first is added: a later record says whether one still waits.
@@ -47,7 +50,7 @@ final class JoinWindow: StateStore {
     }
 
     /// Rows before this time are not there any more.
-    private var oldest: Int64 { newest.ms < Int64.min + span + 1 ? .min : newest.ms - span + 1 }
+    private var oldest: Int64 { newest < Int64.min + span + 1 ? .min : newest - span + 1 }
 
     /// The number of rows held, garbage included.
     var count: Int { timestamps.count }
@@ -84,7 +87,7 @@ final class JoinWindow: StateStore {
     /// Makes a row that was appended one that the other side can find.
     func add(_ row: UInt32, slot: UInt32) {
         let time = timestamps[Int(row)]
-        newest.advance(to: time)
+        newest = max(newest, time)
         if isPersistent { changed.insert(row) }
         let last = rowsOfSlot[Int(slot)].count - 1
         if last < 0 || timestamps[Int(rowsOfSlot[Int(slot)][last])] <= time {
@@ -93,6 +96,13 @@ final class JoinWindow: StateStore {
             let at = firstPosition(rowsOfSlot[Int(slot)], after: time)
             rowsOfSlot[Int(slot)].insert(row, at: at)
         }
+    }
+
+    /// Tells the time that the join has seen, to be kept.
+    func advance(to time: Int64) {
+        if time <= seen { return }
+        seen = time
+        isTimeChanged = true
     }
 
     func setWaits(_ row: UInt32, _ isWaiting: Bool) {
@@ -153,7 +163,11 @@ final class JoinWindow: StateStore {
     // MARK: state
 
     func takeChanges(_ out: inout StateChanges) throws(MartletError) {
-        newest.takeChange(&out)
+        if isTimeChanged {
+            let bytes = [newest, seen].flatMap { time in withUnsafeBytes(of: time.bigEndian) { Array($0) } }
+            out.append(timestamp: max(seen, 0), key: StreamTime.key, value: bytes)
+            isTimeChanged = false
+        }
         let rows = changed.sorted()
         changed = []
         let records = encoded(rows)
@@ -173,7 +187,11 @@ final class JoinWindow: StateStore {
 
     func restore(_ block: RecordBlock) throws(MartletError) {
         let changes = RestoredChanges(block)
-        if let time = changes.streamTime { newest.restore(time) }
+        if let times = changes.streamTime {
+            func time(_ bytes: ArraySlice<UInt8>) -> Int64 { bytes.reduce(Int64(0)) { $0 << 8 | Int64($1) } }
+            newest = max(newest, time(times.prefix(8)))
+            seen = max(seen, time(times.suffix(8)))
+        }
         guard let (values, _) = KeyEncoding.decode(changes.values, types: [.bigint, .bigint, .boolean] + types), case .bigint(let times) = values[0],
             case .bigint(let own) = values[1], case .boolean(let isWaiting) = values[2]
         else { throw MartletError(.corruptRecord, "a row of the state \(name) is not what this query keeps") }

@@ -162,8 +162,7 @@ final class ResultTable: Sendable {
         case .some(let keys):
             for key in keys { add(state.rows[encoded(key)] ?? []) }
         case .all:
-            for windows in state.rows.values { add(windows) }
-            found.sort { $0.at < $1.at }
+            for key in state.rows.keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) { add(state.rows[key] ?? []) }
         case .range(let lower, let upper):
             let low = lower.map { (encoded([$0.value]), $0.isInclusive) }, high = upper.map { (encoded([$0.value]), $0.isInclusive) }
             let keys = state.rows.keys.filter { key in

@@ -31,7 +31,7 @@ struct TransientQueryAnalysis {
             try checkQueryable(table, query)
             try checkCondition(select, query)
         }
-        let flags = select.outputs.map { $0.keyIndex != nil }
+        let flags = select.outputs.map { $0.keyIndex != nil || kind == .pullTable && Self.isWindowBound($0.expression, select.input) }
         let fields = select.outputs.map(\.field)
         let logical = LogicalOptimizer.optimize(select.projected(select.outputs + select.hidden))
         let keyCount = flags.prefix { $0 }.count
@@ -39,6 +39,12 @@ struct TransientQueryAnalysis {
             select, logical, .results(fields: fields, keyCount: keyCount), throwsOnInvalidTimestamp: context.throwsOnInvalidTimestamp)
         let lookup = kind == .pullTable ? lookup(select) : nil
         return .transientQuery(AnalyzedTransient(kind: kind, plan: plan, lookup: lookup, fields: fields, keyFlags: flags))
+    }
+
+    /// The bounds of a windowed table's keys belong to its key.
+    private static func isWindowBound(_ expression: BoundExpression, _ input: LogicalPlan) -> Bool {
+        guard case .column(let index, _) = expression else { return false }
+        return [PseudoColumns.windowStart, PseudoColumns.windowEnd].contains(input.fields[index].name)
     }
 
     /// The condition right above the scan of a table, over the scan's columns.

@@ -47,6 +47,10 @@ public struct PhysicalPlan: Sendable, Hashable, Codable {
         public init() {}
     }
 
+    /// The end of the name of the internal topic of a step: `Join-left` → `Join-left-repartition`. Those of foreign-key joins end in `-topic`, as in
+    /// Kafka Streams: they repartition no source.
+    public static func topicSuffix(step: String) -> String { step.hasSuffix("-topic") ? step : step + "-repartition" }
+
     public init(stages: [Stage], sources: [String], models: [String], limit: Int64? = nil, ending: Ending? = nil) {
         self.ending = ending
         self.stages = stages
@@ -136,7 +140,7 @@ public struct PhysicalPlan: Sendable, Hashable, Codable {
             /// Both sides are tables with the same key.
             case tableTable
             /// Left rows are subscriptions as `PhysicalOperator.subscribe` writes them, keyed by the foreign key; the right side is the table. The result is
-            /// answers for `PhysicalOperator.resolve`: the left columns with CHANGE replaced by 1 where the answer is a row and 0 where it is none. Behind the
+            /// answers for `PhysicalOperator.resolve`: the left columns with CHANGE replaced by a `SubscriptionAnswer`. Behind the
             /// foreign key stand `keyCount` columns of the left table's key.
             case foreignKey(keyCount: Int)
         }
@@ -170,7 +174,7 @@ public struct PhysicalPlan: Sendable, Hashable, Codable {
         public enum Topic: Sendable, Hashable, Codable {
             /// A source's topic.
             case source(name: String, topic: String)
-            /// The repartition topic that an earlier stage writes; the engine names it `_confluent-ksql-<service>query_<id>-<step>-repartition`.
+            /// The repartition topic that an earlier stage writes; the engine names it `_confluent-ksql-<service>query_<id>-` and `topicSuffix(step:)`.
             case repartition(step: String)
         }
 
@@ -385,10 +389,22 @@ public enum PhysicalOperator: Sendable, Hashable, Codable {
 
 /// What a change of a row means for its subscription in a foreign-key join: the CHANGE column of subscriptions.
 public enum SubscriptionChange: Int32, Sendable, Hashable, Codable {
-    /// The row now has this foreign key: keep it and answer.
-    case subscribe = 0
+    /// The row is new: keep its foreign key, and answer if there is something to say.
+    case begin = 0
+    /// The row has changed: keep its foreign key, and answer in any case, as the answer takes back what was said before.
+    case change = 1
     /// The row has another foreign key now, where it subscribes: forget it, the answer comes from there.
-    case move = 1
+    case move = 2
     /// There is nothing to join any more: forget it and answer that there is no row.
-    case end = 2
+    case end = 3
+}
+
+/// What the answer to a subscription, or to a change of the right row, says: the FOUND column of answers.
+public enum SubscriptionAnswer: Int32, Sendable, Hashable, Codable {
+    /// There is no row, which is worth saying only if there was one.
+    case none = 0
+    /// A row of the result.
+    case row = 1
+    /// There is no row. This is said in any case (Kafka Streams: foreign-key joins do not know what they said before).
+    case deletion = 2
 }

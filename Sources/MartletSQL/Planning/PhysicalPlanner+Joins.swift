@@ -140,7 +140,7 @@ extension PhysicalPlanner {
             root = cross(
                 root,
                 PhysicalPlan.Repartition(
-                    step: join.step + "-subscription", keyFields: foreignFields, keyFormat: keyFormat(foreign.keyFormat, foreignFields),
+                    step: join.step + "-subscription-topic", keyFields: foreignFields, keyFormat: keyFormat(foreign.keyFormat, foreignFields),
                     valueFields: keyFields + carriedFields + flags, valueFormat: json, partitionsOfTopic: foreign.partitionsOfTopic),
                 kind: .stream, columns: foreignFields.indices.map { .key($0) } + (keyFields + carriedFields + flags).indices.map { .value($0) }, place: []
             ).root
@@ -170,7 +170,7 @@ extension PhysicalPlanner {
             root = cross(
                 root,
                 PhysicalPlan.Repartition(
-                    step: join.step + "-answer", keyFields: keyFields, keyFormat: keyFormat(foreign.answerKeyFormat, keyFields), valueFields: values,
+                    step: join.step + "-answer-topic", keyFields: keyFields, keyFormat: keyFormat(foreign.answerKeyFormat, keyFields), valueFields: values,
                     valueFormat: json, partitionsOfTopic: foreign.answerPartitionsOfTopic),
                 kind: .stream, columns: keyFields.indices.map { .key($0) } + values.indices.map { .value($0) }, place: []
             ).root

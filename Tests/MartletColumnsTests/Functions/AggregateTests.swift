@@ -264,6 +264,37 @@ import Testing
         #expect(undone[2].isNaN)
     }
 
+    // MARK: functions given row by row
+
+    @Test func rowFunctionsAreOverloads() throws {
+        let longest = AggregateRowFunction(
+            "LONGEST", "(VARCHAR value, [INT least]) -> BIGINT", initial: { constants in if case .integer(let n)? = constants.first { .bigint(Int64(n)) } else { .null } },
+            add: { state, row in
+                guard case .bigint(let n) = state, case .string(let text) = row[0] else { return state }
+                return .bigint(max(n, Int64(text.count)))
+            },
+            merge: { a, b in
+                guard case .bigint(let x) = a, case .bigint(let y) = b else { return a }
+                return .bigint(max(x, y))
+            })
+        let table = TableRowFunction("TWICE", "(INT value) -> ARRAY<INT>") { values throws(MartletError) in [values[0], values[0]] }
+        let registry = FunctionRegistry.builtin.adding(aggregates: [longest]).adding(tables: [table])
+        #expect(registry.isAggregate("longest"))
+        #expect(registry.function(named: "LONGEST")?.supportsUndo == false)
+        let state = try registry.aggregate(
+            AggregateCall(name: "LONGEST", arguments: [0], argumentTypes: [.string], constants: [.integer(2)], type: .bigint))
+        state.grow(to: 2)
+        let emitted = try state.applyEmitting(
+            AggregateSteps(kinds: [.add, .add, .merge], slots: [0, 1, 0], rows: [0, 1, 1]), arguments: [.string(BytesColumn(["a", "abc"]))], removed: nil)
+        #expect(emitted == .bigint(FixedColumn([2, 3, 3])))
+        #expect(state.results([0, 1]) == .bigint(FixedColumn([3, 2])))
+        // A built-in one is found the same way.
+        #expect(try registry.aggregate(Self.call("COUNT", [])).storedType == .bigint)
+        #expect(try registry.tableRowFunction("TWICE", argumentTypes: [.integer])?.evaluate([.integer(4)]) == [.integer(4), .integer(4)])
+        #expect(try registry.tableRowFunction("EXPLODE", argumentTypes: [.array(.integer)])?.name == nil)
+        #expect(throws: MartletError.self) { try AggregateStates.make(AggregateCall(name: "NONE", arguments: [], argumentTypes: [], type: .bigint)) }
+    }
+
     // MARK: laws
 
     /// Calls of every function, with values to draw from.

@@ -91,12 +91,12 @@ import Testing
         ("tl JOIN aw ON tl.id = aw.id", ["RightSourceKeyed-SelectKey:KAFKA(tl)"]),
         ("aw JOIN tl ON tl.id = aw.id", ["LeftSourceKeyed-SelectKey:AVRO(aw)", "RightSourceKeyed-SelectKey:AVRO(aw)"]),
         // Foreign keys: subscriptions go to the right table's partitions, answers to the left table's.
-        ("tl JOIN tr ON tl.b = tr.id", ["Join-subscription:KAFKA(tr)", "Join-answer:KAFKA(tl)"]),
-        ("tl LEFT JOIN tx ON tl.b + 1 = tx.id", ["Join-subscription:KAFKA(tx)", "Join-answer:KAFKA(tl)"]),
-        ("tl JOIN aw ON tl.b = aw.id", ["Join-subscription:AVRO(aw)", "RightSourceKeyed-SelectKey:AVRO(aw)", "Join-answer:KAFKA(tl)"]),
-        ("tl JOIN ttwo ON tl.b = ttwo.k1 AND tl.n = ttwo.k2", ["Join-subscription:JSON(tr)", "Join-answer:KAFKA(tl)"]),
-        ("tl JOIN tx ON tl.b = tx.id LEFT JOIN tr ON tl.id = tr.id", ["L_Join-subscription:KAFKA(tx)", "L_Join-answer:KAFKA(tl)"]),
-        ("tl a JOIN tl b ON a.b = b.id", ["Join-subscription:KAFKA(tl)", "Join-answer:KAFKA(tl)"]),
+        ("tl JOIN tr ON tl.b = tr.id", ["Join-subscription-topic:KAFKA(tr)", "Join-answer-topic:KAFKA(tl)"]),
+        ("tl LEFT JOIN tx ON tl.b + 1 = tx.id", ["Join-subscription-topic:KAFKA(tx)", "Join-answer-topic:KAFKA(tl)"]),
+        ("tl JOIN aw ON tl.b = aw.id", ["Join-subscription-topic:AVRO(aw)", "RightSourceKeyed-SelectKey:AVRO(aw)", "Join-answer-topic:KAFKA(tl)"]),
+        ("tl JOIN ttwo ON tl.b = ttwo.k1 AND tl.n = ttwo.k2", ["Join-subscription-topic:JSON(tr)", "Join-answer-topic:KAFKA(tl)"]),
+        ("tl JOIN tx ON tl.b = tx.id LEFT JOIN tr ON tl.id = tr.id", ["L_Join-subscription-topic:KAFKA(tx)", "L_Join-answer-topic:KAFKA(tl)"]),
+        ("tl a JOIN tl b ON a.b = b.id", ["Join-subscription-topic:KAFKA(tl)", "Join-answer-topic:KAFKA(tl)"]),
     ]
 
     @Test(arguments: tableLayouts)
@@ -134,12 +134,12 @@ import Testing
                  > [ SINK ] | Schema: `TL_ID` INTEGER KEY, `N` STRING, `C` INTEGER | Topic: O | Formats: KAFKA, JSON
                 \t > [ PROJECT ] | Schema: `TL_ID` INTEGER, `N` STRING, `C` INTEGER | Columns: ID AS TL_ID, N, C
                 \t\t > [ RESOLVE ] | Key: ID
-                \t\t\t > [ REPARTITION SOURCE ] | Schema: `ID` INTEGER, `N` STRING, `C` INTEGER, `VERSION` BIGINT, `FOUND` INTEGER | Step: Join-answer | Formats: KAFKA, JSON
-                \t\t\t\t > [ REPARTITION ] | Schema: `ID` INTEGER KEY, `N` STRING, `C` INTEGER, `VERSION` BIGINT, `FOUND` INTEGER | Step: Join-answer | Formats: KAFKA, JSON | Partitions of: tl
+                \t\t\t > [ REPARTITION SOURCE ] | Schema: `ID` INTEGER, `N` STRING, `C` INTEGER, `VERSION` BIGINT, `FOUND` INTEGER | Step: Join-answer-topic | Formats: KAFKA, JSON
+                \t\t\t\t > [ REPARTITION ] | Schema: `ID` INTEGER KEY, `N` STRING, `C` INTEGER, `VERSION` BIGINT, `FOUND` INTEGER | Step: Join-answer-topic | Formats: KAFKA, JSON | Partitions of: tl
                 \t\t\t\t\t > [ PROJECT ] | Schema: `ID` INTEGER, `N` STRING, `C` INTEGER, `VERSION` BIGINT, `FOUND` INTEGER | Columns: ID, N, C, VERSION, CHANGE AS FOUND
                 \t\t\t\t\t\t > [ LEFT JOIN ] | Key: TL_B = ID | Foreign key | Condition: (C > 1)
-                \t\t\t\t\t\t\t > [ REPARTITION SOURCE ] | Schema: `TL_B` INTEGER, `ID` INTEGER, `N` STRING, `VERSION` BIGINT, `CHANGE` INTEGER | Step: Join-subscription | Formats: KAFKA, JSON
-                \t\t\t\t\t\t\t\t > [ REPARTITION ] | Schema: `TL_B` INTEGER KEY, `ID` INTEGER, `N` STRING, `VERSION` BIGINT, `CHANGE` INTEGER | Step: Join-subscription | Formats: KAFKA, JSON | Partitions of: tr
+                \t\t\t\t\t\t\t > [ REPARTITION SOURCE ] | Schema: `TL_B` INTEGER, `ID` INTEGER, `N` STRING, `VERSION` BIGINT, `CHANGE` INTEGER | Step: Join-subscription-topic | Formats: KAFKA, JSON
+                \t\t\t\t\t\t\t\t > [ REPARTITION ] | Schema: `TL_B` INTEGER KEY, `ID` INTEGER, `N` STRING, `VERSION` BIGINT, `CHANGE` INTEGER | Step: Join-subscription-topic | Formats: KAFKA, JSON | Partitions of: tr
                 \t\t\t\t\t\t\t\t\t > [ SUBSCRIBE ] | Key: ID | Foreign key: TL_B
                 \t\t\t\t\t\t\t\t\t\t > [ TABLE ] | Store: Join-Left
                 \t\t\t\t\t\t\t\t\t\t\t > [ PROJECT ] | Schema: `ID` INTEGER, `TL_B` INTEGER, `N` STRING | Columns: ID, B AS TL_B, N
