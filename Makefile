@@ -67,7 +67,8 @@ bench: bootstrap ## release benchmarks against their references; B=score one of 
 	@Scripts/bench.sh $(B)
 
 fuzz: ## spoilt Kafka requests against the broker; SECONDS=60, SEED=n replays one
-	@FUZZ_SECONDS=$(or $(SECONDS),60) SEED=$(SEED) Scripts/unit.sh Log RequestFuzzTests
+	@FUZZ_SECONDS=$(SECONDS) FUZZ_RECORD=$(CURDIR)/.build/fuzz.hex $(if $(SEED),SEED=$(SEED)) Scripts/unit.sh Log RequestFuzzTests \
+		|| { echo "the last bytes sent are in .build/fuzz.hex; see Tests/FailCases" >&2; exit 1; }
 
 format: ## formats the Swift sources
 	@swift format --in-place --recursive Sources Tests Benchmarks Package.swift

@@ -93,7 +93,7 @@ def consume(broker, topic, count):
     consumer = Consumer(
         {
             **QUIET, "bootstrap.servers": broker.kafka, "group.id": "bench", "enable.auto.commit": False, "fetch.message.max.bytes": 8 << 20,
-            "queued.max.messages.kbytes": 200_000, "check.crcs": False,
+            "queued.max.messages.kbytes": 1_000_000, "queued.min.messages": 10_000_000, "check.crcs": False,
         })
     cpu, begin = broker.cpu_seconds(), time.monotonic()
     consumer.assign([TopicPartition(topic, 0, 0)])
@@ -121,19 +121,21 @@ def peer():
             for size in (100, 1000):
                 records = count if size == 100 else count // 4
                 for acks in ("1", "all"):
-                    rates = {}
-                    for name, broker in (("martlet", node), ("tansu", other)):
-                        if broker is None:
-                            continue
-                        topic = f"records-{size}-{acks}"
-                        broker.topic(topic, 1)
-                        rates[name] = [(produce(broker, topic, records, size, acks))]
-                        rates[name].append(consume(broker, topic, records))
-                    for i, what in enumerate(("produce", "consume")):
-                        reference = [("tansu, in memory,", rates["tansu"][i][0])] if other else []
-                        line(f"peer/{what}-{size}B-acks-{acks}", rates["martlet"][i][0], "records/s", *reference)
+                    brokers = {"martlet": node, "tansu": other} if other else {"martlet": node}
+                    runs = {name: [] for name in brokers}
+                    for turn in range(3):
+                        # Who goes first finds another machine than who goes second.
+                        for name in sorted(brokers, reverse=turn % 2 == 1):
+                            topic = f"records-{size}-{acks}-{turn}"
+                            brokers[name].topic(topic, 1)
+                            runs[name].append(
+                                (*produce(brokers[name], topic, records, size, acks), *consume(brokers[name], topic, records)))
+                    middle = {name: [statistics.median(column) for column in zip(*rows)] for name, rows in runs.items()}
+                    for column, what in ((0, "produce"), (2, "consume")):
+                        reference = [("tansu, in memory,", middle["tansu"][column])] if other else []
+                        line(f"peer/{what}-{size}B-acks-{acks}", middle["martlet"][column], "records/s", *reference)
                     note("broker CPU a record, µs, produce and consume: " + "; ".join(
-                        f"{name} {p[1]:.2f} {c[1]:.2f}" for name, (p, c) in rates.items()) + f"; load {os.getloadavg()[0]:.1f}")
+                        f"{name} {m[1]:.2f} {m[3]:.2f}" for name, m in middle.items()) + f"; load {os.getloadavg()[0]:.1f}")
             line("peer/rss", node.status()["VmRSS"], "MB")
         finally:
             if other:

@@ -46,8 +46,9 @@ struct DescribeTopicPartitionsResponse: WireMessage {
         var leaderEpoch: Int32 = 0
         var replicas: [Int32] = [RequestRouter.nodeID]
         var inSyncReplicas: [Int32] = [RequestRouter.nodeID]
-        var eligibleLeaders: [Int32]?
-        var lastKnownEligibleLeaders: [Int32]?
+        /// May be null by the protocol; the Java client 3.9 cannot read that.
+        var eligibleLeaders: [Int32]? = []
+        var lastKnownEligibleLeaders: [Int32]? = []
         var offlineReplicas: [Int32] = []
 
         mutating func code(_ wire: inout Wire) throws(WireError) {
