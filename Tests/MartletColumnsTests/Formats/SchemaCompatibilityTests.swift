@@ -95,6 +95,16 @@ import Testing
         #expect(found.first?.hasPrefix(problem) == true, "\(found)")
     }
 
+    // Java: new HashMap of NAME and FOREIGN_KEY iterates FOREIGN_KEY first; `connect.index` decides where it is given.
+    @Test func propertiesComeInKsqlDBsOrder() throws {
+        func names(_ properties: String) throws -> [String] {
+            try SchemaTranslation.fields(fromSchemaText: Self.object(properties), spec: FormatSpec(.jsonSR), side: .value, keepsCase: true).map(\.name)
+        }
+        #expect(try names(#""NAME":{"type":"string"},"FOREIGN_KEY":{"type":"integer"}"#) == ["FOREIGN_KEY", "NAME"])
+        #expect(try names(#""ID":{"type":"string"},"foo":{"type":"integer"}"#) == ["foo", "ID"])
+        #expect(try names(#""b":{"type":"string","connect.index":1},"a":{"type":"integer","connect.index":2},"c":{"type":"integer","connect.index":0}"#) == ["c", "b", "a"])
+    }
+
     @Test func referencesAreFollowedAndMustLeadSomewhere() throws {
         let text = #"{"type":"object","properties":{"a":{"$ref":"address.json"},"z":{"$ref":"address.json#/properties/zip"}}}"#
         let address = SchemaImport(name: "address.json", text: #"{"type":"object","properties":{"zip":{"type":"string"}}}"#)

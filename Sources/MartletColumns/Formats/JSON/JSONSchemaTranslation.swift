@@ -46,7 +46,7 @@ enum JSONSchemaTranslation {
         }
     }
 
-    /// The columns that a schema declares: its properties by `connect.index`, else in their order. Without `connect.type` an integer is BIGINT and
+    /// The columns that a schema declares: its properties by `connect.index`, else in the order that ksqlDB gives them (`hashed`). Without `connect.type` an integer is BIGINT and
     /// a number DOUBLE. A `$ref` is what it leads to.
     static func fields(from text: String, spec: FormatSpec, side: Side, keepsCase: Bool, imports: [SchemaImport] = []) throws(MartletError) -> [Field] {
         let reader = Reader(document: try JSONSchemaDocument(parsing: text, imports: imports), keepsCase: keepsCase)
@@ -66,7 +66,7 @@ private struct Reader {
         guard let members = place.value["properties"]?.objectValue?.members else {
             throw MartletError(.schemaInvalid, "\(path.isEmpty ? "the schema" : path): an object has properties")
         }
-        let ordered = members.enumerated().sorted {
+        let ordered = Self.hashed(members).enumerated().sorted {
             ($0.element.value["connect.index"]?.intValue ?? $0.offset, $0.offset) < ($1.element.value["connect.index"]?.intValue ?? $1.offset, $1.offset)
         }
         var out: [Field] = []
@@ -75,6 +75,18 @@ private struct Reader {
             out.append(Field(name, try type(place.inner(member.value), path: path.isEmpty ? name : "\(path).\(name)", depth: depth + 1)))
         }
         return out
+    }
+
+    /// Members in the order of a Java `HashMap` of their names, in which ksqlDB meets the properties of a schema: it decides the order of columns
+    /// where the schema does not (`connect.index`). A table of 16 places, doubled while it is more than three quarters full.
+    private static func hashed(_ members: [JSONObject.Member]) -> [JSONObject.Member] {
+        var places: UInt32 = 16
+        while members.count * 4 > Int(places) * 3 { places *= 2 }
+        func place(_ name: String) -> UInt32 {
+            let hash = name.utf16.reduce(UInt32(0)) { $0 &* 31 &+ UInt32($1) }
+            return (hash ^ hash >> 16) & (places - 1)
+        }
+        return members.enumerated().sorted { (place($0.element.name), $0.offset) < (place($1.element.name), $1.offset) }.map(\.element)
     }
 
     func type(_ given: JSONSchemaDocument.Place, path: String, depth: Int) throws(MartletError) -> SQLType {
