@@ -51,10 +51,10 @@ public final class EmbeddedLog: Sendable {
         directory: String, config: LogConfig = LogConfig(), time: TimeSource = .system, logger: Logger = Logger(label: "martlet.log")
     ) throws(MartletError) -> EmbeddedLog {
         let log = try EmbeddedLog(directory: directory, config: config, time: time, logger: logger)
-        if config.syncsInBackground { try log.services.startSync() }
+        if config.worksInBackground { try log.services.startSync() }
         do throws(MartletError) {
             try log.transactions.recover()
-            try log.maintenance.start()
+            if config.worksInBackground { try log.maintenance.start() }
         } catch {
             log.services.stopSync()
             throw error

@@ -17,8 +17,9 @@ public struct LogConfig: Sendable {
     public var maintenanceIntervalMs: Int64 = 5_000
     /// How long the state of an idempotent producer that is silent is kept (Kafka: producer.id.expiration.ms).
     public var producerExpirationMs: Int64 = 86_400_000
-    /// Off for simulations that must repeat exactly: then only `flush` syncs.
-    var syncsInBackground = true
+    /// Off for simulations that must repeat exactly, with crashes between two operations of the disk: then only `flush` syncs, and only
+    /// `maintain` and `moveCleanPoints` look after the log.
+    var worksInBackground = true
     var fileSystem: any FileSystem = PosixFileSystem()
 
     public init() {}

@@ -26,7 +26,7 @@ final class SimulatedNode {
 
     private static func open(_ disk: SimulatedFileSystem, _ time: ManualTime, _ lines: LogLines) throws(MartletError) -> EmbeddedLog {
         try openLog(disk, time: time, lines: lines) {
-            $0.syncsInBackground = false
+            $0.worksInBackground = false
             $0.checkpointBytes = 2000
             $0.topics.retentionMs = -1
         }

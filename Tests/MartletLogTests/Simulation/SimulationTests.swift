@@ -17,7 +17,7 @@ import Darwin
 /// A seed says everything that happens: `make sim SEED=92` plays it again, `make sim SECONDS=600` plays other ones for ten minutes.
 @Suite struct SimulationTests {
     /// Histories in a test run; more, or one, by the environment.
-    static let historiesDefault = 2000
+    static let historiesDefault = 1000
 
     @Test func everyHistoryKeepsItsPromises() throws {
         func number(_ name: String) -> UInt64? { getenv(name).flatMap { UInt64(String(cString: $0)) } }
@@ -63,7 +63,7 @@ import Darwin
             case 10...21: try transactions[Int.random(in: 0..<2, using: &random)].step(node, &random)
             case 22...32: try consumers.step(node, &random)
             case 33...35: try table.step(node, &random)
-            case 36: node.log.maintain()
+            case 36: if Bool.random(using: &random) { node.log.maintain() } else { node.log.moveCleanPoints() }
             case 37 where hasFullDisks && illness == 0:
                 node.limitDisk(Int.random(in: 0..<600, using: &random))
                 illness = Int.random(in: 1..<15, using: &random)

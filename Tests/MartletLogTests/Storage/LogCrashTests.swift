@@ -30,7 +30,7 @@ import Testing
         withSeeds(40) { seed, random in
             let system = SimulatedFileSystem()
             let change: (inout LogConfig) -> Void = {
-                $0.syncsInBackground = false
+                $0.worksInBackground = false
                 $0.checkpointBytes = 2000
             }
             let log = try openLog(system, change)

@@ -71,7 +71,7 @@ import Testing
     /// Without helpers, as in a simulation that must repeat exactly, the caller does it all.
     @Test func theCallerAloneIsEnough() throws {
         let system = SimulatedFileSystem()
-        let log = try openLog(system) { $0.syncsInBackground = false }
+        let log = try openLog(system) { $0.worksInBackground = false }
         let all = try partitions(log, 5)
         for partition in all { try append("a", to: partition) }
         try log.services.flush(all)

@@ -64,7 +64,7 @@ import Testing
             var system = SimulatedFileSystem()
             let time = ManualTime(wallMs: 1_000_000)
             let change: (inout LogConfig) -> Void = {
-                $0.syncsInBackground = false
+                $0.worksInBackground = false
                 $0.checkpointBytes = 2000
             }
             try openLog(system, time: time, change).createTopic("out", partitions: 2, settings: ["segment.bytes": "1500"])
