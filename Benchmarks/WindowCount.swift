@@ -3,6 +3,7 @@ import MartletCore
 import MartletEngine
 import MartletLog
 import MartletModels
+import MartletSQL
 
 #if canImport(Glibc)
 import Glibc
