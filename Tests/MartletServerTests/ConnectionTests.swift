@@ -43,7 +43,7 @@ import Testing
 
     @Test(arguments: [
         ("GET", "/nosuch", "", 404, 40400), ("GET", "/ksql", "", 405, 40500), ("DELETE", "/info", "", 405, 40500),
-        ("GET", "/info", "accept: text/html", 406, 40600), ("POST", "/query-stream", "accept: application/vnd.ksql.v1+protobuf", 406, 40600),
+        ("GET", "/info", "accept: text/html", 406, 40600), ("POST", "/query-stream", "accept: application/x-protobuf", 406, 40600),
         ("POST", "/ksql", "content-type: image/png", 415, 41500), ("POST", "/ksql", "content-length: 99999999999", 413, 41300),
         ("POST", "/ksql", "content-length: 0", 400, 40000),
     ])
