@@ -442,7 +442,7 @@ def test_insert_values(article):
     assert article.client.execute("INSERT INTO inserted VALUES (2, 'x', 1 + 2); INSERT INTO inserted (id) VALUES (3);") == []
     assert article.ksql("INSERT INTO inserted (ROWTIME, id) VALUES (1234, 4);") == []
     schema, rows, _ = article.query("SELECT id, who, amount, ROWTIME = 1234 AS early FROM inserted;")
-    assert schema == "`ID` BIGINT KEY, `WHO` STRING, `AMOUNT` DOUBLE, `EARLY` BOOLEAN"
+    assert schema == "`ID` BIGINT, `WHO` STRING, `AMOUNT` DOUBLE, `EARLY` BOOLEAN"
     assert rows == [[1, "it's", 2.5, False], [2, "x", 3.0, False], [3, None, None, False], [4, None, None, True]]
     for wrong, reason in (("(id, who) VALUES (1)", "match"), ("(id) VALUES ('x')", "BIGINT"), ("(nosuch) VALUES (1)", "NOSUCH")):
         with pytest.raises(KSQLError, match=reason):
