@@ -123,18 +123,12 @@ struct CaseExecution {
 
     func format(of topic: String, _ side: Side) -> CaseFormat {
         let source = sandbox.sourceOfTopic[topic]
-        let fields = side == .key ? source?.schema.key : source?.schema.value
-        var kind = side == .key ? source?.keyFormat.kind : source?.valueFormat.kind
-        if source == nil {
-            let declared = one.topics.first { $0.name == topic }
-            kind = (side == .key ? declared?.keyFormat : declared?.valueFormat).flatMap { FormatKind(rawValue: $0.uppercased()) }
-        }
-        return CaseFormat(
-            kind: kind ?? .kafka, spec: (side == .key ? source?.keyFormat : source?.valueFormat) ?? FormatSpec(kind ?? .kafka),
-            fields: fields ?? [], subject: "\(topic)-\(side.rawValue)",
-            registry: sandbox.registry,
-            // JSON_SR comes back through the registry's own reader, which makes doubles of fractions.
-            exactNumbers: kind != .jsonSR && sandbox.properties["use.exact.numeric.comparison"] != "false")
+        var format = CaseFormat(
+            of: topic, side, source: source, declared: one.topics.first { $0.name == topic }, registry: sandbox.registry,
+            exactNumbers: sandbox.properties["use.exact.numeric.comparison"] != "false")
+        // JSON_SR comes back through the registry's own reader, which makes doubles of fractions.
+        if format.kind == .jsonSR { format.exactNumbers = false }
+        return format
     }
 
     /// Feeds the case's inputs, `batchRows` at once.

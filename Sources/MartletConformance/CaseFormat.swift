@@ -123,3 +123,27 @@ struct CaseFormat {
         return (bytes[1..<5].reduce(Int32(0)) { $0 << 8 | Int32($1) }, bytes[5...])
     }
 }
+
+extension CaseFormat {
+    /// The format of a topic: of the source on it, else as the case declares it, else KAFKA.
+    init(
+        of topic: String, _ side: Side, source: Source?, declared: ConformanceCase.Topic?, registry: SchemaRegistry, exactNumbers: Bool
+    ) {
+        let named = (side == .key ? declared?.keyFormat : declared?.valueFormat).flatMap { FormatKind(rawValue: $0.uppercased()) }
+        let spec = (side == .key ? source?.keyFormat : source?.valueFormat) ?? FormatSpec(named ?? .kafka)
+        self.init(
+            kind: spec.kind, spec: spec, fields: (side == .key ? source?.schema.key : source?.schema.value) ?? [],
+            subject: "\(topic)-\(side.rawValue)", registry: registry, exactNumbers: exactNumbers)
+    }
+}
+
+extension SchemaRegistry {
+    /// What a client does that writes to the source's topic: registers what the columns say where nothing is registered.
+    func registerMissingSchemas(of source: Source) throws(MartletError) {
+        for side in [Side.key, .value] where latest(subject: "\(source.topic)-\(side.rawValue)") == nil {
+            _ = try writerSchema(
+                of: side == .key ? source.schema.key : source.schema.value, spec: side == .key ? source.keyFormat : source.valueFormat,
+                side: side, topic: source.topic)
+        }
+    }
+}

@@ -31,7 +31,7 @@ enum CaseScope {
     private static func reason(_ relation: Relation) -> String? {
         switch relation {
         case .source: nil
-        case .subquery: "subqueries come later"
+        case .subquery: "possible here: subqueries"
         case .join(let join): reason(join.left) ?? reason(join.right)
         }
     }

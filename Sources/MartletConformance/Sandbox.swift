@@ -85,7 +85,7 @@ struct Sandbox {
             if partitions[source.topic] == nil { partitions[source.topic] = create.partitions ?? sinkPartitions }
             sourceOfTopic[source.topic] = source
             // A client that writes to the topic has registered what the columns say.
-            try registerMissingSchemas(of: source)
+            try registry.registerMissingSchemas(of: source)
         case .persistentQuery(let query):
             if !query.isInsert {
                 partitions[query.sink.topic] = sinkPartitions
@@ -123,14 +123,6 @@ struct Sandbox {
         var out: [String] = []
         for topic in topics where !out.contains(topic) { out.append(topic) }
         return out
-    }
-
-    private func registerMissingSchemas(of source: Source) throws(MartletError) {
-        for side in [Side.key, .value] where registry.latest(subject: "\(source.topic)-\(side.rawValue)") == nil {
-            _ = try registry.writerSchema(
-                of: side == .key ? source.schema.key : source.schema.value, spec: side == .key ? source.keyFormat : source.valueFormat,
-                side: side, topic: source.topic)
-        }
     }
 
     // MARK: records

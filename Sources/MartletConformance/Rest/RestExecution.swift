@@ -126,18 +126,13 @@ struct RestExecution {
 
     func format(of topic: String, _ side: Side) async -> CaseFormat {
         let source = await source(of: topic)
-        let fields = side == .key ? source?.schema.key : source?.schema.value
         let declared = one.base.topics.first { $0.name == topic }
-        let named = (side == .key ? declared?.keyFormat : declared?.valueFormat).flatMap { FormatKind(rawValue: $0.uppercased()) }
-        let spec = side == .key ? source?.keyFormat : source?.valueFormat
-        return CaseFormat(
-            kind: spec?.kind ?? named ?? .kafka, spec: spec ?? FormatSpec(named ?? .kafka), fields: fields ?? [],
-            subject: "\(topic)-\(side.rawValue)", registry: server.registry, exactNumbers: true)
+        return CaseFormat(of: topic, side, source: source, declared: declared, registry: server.registry, exactNumbers: true)
     }
 
     private func produce() async throws(MartletError) {
         for record in one.base.inputs {
-            try await registerMissing(record.topic)
+            if let source = await source(of: record.topic) { try server.registry.registerMissingSchemas(of: source) }
             let key = try await format(of: record.topic, .key).encode(record.key)
             let value = try await format(of: record.topic, .value).encode(record.value)
             let whole = WindowedKey.encode(key, record.window)
@@ -147,26 +142,8 @@ struct RestExecution {
             let partition = whole.map { key in key.withUnsafeBytes { Murmur2.partition(ofKey: $0, partitions: Int(partitions)) } } ?? 0
             guard let log = server.log.partition(TopicPartition(record.topic, partition)) else { continue }
             var batch = RecordBatchBuilder()
-            let headers = HeaderSection.encode(record.headers ?? [])
-            func with<R>(_ bytes: [UInt8]?, _ body: (UnsafeRawBufferPointer?) -> R) -> R {
-                if let bytes { bytes.withUnsafeBytes { body($0) } } else { body(nil) }
-            }
-            with(whole) { key in
-                with(value) { value in
-                    with(headers) { headers in batch.append(timestamp: record.timestamp ?? 0, key: key, value: value, headers: headers) }
-                }
-            }
+            batch.append(timestamp: record.timestamp ?? 0, key: whole, value: value, headers: HeaderSection.encode(record.headers ?? []))
             _ = try log.append(&batch)
-        }
-    }
-
-    /// A client that writes to a topic registers what the source's columns say.
-    private func registerMissing(_ topic: String) async throws(MartletError) {
-        guard let source = await source(of: topic) else { return }
-        for side in [Side.key, .value] where server.registry.latest(subject: "\(topic)-\(side.rawValue)") == nil {
-            _ = try server.registry.writerSchema(
-                of: side == .key ? source.schema.key : source.schema.value, spec: side == .key ? source.keyFormat : source.valueFormat,
-                side: side, topic: topic)
         }
     }
 

@@ -213,7 +213,7 @@ final class Aggregation: StreamOperator, StateStore {
                 both.append(contentsOf: b)
                 return both.gathered(previous)
             }
-            out.previous = before(of: out, joined, previousIsNull)
+            out.previous = description.previous(of: out, joined, previousIsNull)
         }
         return out
     }
@@ -230,17 +230,11 @@ final class Aggregation: StreamOperator, StateStore {
         return out
     }
 
-    private func before(of batch: Batch, _ results: [Column], _ isNull: [Bool]) -> Batch.Previous {
-        var columns = batch.columns
-        columns.replaceSubrange(description.keyCount..<description.keyCount + results.count, with: results)
-        return Batch.Previous(columns: columns, isNull: isNull)
-    }
-
     func flush(_ context: inout OperatorContext) throws(MartletError) -> Batch? {
         if setup.emitsEveryUpdate || setup.finalGraceMs != nil || changed.isEmpty { return nil }
         var out = output(changed, columns.results(changed), columns.timestamps(changed))
         if setup.needsPrevious {
-            out.previous = before(of: out, before, beforeIsNull)
+            out.previous = description.previous(of: out, before, beforeIsNull)
             before = before.map { .empty($0.type) }
             beforeIsNull = []
         }
@@ -357,5 +351,14 @@ extension [Int64] {
             if isAbove(self[middle]) { high = middle } else { low = middle + 1 }
         }
         return low
+    }
+}
+
+extension PhysicalOperator.Aggregate {
+    /// What was there before the rows of `batch`, a result of the aggregation: the same keys and windows with earlier results.
+    func previous(of batch: Batch, _ results: [Column], _ isNull: [Bool]) -> Batch.Previous {
+        var columns = batch.columns
+        columns.replaceSubrange(keyCount..<keyCount + results.count, with: results)
+        return Batch.Previous(columns: columns, isNull: isNull)
     }
 }

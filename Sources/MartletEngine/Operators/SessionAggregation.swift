@@ -226,7 +226,7 @@ final class SessionAggregation: StreamOperator, StateStore {
                 isNull.append(!isThere)
                 for c in previous.indices { previous[c].append(contentsOf: isThere ? known![c] : .nulls(description.calls[c].type, count: 1)) }
             }
-            out.previous = self.previous(of: out, previous, isNull)
+            out.previous = description.previous(of: out, previous, isNull)
         }
         return out
     }
@@ -238,12 +238,6 @@ final class SessionAggregation: StreamOperator, StateStore {
         out.windows = windows
         out.partition = partition
         return out
-    }
-
-    private func previous(of batch: Batch, _ results: [Column], _ isNull: [Bool]) -> Batch.Previous {
-        var columns = batch.columns
-        columns.replaceSubrange(description.keyCount..<description.keyCount + results.count, with: results)
-        return Batch.Previous(columns: columns, isNull: isNull)
     }
 
     func flush(_ context: inout OperatorContext) throws(MartletError) -> Batch? {
@@ -281,7 +275,7 @@ final class SessionAggregation: StreamOperator, StateStore {
                 all.append(contentsOf: column)
                 return all.gathered(befores.map { UInt32($0 + 1) })
             }
-            out.previous = previous(of: out, padded, befores.map { $0 < 0 })
+            out.previous = description.previous(of: out, padded, befores.map { $0 < 0 })
         }
         if !setup.isPersistent { forgetChanges() }
         try expire()

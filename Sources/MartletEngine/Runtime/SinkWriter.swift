@@ -109,16 +109,6 @@ struct SinkWriter {
         }
         let key = hasKeys ? slice(encoder.keys) : nil
         let value = slice(encoder.values)
-        let section = Array(headers.slice(row))
-        func with<R>(_ bytes: [UInt8]?, _ body: (UnsafeRawBufferPointer?) -> R) -> R {
-            if let bytes { bytes.withUnsafeBytes { body($0) } } else { body(nil) }
-        }
-        with(key) { key in
-            with(value) { value in
-                section.withUnsafeBytes { section in
-                    builders[p].append(timestamp: batch.timestamps[row], key: key, value: value, headers: section.isEmpty ? nil : section)
-                }
-            }
-        }
+        builders[p].append(timestamp: batch.timestamps[row], key: key, value: value, headers: Array(headers.slice(row)))
     }
 }

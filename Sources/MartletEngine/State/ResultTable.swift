@@ -158,19 +158,21 @@ final class ResultTable: Sendable {
                 found.append(row)
             }
         }
+        /// In the order of the keys.
+        func add(_ keys: some Collection<[UInt8]>) {
+            for key in keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) { add(state.rows[key] ?? []) }
+        }
         switch lookup.keys {
         case .some(let keys):
             for key in keys { add(state.rows[encoded(key)] ?? []) }
-        case .all:
-            for key in state.rows.keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) { add(state.rows[key] ?? []) }
+        case .all: add(state.rows.keys)
         case .range(let lower, let upper):
             let low = lower.map { (encoded([$0.value]), $0.isInclusive) }, high = upper.map { (encoded([$0.value]), $0.isInclusive) }
-            let keys = state.rows.keys.filter { key in
+            add(state.rows.keys.filter { key in
                 if let (bytes, isInclusive) = low, key.lexicographicallyPrecedes(bytes) || !isInclusive && key == bytes { return false }
                 if let (bytes, isInclusive) = high, bytes.lexicographicallyPrecedes(key) || !isInclusive && key == bytes { return false }
                 return true
-            }
-            for key in keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) { add(state.rows[key] ?? []) }
+            })
         }
         return found
     }

@@ -42,12 +42,7 @@ extension Engine {
             let key = slice(keys, row), value = slice(values, row)
             var p = Int(UInt64(bitPattern: rows[row].timestampMs &+ Int64(row)) % UInt64(partitions.count))
             if let key { p = Int(key.withUnsafeBytes { Murmur2.partition(ofKey: $0, partitions: partitions.count) }) }
-            func with<R>(_ bytes: [UInt8]?, _ body: (UnsafeRawBufferPointer?) -> R) -> R {
-                if let bytes { bytes.withUnsafeBytes { body($0) } } else { body(nil) }
-            }
-            with(key) { key in
-                with(value) { value in builders[p].append(timestamp: rows[row].timestampMs, key: key, value: value, headers: nil) }
-            }
+            builders[p].append(timestamp: rows[row].timestampMs, key: key, value: value)
         }
         for p in builders.indices where builders[p].count > 0 { _ = try partitions[p].appendDurably(&builders[p]) }
     }

@@ -8,17 +8,15 @@ extension Engine {
 
     /// Whether every running persistent query has processed and committed all that is committed in its topics.
     public var hasProcessedInput: Bool {
-        get async {
-            for query in runningQueries where query.error == nil && !query.isPaused {
-                for topic in topics(of: query, readOnly: true) {
-                    for partition in log.partitions(of: topic) {
-                        let position = log.groupOffsets.committed(group: query.consumerGroup, partition.id)?.offset ?? partition.startOffset
-                        if hasRecords(partition, from: position) { return false }
-                    }
+        for query in runningQueries where query.error == nil && !query.isPaused {
+            for topic in topics(of: query, readOnly: true) {
+                for partition in log.partitions(of: topic) {
+                    let position = log.groupOffsets.committed(group: query.consumerGroup, partition.id)?.offset ?? partition.startOffset
+                    if hasRecords(partition, from: position) { return false }
                 }
             }
-            return true
         }
+        return true
     }
 
     /// What lies between a committed offset and the end may be markers and aborted records only.

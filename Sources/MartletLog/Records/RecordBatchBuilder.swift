@@ -65,6 +65,18 @@ public struct RecordBatchBuilder: Sendable {
         count += 1
     }
 
+    /// The same for bytes in arrays.
+    public mutating func append(timestamp: Int64, key: [UInt8]?, value: [UInt8]?, headers: [UInt8]? = nil) {
+        func with(_ bytes: [UInt8]?, _ body: (UnsafeRawBufferPointer?) -> Void) {
+            if let bytes { bytes.withUnsafeBytes { body($0) } } else { body(nil) }
+        }
+        with(key) { key in
+            with(value) { value in
+                with(headers) { headers in append(timestamp: timestamp, key: key, value: value, headers: headers) }
+            }
+        }
+    }
+
     /// Appends rows whose keys and values lie in shared buffers (length −1 = null).
     ///
     /// All arrays have an element per row; `rows` is the part to append. Traps if a slice lies outside its buffer.

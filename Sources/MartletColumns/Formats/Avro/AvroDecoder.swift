@@ -64,9 +64,7 @@ struct AvroDecoder: Sendable {
                 if length < 0 {
                     if request.notNull.isEmpty {
                         for appender in appenders {
-                            appender.truncate(to: selection.count)
-                            appender.count = selection.count
-                            appender.appendNull()
+                            appender.appendNull(at: selection.count)
                         }
                         selection.keep(row, isNull: true)
                     }
@@ -159,15 +157,15 @@ struct AvroReader {
                     slots[operation.field].store(Double(Float(bitPattern: bits)), row)
                     p += 4
                 case .int32:
-                    guard let value = Int32(exactly: Self.varint(&p)) else { return .failed(field: operation.field, "the int is too large") }
+                    guard let value = Int32(exactly: VarintScan.signed(&p)) else { return .failed(field: operation.field, "the int is too large") }
                     slots[operation.field].store(value, row)
-                case .int32ToInt64, .int64: slots[operation.field].store(Self.varint(&p), row)
-                case .int32ToDouble, .int64ToDouble: slots[operation.field].store(Double(Self.varint(&p)), row)
+                case .int32ToInt64, .int64: slots[operation.field].store(VarintScan.signed(&p), row)
+                case .int32ToDouble, .int64ToDouble: slots[operation.field].store(Double(VarintScan.signed(&p)), row)
                 case .boolean:
                     slots[operation.field].store(p.pointee != 0, row)
                     p += 1
                 case .text, .bytes:
-                    let length = Self.varint(&p)
+                    let length = VarintScan.signed(&p)
                     if p > end || length < 0 || length > end - p { return .failed(field: operation.field, "the record ends early") }
                     let text = UnsafeBufferPointer(start: p, count: Int(length))
                     if operation.code == .text, !UTF8Check.isValid(text) {
@@ -177,12 +175,12 @@ struct AvroReader {
                         slots[operation.field].store(start: p - base, length: Int(length), row)
                     }
                     p += Int(length)
-                case .skipVarint: _ = Self.varint(&p)
+                case .skipVarint: _ = VarintScan.signed(&p)
                 case .skip1: p += 1
                 case .skip4: p += 4
                 case .skip8: p += 8
                 case .skipBytes:
-                    let length = Self.varint(&p)
+                    let length = VarintScan.signed(&p)
                     if p > end || length < 0 || length > end - p { return .failed(field: operation.field, "the record ends early") }
                     p += Int(length)
                 case .general:
@@ -210,25 +208,7 @@ struct AvroReader {
     @inline(__always)
     private func setNull(_ field: Int, _ row: Int) {
         let appender = appenders[field]
-        appender.truncate(to: row)
-        appender.count = row
-        appender.appendNull()
-    }
-
-    /// A zigzag varint of up to 10 bytes; reads no further even if the bytes never end.
-    @inline(__always)
-    static func varint(_ p: inout UnsafePointer<UInt8>) -> Int64 {
-        var byte = p.pointee
-        p += 1
-        var value = UInt64(byte & 0x7f)
-        var shift: UInt64 = 7
-        while byte & 0x80 != 0, shift < 70 {
-            byte = p.pointee
-            p += 1
-            value |= UInt64(byte & 0x7f) &<< shift
-            shift &+= 7
-        }
-        return Int64(bitPattern: value &>> 1) ^ (0 &- Int64(bitPattern: value & 1))
+        appender.appendNull(at: row)
     }
 
     /// Reads one value of any type into `appender`, or over it; the problem if there is one.
@@ -247,7 +227,7 @@ struct AvroReader {
                 if appender.type == .string { appendText(value ? "true" : "false", appender) } else { appender.append(value) }
             }
         case .int, .long:
-            let value = Self.varint(&p)
+            let value = VarintScan.signed(&p)
             guard let appender else { break }
             switch appender.type {
             case .integer, .date, .time:
@@ -258,7 +238,7 @@ struct AvroReader {
             default: appender.append(value)
             }
         case .micros:
-            let value = Self.varint(&p)
+            let value = VarintScan.signed(&p)
             guard let appender else { break }
             let millis = value >= 0 ? value / 1000 : -((-(value + 1)) / 1000) - 1
             if appender.type == .time { appender.append(Int32(truncatingIfNeeded: millis)) } else { appender.append(millis) }
@@ -273,7 +253,7 @@ struct AvroReader {
             guard let appender else { break }
             if appender.type == .string { appendText(value.javaDescription, appender) } else { appender.append(value) }
         case .bytes:
-            let length = Self.varint(&p)
+            let length = VarintScan.signed(&p)
             if p > end || length < 0 || length > end - p { return early }
             if let appender {
                 let text = UnsafeBufferPointer(start: p, count: Int(length))
@@ -290,11 +270,11 @@ struct AvroReader {
             appender?.appendSlice(start: p - base, length: size)
             p += size
         case .enumeration(let symbols):
-            let index = Self.varint(&p)
+            let index = VarintScan.signed(&p)
             if index < 0 || index >= symbols.count { return "unknown symbol of an enum" }
             appender?.appendSlice(start: extra.keep(symbols[Int(index)]), length: symbols[Int(index)].count)
         case .decimal(let size, let scale):
-            let length = size.map { Int64($0) } ?? Self.varint(&p)
+            let length = size.map { Int64($0) } ?? VarintScan.signed(&p)
             if p > end || length < 0 || length > end - p { return early }
             if let appender, case .decimal(let precision, let wanted) = appender.type {
                 guard let value = Self.integer(UnsafeBufferPointer(start: p, count: Int(length))),
@@ -326,7 +306,7 @@ struct AvroReader {
                 appender.appendNested()
             }
         case .union(let branches):
-            let branch = Self.varint(&p)
+            let branch = VarintScan.signed(&p)
             if branch < 0 || branch >= branches.count { return "unknown branch of a union" }
             return general(branches[Int(branch)], &p, end, appender, depth: depth + 1)
         case .skipped(let name):
@@ -343,12 +323,12 @@ struct AvroReader {
     ) -> StaticString? {
         while true {
             if p >= end { return "the record ends early" }
-            var count = Self.varint(&p)
+            var count = VarintScan.signed(&p)
             if count == 0 { break }
             if count < 0 {
                 if count == .min { return "impossible count of items" }
                 count = -count
-                _ = Self.varint(&p)
+                _ = VarintScan.signed(&p)
             }
             // Items of no bytes (null) exist; a million of them in a record does not.
             if count > max(Int64(end - p), 1 << 16) { return "impossible count of items" }

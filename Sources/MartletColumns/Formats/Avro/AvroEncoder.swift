@@ -318,22 +318,12 @@ struct AvroEncoder: Sendable {
 private struct AvroWriteCompiler {
     let schema: AvroSchema
 
-    /// Views that a column of this type takes in preorder.
-    static func views(_ type: SQLType) -> Int {
-        switch type {
-        case .array(let element): 1 + views(element)
-        case .map(let key, let value): 1 + views(key) + views(value)
-        case .structure(let fields): fields.reduce(1) { $0 + views($1.type) }
-        default: 1
-        }
-    }
-
     /// One value for each field of the record; `view` is the first field's.
     mutating func members(of record: AvroRecord, _ fields: [Field], view: Int, path: String) throws(MartletError) -> [AvroEncoder.Value] {
         var starts: [Int] = [], next = view, used: Set<Int> = []
         for field in fields {
             starts.append(next)
-            next += Self.views(field.type)
+            next += ColumnView.count(field.type)
         }
         var out: [AvroEncoder.Value] = []
         for one in record.fields {
@@ -398,12 +388,12 @@ private struct AvroWriteCompiler {
         case (.map(let key, let mapped), .map(let values)):
             return .map(
                 key: AvroEncoder.Value(node: .bytes, view: view + 1),
-                value: try value(values, mapped, view: view + 1 + Self.views(key), path: path + "{}", defaultValue: nil))
+                value: try value(values, mapped, view: view + 1 + ColumnView.count(key), path: path + "{}", defaultValue: nil))
         case (.map(let key, let mapped), .array(let items)):
             guard case .record(let entry) = schema.resolved(items), entry.isMapEntry, entry.fields.count == 2 else { break }
             return .entries(
                 key: try value(entry.fields[0].type, key, view: view + 1, path: path + ".key", defaultValue: nil),
-                value: try value(entry.fields[1].type, mapped, view: view + 1 + Self.views(key), path: path + ".value", defaultValue: nil))
+                value: try value(entry.fields[1].type, mapped, view: view + 1 + ColumnView.count(key), path: path + ".value", defaultValue: nil))
         case (.structure(let fields), .record(let record)):
             return .record(try members(of: record, fields, view: view + 1, path: path + "."))
         default: break

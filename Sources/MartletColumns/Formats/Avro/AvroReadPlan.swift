@@ -65,7 +65,7 @@ struct AvroReadPlan: Sendable {
             throw MartletError(.schemaIncompatible, "expected a record, the writer's schema is \(schema.root.name)")
         }
         var found: Set<Int> = []
-        let matches = Self.match(record.fields.map(\.name), with: request.fields.map(\.name))
+        let matches = FieldMatching.match(record.fields.map(\.name), with: request.fields.map(\.name))
         for (i, writer) in record.fields.enumerated() {
             guard let field = matches[i] else {
                 try add(writer.type, field: nil, nil, isRequired: false)
@@ -76,22 +76,6 @@ struct AvroReadPlan: Sendable {
                 writer.type, field: isWanted(field) ? field : nil, request.fields[field], isRequired: request.notNull.contains(field))
         }
         missing = request.fields.indices.filter { !found.contains($0) && isWanted($0) }
-    }
-
-    /// For each of `names` the target it fills: equal names first, then by ignoring case, each target once.
-    private static func match(_ names: [String], with targets: [String]) -> [Int?] {
-        var out = [Int?](repeating: nil, count: names.count), taken: Set<Int> = []
-        for (i, name) in names.enumerated() {
-            if let target = targets.firstIndex(of: name), taken.insert(target).inserted { out[i] = target }
-        }
-        for (i, name) in names.enumerated() where out[i] == nil {
-            let upper = name.uppercased()
-            if let target = targets.indices.first(where: { !taken.contains($0) && targets[$0].uppercased() == upper }) {
-                taken.insert(target)
-                out[i] = target
-            }
-        }
-        return out
     }
 
     private mutating func add(_ type: AvroType, field: Int?, _ target: Field?, isRequired: Bool) throws(MartletError) {
@@ -178,7 +162,7 @@ struct AvroReadPlan: Sendable {
         case (.array(let items), .array(let element)): return .array(try compile(items, element, path: path + "->[]"))
         case (.map(let values), .map(let key, let value)) where key == .string: return .map(try compile(values, value, path: path + "->{}"))
         case (.record(let record), .structure(let fields)):
-            let matches = Self.match(record.fields.map(\.name), with: fields.map(\.name))
+            let matches = FieldMatching.match(record.fields.map(\.name), with: fields.map(\.name))
             var members: [Member] = []
             for (i, field) in record.fields.enumerated() {
                 let child = matches[i]

@@ -108,6 +108,13 @@ final class ColumnAppender {
         count += 1
     }
 
+    /// Makes row `row`, the next one, null, whatever a decoder had begun to store there.
+    func appendNull(at row: Int) {
+        truncate(to: row)
+        count = row
+        appendNull()
+    }
+
     func appendNull() {
         reserveOne()
         memset(values + count * stride, 0, stride)

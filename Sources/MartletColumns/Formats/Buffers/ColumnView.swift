@@ -16,6 +16,16 @@ struct ColumnView {
     /// Views lie in preorder: the first child is the next view, and this is the one after the whole subtree.
     var next = 0
 
+    /// Views that a column of this type takes.
+    static func count(_ type: SQLType) -> Int {
+        switch type {
+        case .array(let element): 1 + count(element)
+        case .map(let key, let value): 1 + count(key) + count(value)
+        case .structure(let fields): fields.reduce(1) { $0 + count($1.type) }
+        default: 1
+        }
+    }
+
     @inline(__always)
     func isValid(_ row: Int) -> Bool { if let valid { valid[row] } else { true } }
 

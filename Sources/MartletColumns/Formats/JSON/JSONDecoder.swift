@@ -68,9 +68,7 @@ struct JSONDecoder: Sendable {
                     }
                 } else {
                     for target in targets {
-                        target.appender.truncate(to: out)
-                        target.appender.count = out
-                        target.appender.appendNull()
+                        target.appender.appendNull(at: out)
                     }
                 }
                 if request.notNull.contains(where: { !slots[$0].valid[out] }) { continue }

@@ -124,9 +124,7 @@ struct JSONHabit {
         }
         if !isRead { return false }
         for target in missing {
-            target.appender.truncate(to: row)
-            target.appender.count = row
-            target.appender.appendNull()
+            target.appender.appendNull(at: row)
         }
         return true
     }

@@ -84,9 +84,7 @@ struct ProtobufDecoder: Sendable {
                 if length < 0 {
                     if request.notNull.isEmpty {
                         for appender in appenders {
-                            appender.truncate(to: selection.count)
-                            appender.count = selection.count
-                            appender.appendNull()
+                            appender.appendNull(at: selection.count)
                         }
                         selection.keep(row, isNull: true)
                     }
@@ -164,12 +162,12 @@ struct ProtobufDecoder: Sendable {
         let id = Int32(bigEndian: UnsafeRawPointer(start + 1).loadUnaligned(as: Int32.self))
         var p = start + 5, indexes: [Int] = []
         let end = start + length
-        let count = AvroReader.varint(&p)
+        let count = VarintScan.signed(&p)
         if count == 0 { return .success((Writer(id: id, indexes: [0]), 6)) }
         guard count > 0, count <= 64 else { return .failure(BadHeader(reason: "impossible place of a message")) }
         for _ in 0..<count {
             if p >= end { return .failure(BadHeader(reason: "the record ends early")) }
-            indexes.append(Int(truncatingIfNeeded: AvroReader.varint(&p)))
+            indexes.append(Int(truncatingIfNeeded: VarintScan.signed(&p)))
         }
         if p > end { return .failure(BadHeader(reason: "the record ends early")) }
         return .success((Writer(id: id, indexes: indexes), p - start))

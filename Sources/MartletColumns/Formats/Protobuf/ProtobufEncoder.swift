@@ -402,16 +402,6 @@ struct ProtobufEncoder: Sendable {
 private struct ProtobufWriteCompiler {
     let schema: ProtobufSchema
 
-    /// Views that a column of this type takes in preorder.
-    static func views(_ type: SQLType) -> Int {
-        switch type {
-        case .array(let element): 1 + views(element)
-        case .map(let key, let value): 1 + views(key) + views(value)
-        case .structure(let fields): fields.reduce(1) { $0 + views($1.type) }
-        default: 1
-        }
-    }
-
     /// One value for each column, in the order of field numbers; `view` is the first column's.
     mutating func members(of message: ProtobufMessage, _ fields: [Field], view: Int, path: String) throws(MartletError)
         -> [(name: String, value: ProtobufEncoder.Value)]
@@ -419,7 +409,7 @@ private struct ProtobufWriteCompiler {
         var out: [(name: String, number: Int, value: ProtobufEncoder.Value)] = [], next = view, used: Set<Int> = []
         for field in fields {
             let at = next
-            next += Self.views(field.type)
+            next += ColumnView.count(field.type)
             func isSame(_ name: String, exactly: Bool) -> Bool { exactly ? name == field.name : name.uppercased() == field.name.uppercased() }
             let candidates = message.fields.filter { $0.oneof == nil && !used.contains($0.number) }
             if let match = candidates.first(where: { isSame($0.name, exactly: true) }) ?? candidates.first(where: { isSame($0.name, exactly: false) }) {
@@ -439,7 +429,7 @@ private struct ProtobufWriteCompiler {
                 }
                 number = min(number, match.number)
                 values.append(try value(match, branch.type, view: branchView, path: path + match.name))
-                branchView += Self.views(branch.type)
+                branchView += ColumnView.count(branch.type)
             }
             out.append((field.name, number, .init(tag: [], node: .oneof(values), view: at, hasPresence: true)))
         }
@@ -465,7 +455,7 @@ private struct ProtobufWriteCompiler {
                     tag: tag(field.number, .delimited),
                     node: .map(
                         key: try value(entry.fields[0], key, view: view + 1, path: path + ".key"),
-                        value: try value(entry.fields[1], mapped, view: view + 1 + Self.views(key), path: path + ".value")),
+                        value: try value(entry.fields[1], mapped, view: view + 1 + ColumnView.count(key), path: path + ".value")),
                     view: view, hasPresence: false)
             default: break
             }
@@ -486,13 +476,8 @@ private struct ProtobufWriteCompiler {
     }
 
     private func mismatch(_ field: ProtobufField, _ type: SQLType, _ path: String) -> MartletError {
-        let name: String
-        switch field.kind {
-        case .scalar(let scalar): name = scalar.rawValue
-        case .message(let full), .enumeration(let full): name = full
-        }
-        return MartletError(
-            .schemaIncompatible, "\(path): a column of type \(type) cannot be written as \(field.isRepeated ? "repeated " : "")\(name)")
+        MartletError(
+            .schemaIncompatible, "\(path): a column of type \(type) cannot be written as \(field.typeText)")
     }
 
     private mutating func node(_ field: ProtobufField, _ type: SQLType, view: Int, path: String) throws(MartletError) -> ProtobufEncoder.Node {

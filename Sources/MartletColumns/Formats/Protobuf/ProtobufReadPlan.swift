@@ -143,22 +143,6 @@ struct ProtobufReadPlan: Sendable {
         }
     }
 
-    /// For each of `names` the target it fills: equal names first, then by ignoring case, each target once.
-    private static func match(_ names: [String], with targets: [String]) -> [Int?] {
-        var out = [Int?](repeating: nil, count: names.count), taken: Set<Int> = []
-        for (i, name) in names.enumerated() {
-            if let target = targets.firstIndex(of: name), taken.insert(target).inserted { out[i] = target }
-        }
-        for (i, name) in names.enumerated() where out[i] == nil {
-            let upper = name.uppercased()
-            if let target = targets.indices.first(where: { !taken.contains($0) && targets[$0].uppercased() == upper }) {
-                taken.insert(target)
-                out[i] = target
-            }
-        }
-        return out
-    }
-
     private mutating func compile(_ message: ProtobufMessage, _ targets: [Field], isWanted: [Bool]?, path: String = "") throws(MartletError)
         -> Message
     {
@@ -167,12 +151,12 @@ struct ProtobufReadPlan: Sendable {
         // A oneof is a struct of its own, and so are its members' names.
         let plain = message.fields.filter { $0.oneof == nil }
         let names = message.oneofs.indices.map { ProtobufTranslation.oneofName(message, $0) } + plain.map(\.name)
-        let matches = Self.match(names, with: targets.map(\.name))
+        let matches = FieldMatching.match(names, with: targets.map(\.name))
         for index in message.oneofs.indices {
             guard let child = matches[index], case .structure(let branches) = targets[child].type else { continue }
             if let isWanted, !isWanted[child] { continue }
             let members = message.fields.filter { $0.oneof == index }
-            let branchMatches = Self.match(members.map(\.name), with: branches.map(\.name))
+            let branchMatches = FieldMatching.match(members.map(\.name), with: branches.map(\.name))
             for (i, field) in members.enumerated() {
                 guard let branch = branchMatches[i] else { continue }
                 let node = try compile(field, branches[branch].type, path: "\(path)->\(field.name)")
@@ -229,13 +213,8 @@ struct ProtobufReadPlan: Sendable {
     }
 
     private func mismatch(_ field: ProtobufField, _ target: SQLType, _ path: String) -> MartletError {
-        let name: String
-        switch field.kind {
-        case .scalar(let scalar): name = scalar.rawValue
-        case .message(let full), .enumeration(let full): name = full
-        }
-        return MartletError(
-            .schemaIncompatible, "Cannot deserialize type \(field.isRepeated ? "repeated " : "")\(name) as type \(target) for path: \(path)")
+        MartletError(
+            .schemaIncompatible, "Cannot deserialize type \(field.typeText) as type \(target) for path: \(path)")
     }
 
     private mutating func compile(_ field: ProtobufField, _ target: SQLType, path: String) throws(MartletError) -> Node {

@@ -48,7 +48,7 @@ struct ProtobufReader {
         plan.operations.withUnsafeBufferPointer { operations in
             slots.withUnsafeBufferPointer { slots in
                 while p < end {
-                    let tag = Self.varint(&p)
+                    let tag = VarintScan.unsigned(&p)
                     let wire = UInt8(truncatingIfNeeded: tag & 7)
                     let number = Int(truncatingIfNeeded: tag >> 3)
                     let index = tag > 0xffff_ffff ? -1 : plan.root.member(number)
@@ -72,12 +72,12 @@ struct ProtobufReader {
                     let slot = slots[field]
                     slot.valid[row] = true
                     switch operation.code {
-                    case .int32: slot.store(Int32(truncatingIfNeeded: Self.varint(&p)), row)
-                    case .int64: slot.store(Int64(bitPattern: Self.varint(&p)), row)
-                    case .uint32: slot.store(Int64(UInt32(truncatingIfNeeded: Self.varint(&p))), row)
-                    case .sint32: slot.store(Int32(truncatingIfNeeded: Self.zigzag(Self.varint(&p))), row)
-                    case .sint64: slot.store(Self.zigzag(Self.varint(&p)), row)
-                    case .boolean: slot.store(Self.varint(&p) != 0, row)
+                    case .int32: slot.store(Int32(truncatingIfNeeded: VarintScan.unsigned(&p)), row)
+                    case .int64: slot.store(Int64(bitPattern: VarintScan.unsigned(&p)), row)
+                    case .uint32: slot.store(Int64(UInt32(truncatingIfNeeded: VarintScan.unsigned(&p))), row)
+                    case .sint32: slot.store(Int32(truncatingIfNeeded: VarintScan.unfolded(VarintScan.unsigned(&p))), row)
+                    case .sint64: slot.store(VarintScan.unfolded(VarintScan.unsigned(&p)), row)
+                    case .boolean: slot.store(VarintScan.unsigned(&p) != 0, row)
                     case .double:
                         slot.store(Double(bitPattern: UInt64(littleEndian: UnsafeRawPointer(p).loadUnaligned(as: UInt64.self))), row)
                         p += 8
@@ -85,7 +85,7 @@ struct ProtobufReader {
                         slot.store(Double(Float(bitPattern: UInt32(littleEndian: UnsafeRawPointer(p).loadUnaligned(as: UInt32.self)))), row)
                         p += 4
                     case .text, .bytes:
-                        let length = Self.varint(&p)
+                        let length = VarintScan.unsigned(&p)
                         if p > end || length > UInt64(end - p) { return outcome = .failed(field: field, Self.early) }
                         let text = UnsafeBufferPointer(start: p, count: Int(length))
                         if operation.code == .text, !UTF8Check.isValid(text) {
@@ -194,7 +194,7 @@ struct ProtobufReader {
         guard case .message(let index) = node else { return nil }
         var pieces: [UInt8] = [], p = start
         while p < end {
-            let tag = Self.varint(&p), wire = UInt8(truncatingIfNeeded: tag & 7)
+            let tag = VarintScan.unsigned(&p), wire = UInt8(truncatingIfNeeded: tag & 7)
             if Int(truncatingIfNeeded: tag >> 3) == number, wire == ProtobufWire.delimited.rawValue {
                 guard let range = Self.payload(&p, end) else { return Self.early }
                 pieces += UnsafeBufferPointer(start: range.start, count: range.end - range.start)
@@ -216,7 +216,7 @@ struct ProtobufReader {
         let message = plan.messages[index]
         var p = start, merged: [Int] = []
         while p < end {
-            let tag = Self.varint(&p), wire = UInt8(truncatingIfNeeded: tag & 7), number = Int(truncatingIfNeeded: tag >> 3)
+            let tag = VarintScan.unsigned(&p), wire = UInt8(truncatingIfNeeded: tag & 7), number = Int(truncatingIfNeeded: tag >> 3)
             var after = p
             if let problem = Self.skip(wire, &after, end, depth: 0) { return problem }
             let found = tag > 0xffff_ffff ? -1 : message.member(number)
@@ -266,7 +266,7 @@ struct ProtobufReader {
         switch node {
         case .scalar(let scalar): return self.scalar(scalar, &p, end, appender)
         case .enumeration(let index):
-            let slice = enumTexts.slice(index, Int(Int32(truncatingIfNeeded: Self.varint(&p))), extra)
+            let slice = enumTexts.slice(index, Int(Int32(truncatingIfNeeded: VarintScan.unsigned(&p))), extra)
             appender.appendSlice(start: slice.start, length: slice.length)
             return nil
         default: break
@@ -279,7 +279,7 @@ struct ProtobufReader {
         case .wrapper(let scalar):
             var q = range.start, place: UnsafePointer<UInt8>?
             while q < range.end {
-                let tag = Self.varint(&q)
+                let tag = VarintScan.unsigned(&q)
                 if tag == UInt64(8 | scalar.wire.rawValue) { place = q }
                 if let problem = Self.skip(UInt8(truncatingIfNeeded: tag & 7), &q, range.end, depth: 0) { return problem }
             }
@@ -324,11 +324,11 @@ struct ProtobufReader {
             return p > end ? Self.early : nil
         }
         switch scalar {
-        case .int32: return integer(Int64(Int32(truncatingIfNeeded: Self.varint(&p))))
-        case .uint32: return integer(Int64(UInt32(truncatingIfNeeded: Self.varint(&p))))
-        case .int64, .uint64: return integer(Int64(bitPattern: Self.varint(&p)))
-        case .sint32: return integer(Int64(Int32(truncatingIfNeeded: Self.zigzag(Self.varint(&p)))))
-        case .sint64: return integer(Self.zigzag(Self.varint(&p)))
+        case .int32: return integer(Int64(Int32(truncatingIfNeeded: VarintScan.unsigned(&p))))
+        case .uint32: return integer(Int64(UInt32(truncatingIfNeeded: VarintScan.unsigned(&p))))
+        case .int64, .uint64: return integer(Int64(bitPattern: VarintScan.unsigned(&p)))
+        case .sint32: return integer(Int64(Int32(truncatingIfNeeded: VarintScan.unfolded(VarintScan.unsigned(&p)))))
+        case .sint64: return integer(VarintScan.unfolded(VarintScan.unsigned(&p)))
         case .fixed32, .sfixed32, .float:
             let bits = UInt32(littleEndian: UnsafeRawPointer(p).loadUnaligned(as: UInt32.self))
             p += 4
@@ -343,7 +343,7 @@ struct ProtobufReader {
             let value = Double(bitPattern: bits)
             if appender.type == .string { append(text: value.javaDescription, appender) } else { appender.append(value) }
         case .bool:
-            let value = Self.varint(&p) != 0
+            let value = VarintScan.unsigned(&p) != 0
             if appender.type == .string { append(text: value ? "true" : "false", appender) } else { appender.append(value) }
         case .string, .bytes:
             guard let range = Self.payload(&p, end) else { return Self.early }
@@ -377,13 +377,13 @@ struct ProtobufReader {
         guard case .decimal(let precision, let wanted) = appender.type else { return nil }
         var q = range.start, unscaled: Int128? = 0, scale = 0
         while q < range.end {
-            let tag = Self.varint(&q)
+            let tag = VarintScan.unsigned(&q)
             var after = q
             if let problem = Self.skip(UInt8(truncatingIfNeeded: tag & 7), &after, range.end, depth: 0) { return problem }
             if tag == 0x0a, let bytes = Self.payload(&q, range.end) {
                 unscaled = AvroReader.integer(UnsafeBufferPointer(start: bytes.start, count: bytes.end - bytes.start))
             } else if tag == 0x18 {
-                scale = Int(Int32(truncatingIfNeeded: Self.varint(&q)))
+                scale = Int(Int32(truncatingIfNeeded: VarintScan.unsigned(&q)))
             }
             q = after
         }
@@ -401,9 +401,9 @@ struct ProtobufReader {
     private static func numbers(_ range: (start: UnsafePointer<UInt8>, end: UnsafePointer<UInt8>)) -> [Int64]? {
         var out: [Int64] = [0, 0, 0, 0, 0], q = range.start
         while q < range.end {
-            let tag = varint(&q)
+            let tag = VarintScan.unsigned(&q)
             if tag & 7 == 0, (1...4).contains(tag >> 3) {
-                out[Int(tag >> 3)] = Int64(bitPattern: varint(&q))
+                out[Int(tag >> 3)] = Int64(bitPattern: VarintScan.unsigned(&q))
                 if q > range.end { return nil }
             } else if skip(UInt8(truncatingIfNeeded: tag & 7), &q, range.end, depth: 0) != nil {
                 return nil
@@ -412,29 +412,10 @@ struct ProtobufReader {
         return out
     }
 
-    /// A varint of up to 10 bytes; reads no further even if the bytes never end.
-    @inline(__always)
-    static func varint(_ p: inout UnsafePointer<UInt8>) -> UInt64 {
-        var byte = p.pointee
-        p += 1
-        var value = UInt64(byte & 0x7f)
-        var shift: UInt64 = 7
-        while byte & 0x80 != 0, shift < 70 {
-            byte = p.pointee
-            p += 1
-            value |= UInt64(byte & 0x7f) &<< shift
-            shift &+= 7
-        }
-        return value
-    }
-
-    @inline(__always)
-    static func zigzag(_ value: UInt64) -> Int64 { Int64(bitPattern: value &>> 1) ^ (0 &- Int64(bitPattern: value & 1)) }
-
     /// The bytes after a length; nil if there are not as many.
     @inline(__always)
     static func payload(_ p: inout UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>) -> (start: UnsafePointer<UInt8>, end: UnsafePointer<UInt8>)? {
-        let length = varint(&p)
+        let length = VarintScan.unsigned(&p)
         if p > end || length > UInt64(end - p) { return nil }
         let start = p
         p += Int(length)
@@ -443,7 +424,7 @@ struct ProtobufReader {
 
     static func skip(_ wire: UInt8, _ p: inout UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>, depth: Int) -> StaticString? {
         switch ProtobufWire(rawValue: wire) {
-        case .varint: _ = varint(&p)
+        case .varint: _ = VarintScan.unsigned(&p)
         case .fixed64: p += 8
         case .fixed32: p += 4
         case .delimited: if payload(&p, end) == nil { return early }
@@ -451,7 +432,7 @@ struct ProtobufReader {
             if depth > 100 { return "the value is nested deeper than 100 levels" }
             while true {
                 if p >= end { return early }
-                let tag = varint(&p), inner = UInt8(truncatingIfNeeded: tag & 7)
+                let tag = VarintScan.unsigned(&p), inner = UInt8(truncatingIfNeeded: tag & 7)
                 if inner == ProtobufWire.endGroup.rawValue { break }
                 if let problem = skip(inner, &p, end, depth: depth + 1) { return problem }
             }

@@ -58,6 +58,16 @@ public struct ProtobufField: Sendable, Hashable {
     /// DECIMAL's digits, from Connect's hints.
     public var precision: Int?
     public var scale: Int?
+
+    /// The type as a .proto file has it: `repeated int64`.
+    var typeText: String {
+        let name =
+            switch kind {
+            case .scalar(let scalar): scalar.rawValue
+            case .message(let full), .enumeration(let full): full
+            }
+        return isRepeated ? "repeated \(name)" : name
+    }
 }
 
 public struct ProtobufEnum: Sendable, Hashable {

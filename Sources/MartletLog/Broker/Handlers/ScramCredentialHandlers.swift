@@ -132,6 +132,15 @@ struct AlterUserScramCredentialsResponse: WireMessage {
     }
 }
 
+extension AlterUserScramCredentialsRequest {
+    /// Every user named, once, in the order of the request.
+    var userNames: [String] {
+        var names: [String] = []
+        for name in deletions.map(\.name) + upsertions.map(\.name) where !names.contains(name) { names.append(name) }
+        return names
+    }
+}
+
 extension RequestRouter {
     func describeUserScramCredentials(_ request: DescribeUserScramCredentialsRequest, _ context: RequestContext)
         -> Answer<DescribeUserScramCredentialsResponse>
@@ -174,10 +183,8 @@ extension RequestRouter {
     private func alterUserScramCredentials(_ request: AlterUserScramCredentialsRequest, by principal: Principal)
         -> AlterUserScramCredentialsResponse
     {
-        var names: [String] = []
-        for name in request.deletions.map(\.name) + request.upsertions.map(\.name) where !names.contains(name) { names.append(name) }
         var results: [AlterUserScramCredentialsResponse.Result] = []
-        for name in names {
+        for name in request.userNames {
             let deletions = request.deletions.filter { $0.name == name }, upsertions = request.upsertions.filter { $0.name == name }
             do throws(KafkaError) {
                 let numbers = deletions.map(\.mechanism) + upsertions.map(\.mechanism)

@@ -54,10 +54,8 @@ extension DescribeUserScramCredentialsRequest {
 
 extension AlterUserScramCredentialsRequest {
     mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<AlterUserScramCredentialsResponse> {
-        if access.allowsCluster(.alter) { return .granted }
-        var names: [String] = []
-        for name in deletions.map(\.name) + upsertions.map(\.name) where !names.contains(name) { names.append(name) }
-        return .refused(.init(results: names.map { .init(user: $0, error: .clusterAuthorizationFailed) }))
+        access.allowsCluster(.alter)
+            ? .granted : .refused(.init(results: userNames.map { .init(user: $0, error: .clusterAuthorizationFailed) }))
     }
 }
 

@@ -137,6 +137,13 @@ private func refusal(_ type: Int8) -> KafkaErrorCode {
     ConfigResource(rawValue: type) == .topic ? .topicAuthorizationFailed : .clusterAuthorizationFailed
 }
 
+private func withoutAltering(_ refused: [(type: Int8, name: String)]) -> Permission<AlterConfigsResponse> {
+    if refused.isEmpty { return .granted }
+    return .limited { response in
+        response.results += refused.map { .init(error: refusal($0.type), errorMessage: "Authorization failed.", type: $0.type, name: $0.name) }
+    }
+}
+
 extension DescribeConfigsRequest {
     mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<DescribeConfigsResponse> {
         let refused = resources.takeOut { mayUse(access, .describeConfigs, $0.type, $0.name) }
@@ -150,20 +157,14 @@ extension DescribeConfigsRequest {
 extension AlterConfigsRequest {
     mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<AlterConfigsResponse> {
         let refused = resources.takeOut { mayUse(access, .alterConfigs, $0.type, $0.name) }
-        if refused.isEmpty { return .granted }
-        return .limited { response in
-            response.results += refused.map { .init(error: refusal($0.type), errorMessage: "Authorization failed.", type: $0.type, name: $0.name) }
-        }
+        return withoutAltering(refused.map { ($0.type, $0.name) })
     }
 }
 
 extension IncrementalAlterConfigsRequest {
     mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<AlterConfigsResponse> {
         let refused = resources.takeOut { mayUse(access, .alterConfigs, $0.type, $0.name) }
-        if refused.isEmpty { return .granted }
-        return .limited { response in
-            response.results += refused.map { .init(error: refusal($0.type), errorMessage: "Authorization failed.", type: $0.type, name: $0.name) }
-        }
+        return withoutAltering(refused.map { ($0.type, $0.name) })
     }
 }
 
