@@ -35,8 +35,7 @@ import Testing
             pty.hangUp()
         }
         func type(_ text: String, after prompt: String = "martlet> ") {
-            // The prompt of the line before is drawn again when it ends; bracketed paste is asked for once a line, when it begins.
-            see("\u{1B}[?2004h")
+            see(PseudoTerminal.lineBegins)
             see(prompt)
             pty.type(text)
         }

@@ -8,6 +8,10 @@ final class PseudoTerminal: @unchecked Sendable {  // Descriptors are only writt
     private(set) var shell: Int32 = -1
     private var seen: [UInt8] = []
 
+    /// What the shell writes once a line, when it begins to read keys: it asks for bracketed paste. A prompt alone may be the one of the line
+    /// before, drawn again; what is typed on seeing that meets the terminal's own line editing, which eats Ctrl-R and Ctrl-D.
+    static let lineBegins = "\u{1B}[?2004h"
+
     init?(columns: UInt16 = 40) {
         setenv("TERM", "xterm", 1)  // On TERM=dumb lines are read plainly.
         // What posix_openpt, unlockpt and ptsname do on Linux; the Glibc module does not have them.

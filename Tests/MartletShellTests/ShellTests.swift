@@ -208,18 +208,22 @@ import Testing
             Issue.record("no \(text) on the screen, but \(pty.rest)")
             pty.hangUp()
         }
+        func seePrompt() {
+            see(PseudoTerminal.lineBegins)
+            see("martlet> ")
+        }
         see("is RUNNING (API 7.9.0-martlet)")
-        see("martlet> ")
+        seePrompt()
         pty.type("SELECT * FROM s EMIT CHANGES;\r")
         see("|       42 |")  // Shown although the query goes on.
         interrupts.signal()
         see("Query terminated.")
-        see("martlet> ")
+        seePrompt()
         pty.type("SHOW STREAMS;\r")
         see("There are no streams.")
-        see("martlet> ")
+        seePrompt()
         pty.type("bye\u{3}")
-        see("martlet> ")
+        seePrompt()
         pty.type("\u{4}")
         #expect(await statuses.first { _ in true } == 0)
         #expect(server.requests.contains { $0.hasPrefix("POST /close-query") && $0.hasSuffix(#"{"queryId":"q_7"}"#) })
