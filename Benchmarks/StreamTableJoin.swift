@@ -2,6 +2,7 @@ import Logging
 import MartletCore
 import MartletEngine
 import MartletLog
+import MartletSQL
 import MartletModels
 
 #if canImport(Glibc)
