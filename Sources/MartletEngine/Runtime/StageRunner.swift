@@ -53,10 +53,11 @@ public struct StageRunner {
     ) throws(MartletError) {
         root = stage.root
         self.interruptions = interruptions
-        setup = OperatorSetup(functions: functions, emitsEveryUpdate: true, isPersistent: interruptions != .none, properties: properties)
+        setup = OperatorSetup(functions: functions, emitsEveryUpdate: true, isPersistent: interruptions != .none,
+            copiesTables: interruptions == .evictions, properties: properties)
         tree = try OperatorTree(stage.root, setup: setup)
         changelogs = tree.stores.map { _ in [] }
-        indexes = tree.stores.map { _ in MemoryIndex() }
+        indexes = (tree.stores + Self.topicStores(tree)).map { _ in MemoryIndex() }
         for leaf in tree.leaves { inputs.append(try StageInput(leaf.input, schemas: registry)) }
         inputTopics = tree.leaves.map { leaf in
             switch leaf.input.topic {
@@ -87,15 +88,19 @@ public struct StageRunner {
             try makeAnew()
         }
         let out = try process(block, of: topic)
+        if interruptions == .evictions {
+            for (store, index) in zip(tree.stores + Self.topicStores(tree), indexes) {
+                var changes = StateChanges()
+                try store.takeChanges(&changes)
+                index.apply(RecordBlock(changes))
+                try store.evict(to: 0, index)
+            }
+            return out
+        }
         for (i, store) in tree.stores.enumerated() {
             var changes = StateChanges()
             try store.takeChanges(&changes)
-            if changes.count == 0 { continue }
-            if interruptions == .evictions { indexes[i].apply(RecordBlock(changes)) } else { changelogs[i].append(RecordBlock(changes)) }
-        }
-        if interruptions == .evictions {
-            for (store, index) in zip(tree.stores, indexes) { try store.evict(to: 0, index) }
-            return out
+            if changes.count > 0 { changelogs[i].append(RecordBlock(changes)) }
         }
         for leaf in inputs.indices where inputTopics[leaf] == topic && tree.leaves[leaf].isSourceTable {
             var errors = RowErrors()
@@ -104,6 +109,8 @@ public struct StageRunner {
         try makeAnew()
         return out
     }
+
+    private static func topicStores(_ tree: OperatorTree) -> [any StateStore] { tree.leaves.indices.flatMap { tree.topicStores(leaf: $0) } }
 
     /// As a task that starts makes its state.
     private mutating func makeAnew() throws(MartletError) {

@@ -33,13 +33,7 @@ final class Changelog {
         guard let index, let account else { return try restoreFromLog() }
         do throws(MartletError) {
             try index.catchUp()
-            let store = store
-            let isWhole = try index.fill(store) {
-                guard store.isEvicting else { return false }
-                let used = store.memoryBytes, share = account.share(using: used, isEvicting: true)
-                return share != .max && used > share / 2
-            }
-            if !isWhole { store.complete(from: index) }
+            if try !index.fill(store, account) { store.complete(from: index) }
         } catch {
             guard index.failure != nil else { throw error }
             directory?.discard(index, because: error)
