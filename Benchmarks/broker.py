@@ -280,7 +280,7 @@ def recovery():
             reader.close()
             if found != count:
                 raise RuntimeError(f"{found} of {count} records after kill -9")
-        line("recovery/10GB", max(times), "s", ("limit", 2))
+        line(f"recovery/{size / 1e9:.0f}GB", max(times), "s", ("limit", 2))
         note(f"{count * len(value) / 1e9:.1f} GB; " + ", ".join(f"{t:.2f} s" for t in times) + f"; load {os.getloadavg()[0]:.1f}")
         node.stop()
 
