@@ -134,7 +134,7 @@ final class OperatorTree {
                 return (try SessionAggregation(aggregate, gapMs: gap, window: window, grouping), true)
             }
             return (try Aggregation(aggregate, grouping), true)
-        case .suppress: return (Suppress(), true)
+        case .suppress: return (Suppress(needsPrevious: above.needsPrevious), true)
         case .subscribe: return (try Self.compileForeignKeyStep(description, below: below, setup), false)
         case .resolve: return (try Self.compileForeignKeyStep(description, below: below, setup), true)
         }
