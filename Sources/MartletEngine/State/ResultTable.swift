@@ -62,20 +62,62 @@ final class ResultTable: Sendable {
 
     /// Whether it is still the table of that description and topic.
     func isOf(_ source: Source, topicID: [UInt8], partitions: Int) -> Bool {
-        self.source == source && self.topicID == topicID && self.partitions.count == partitions
+        self.source == source && isOf(topicID: topicID, partitions: partitions)
     }
+
+    func isOf(topicID: [UInt8], partitions: Int) -> Bool { self.topicID == topicID && self.partitions.count == partitions }
 
     /// The rows that `lookup` names as a batch of the columns that `wanted` asks for, consistent as of now.
     func rows(_ lookup: TableLookup, as wanted: PhysicalPlan.Input) throws(MartletError) -> Batch {
-        let result: Result<Batch, MartletError> = state.withLock { state in
+        guard let found = try rows(lookup, as: wanted, mayWait: true) else {
+            throw MartletError(.internalError, "a question that may wait was not answered")
+        }
+        return found
+    }
+
+    /// Where a row lies: `columns` are all key columns, then all value columns of the table, `row` an index into them.
+    typealias Visitor = (_ columns: [Column], _ timestamps: [Int64], _ row: Int) -> Void
+
+    /// More records than this, new since the last question, are not read on a thread that must not wait.
+    private static let recordsWithoutWaiting: Int64 = 256
+
+    /// Calls `visit` for the row of each of `keys` that there is, as of now; for tables without windows.
+    ///
+    /// - `mayWait`: false on an event loop, which neither waits for another question nor reads much.
+    /// - Returns: false, with nothing visited, if it would have to wait and may not.
+    func visit(_ keys: [[SQLValue]], mayWait: Bool, _ visit: Visitor) throws(MartletError) -> Bool {
+        precondition(source.window == nil)
+        return try withState(mayWait: mayWait) { state in
+            for key in keys {
+                for row in state.rows[encoded(key)] ?? [] { visit(state.columns, state.timestamps, Int(row.at)) }
+            }
+        }
+    }
+
+    /// As `rows(_:as:)`; nil if it would have to wait and may not.
+    func rows(_ lookup: TableLookup, as wanted: PhysicalPlan.Input, mayWait: Bool) throws(MartletError) -> Batch? {
+        var out: Batch?
+        _ = try withState(mayWait: mayWait) { state in out = batch(state, find(state, lookup), wanted) }
+        return out
+    }
+
+    private func withState(mayWait: Bool, _ body: (State) -> Void) throws(MartletError) -> Bool {
+        func use(_ state: inout State) -> Result<Bool, MartletError> {
             do throws(MartletError) {
+                if !mayWait {
+                    var new: Int64 = 0
+                    for (partition, position) in zip(partitions, state.positions) { new += partition.lastStableOffset - position }
+                    if new > Self.recordsWithoutWaiting { return .success(false) }
+                }
                 for i in partitions.indices { try refresh(&state, i) }
-                return .success(batch(state, find(state, lookup), wanted))
+                body(state)
+                return .success(true)
             } catch {
                 return .failure(error)
             }
         }
-        return try result.get()
+        if mayWait { return try state.withLock { use(&$0) }.get() }
+        return try state.withLockIfAvailable { use(&$0) }?.get() ?? false
     }
 
     // MARK: keeping up

@@ -17,11 +17,22 @@ extension Engine {
             "Not executing statement(s) '\(statement.text)' as it would cause the number of active, \(isPush ? "push" : "pull") queries to exceed the configured limit (\(Self.maxTransientQueries))")
     }
 
-    func startTransient(_ statement: Statement, _ session: Session) throws(MartletError) -> TransientQuery {
+    func analyzedTransient(_ statement: Statement, _ session: Session) throws(MartletError) -> AnalyzedTransient {
         let analyzed = try Analyzer(catalog: catalog, context: analysisContext(session, inferred: InferenceRecorder())).analyze(statement)
         guard case .transientQuery(let query) = analyzed else {
             throw MartletError(.notSupported, "this query is not supported by this release", at: statement.span)
         }
+        return query
+    }
+
+    /// Nil: the query does not ask a table for rows by their keys.
+    func prepareLookup(_ query: AnalyzedTransient, _ statement: Statement) throws(MartletError) -> PreparedLookup? {
+        guard query.kind == .pullTable, let lookup = query.lookup, case .some = lookup.keys else { return nil }
+        return try PreparedLookup(
+            query, statement, table: try resultTable(lookup.table, query.plan), log: log, versions: catalogVersion)
+    }
+
+    func startTransient(_ query: AnalyzedTransient, _ statement: Statement, _ session: Session) throws(MartletError) -> TransientQuery {
         try checkRoom(isPush: query.kind == .push, for: statement)
         let isPush = query.kind == .push
         let fromLatest = isPush && session.properties["auto.offset.reset"] != "earliest"
