@@ -15,6 +15,7 @@ final class ResultTable: Sendable {
         var end: Int64
         /// Index into the columns.
         var at: UInt32
+        var partition: Int32
     }
 
     private struct State {
@@ -134,13 +135,13 @@ final class ResultTable: Sendable {
             state.positions[i] = block.nextOffset
             // What cannot be decoded is no row; whoever reads the topic as a stream hears of it.
             var errors = RowErrors()
-            apply(&state, try state.input.decode(block, errors: &errors))
+            apply(&state, try state.input.decode(block, errors: &errors), partition: Int32(i))
             state.block = block
         }
         state.block = nil
     }
 
-    private func apply(_ state: inout State, _ batch: Batch) {
+    private func apply(_ state: inout State, _ batch: Batch, partition: Int32) {
         let keyCount = input.keyFields.count
         let keys = KeyEncoding.encode(Array(batch.columns[..<keyCount]), rows: (0..<UInt32(batch.count)).map { $0 })
         let first = UInt32(state.timestamps.count)
@@ -156,9 +157,10 @@ final class ResultTable: Sendable {
                 state.liveCount -= 1
             } else if let known {
                 windows[known].at = first + UInt32(row)
+                windows[known].partition = partition
             } else {
                 let at = windows.lastIndex { $0.start < start || $0.start == start && $0.end < end }.map { $0 + 1 } ?? 0
-                windows.insert(Row(start: start, end: end, at: first + UInt32(row)), at: at)
+                windows.insert(Row(start: start, end: end, at: first + UInt32(row), partition: partition), at: at)
                 state.liveCount += 1
             }
             state.rows[key] = windows.isEmpty ? nil : windows
@@ -200,9 +202,15 @@ final class ResultTable: Sendable {
                 found.append(row)
             }
         }
-        /// In the order of the keys.
+        /// Partition by partition, each in the order of the keys, as a scan of ksqlDB's stores gives them: which rows a LIMIT lets through
+        /// depends on it.
         func add(_ keys: some Collection<[UInt8]>) {
-            for key in keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) { add(state.rows[key] ?? []) }
+            let groups = keys.map { (key: $0, rows: state.rows[$0] ?? []) }
+            let sorted = groups.sorted { a, b in
+                let first = (a.rows.first?.partition ?? 0, b.rows.first?.partition ?? 0)
+                return first.0 != first.1 ? first.0 < first.1 : a.key.lexicographicallyPrecedes(b.key)
+            }
+            for group in sorted { add(group.rows) }
         }
         switch lookup.keys {
         case .some(let keys):
