@@ -59,7 +59,10 @@ public actor Engine {
     let threads: [StreamThread]
     let commandLog: CommandLog
 
-    var catalog = Catalog()
+    nonisolated let catalogVersion = CatalogVersion()
+    var catalog = Catalog() {
+        didSet { catalogVersion.change() }
+    }
     var queries: [String: RunningQuery] = [:]
     var watches: [String: [Int]] = [:]
     /// Query → what its topics were when it was put on threads.
@@ -197,7 +200,11 @@ public actor Engine {
     }
 
     /// Starts the SELECT (or PRINT) of a query request; rows come through its channel until it ends or is closed.
-    public func query(_ sql: String, properties: [String: String] = [:], variables: [String: String] = [:]) throws(MartletError) -> QueryResult {
+    ///
+    /// - `preparesLookups`: a question for rows by their keys is not begun but given back, to be answered by whoever asks.
+    public func query(
+        _ sql: String, properties: [String: String] = [:], variables: [String: String] = [:], preparesLookups: Bool = false
+    ) throws(MartletError) -> QueryResult {
         let session = Session(properties: config.properties.merging(properties) { $1 }, variables: variables)
         let text = VariableSubstitution.apply(sql, variables: variables)
         let statements: [Statement]
@@ -212,7 +219,10 @@ public actor Engine {
         }
         do throws(MartletError) {
             switch statement.node {
-            case .query: return .rows(try startTransient(statement, session))
+            case .query:
+                let query = try analyzedTransient(statement, session)
+                if preparesLookups, let lookup = try prepareLookup(query, statement) { return .lookup(lookup) }
+                return .rows(try startTransient(query, statement, session))
             case .printTopic(let print): return .lines(try startPrint(print, statement, session))
             default:
                 throw MartletError(
@@ -305,6 +315,8 @@ public enum QueryResult: Sendable {
     case rows(TransientQuery)
     /// PRINT: one text line a record.
     case lines(PrintQuery)
+    /// Rows of a table by their keys.
+    case lookup(PreparedLookup)
 }
 
 /// Properties and variables of one request.

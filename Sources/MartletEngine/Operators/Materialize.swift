@@ -110,7 +110,17 @@ final class GroupChanges: StatelessOperator {
     }
 }
 
-/// Holds nothing back: the aggregation below gives final results itself, from its own state.
+/// Holds nothing back: the aggregation below gives final results itself, from its own state. Each comes once, so before it there was none.
 final class Suppress: StatelessOperator {
-    func process(_ batch: Batch, side: InputSide, _ context: inout OperatorContext) throws(MartletError) -> Batch { batch }
+    private let needsPrevious: Bool
+
+    init(needsPrevious: Bool) { self.needsPrevious = needsPrevious }
+
+    func process(_ batch: Batch, side: InputSide, _ context: inout OperatorContext) throws(MartletError) -> Batch {
+        if !needsPrevious { return batch }
+        var out = batch
+        out.previous = Batch.Previous(
+            columns: batch.columns.map { .nulls($0.type, count: batch.count) }, isNull: [Bool](repeating: true, count: batch.count))
+        return out
+    }
 }

@@ -122,11 +122,11 @@ final class SessionAggregation: StreamOperator, StateStore {
 
     /// Puts a row into its session; steps and results are added to `pending`.
     private func add(_ key: UInt32, time: Int64, row: UInt32, _ pending: inout Pending) throws(MartletError) {
+        // Sessions past their retention are no more, whether they have been removed or not. The store's time is that of the rows before.
+        let reach = max(time - gap, streamTime.ms == .min ? .min : streamTime.ms - retention + 1)
         streamTime.advance(to: time)
         let k = Int(key)
         var first = sessions[k].count
-        // Sessions past their retention are no more, whether they have been removed or not.
-        let reach = max(time - gap, streamTime.ms - retention + 1)
         while first > 0, sessions[k][first - 1].end >= reach { first -= 1 }
         var last = first
         while last < sessions[k].count, sessions[k][last].start <= time + gap { last += 1 }
