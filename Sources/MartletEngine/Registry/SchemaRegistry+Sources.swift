@@ -76,7 +76,7 @@ extension SchemaRegistry {
             let declared = try? SchemaTranslation.fields(
                 fromSchemaText: newest.schema.text, spec: spec, side: side, keepsCase: true, imports: imports)
         else { return nil }
-        let holds = fields.allSatisfy { field in declared.contains { $0.name.uppercased() == field.name.uppercased() && $0.type == field.type } }
+        let holds = fields.allSatisfy { field in declared.contains { $0.name == field.name && $0.type == field.type } }
         return holds ? WriterSchema(id: newest.id, text: newest.schema.text, imports: imports) : nil
     }
 }
