@@ -18,7 +18,11 @@ public struct ConformanceRun: Sendable {
     /// Restarts or crashes between what queries get; results may not depend on them either.
     public var interruptions: StageRunner.Interruptions
 
-    public init(filter: String? = nil, batchRows: Int = 1000, interruptions: StageRunner.Interruptions = .none) {
+    /// How many tasks the records of a SQL test are spread over by their keys; results may not depend on that either.
+    public var tasks: Int
+
+    public init(filter: String? = nil, batchRows: Int = 1000, interruptions: StageRunner.Interruptions = .none, tasks: Int = 1) {
+        self.tasks = max(1, tasks)
         self.interruptions = interruptions
         self.filter = filter
         self.batchRows = max(1, batchRows)
@@ -73,7 +77,8 @@ public struct ConformanceRun: Sendable {
         for one in ScriptCase.cases(of: String(decoding: text, as: UTF8.self)) {
             let full = "\(name) - \(one.name)"
             if let filter, !full.lowercased().contains(filter.lowercased()) { continue }
-            let (problems, message) = ScriptExecution.problems(one, batchRows: batchRows, interruptions: interruptions)
+            let (problems, message) = ScriptExecution.problems(
+                one, folder: Self.folder(of: file), batchRows: batchRows, interruptions: interruptions, tasks: tasks)
             verdicts.append(
                 CaseVerdict(
                     name: full, outcome: problems.isEmpty ? .passed : .failed(problems),
@@ -126,7 +131,11 @@ public struct ConformanceRun: Sendable {
         return out
     }
 
-    private static func contents(of path: String) throws(MartletError) -> [UInt8] {
+    private static func folder(of file: String) -> String {
+        file.lastIndex(of: "/").map { String(file[..<$0]) } ?? "."
+    }
+
+    static func contents(of path: String) throws(MartletError) -> [UInt8] {
         guard let file = fopen(path, "rb") else { throw MartletError(.io, String(cString: strerror(errno))) }
         defer { fclose(file) }
         var out: [UInt8] = [], buffer = [UInt8](repeating: 0, count: 1 << 16)

@@ -63,6 +63,8 @@ final class OperatorTree {
         var needsPrevious = false
         /// They want final results of windows only, after this grace period.
         var finalGraceMs: Int64?
+        /// Rows of a stream look up what is below: they are to find each group as it is when they come.
+        var emitsEveryUpdate = false
     }
 
     /// - Returns: what was made last, and whether the node yields changes of a table.
@@ -75,17 +77,18 @@ final class OperatorTree {
             var asked = above
             switch description {
             case .filter: asked.needsPrevious = true
-            case .suppress(_, let grace): asked = Above(finalGraceMs: grace)
+            case .suppress(_, let grace): asked = Above(finalGraceMs: grace, emitsEveryUpdate: above.emitsEveryUpdate)
             case .project, .selectKey, .flatMap: break
-            case .materialize: asked = Above()
-            case .groupChanges, .aggregate, .subscribe, .resolve: asked = Above(needsPrevious: true)
+            case .materialize: asked = Above(emitsEveryUpdate: above.emitsEveryUpdate)
+            case .groupChanges, .aggregate, .subscribe, .resolve: asked = Above(needsPrevious: true, emitsEveryUpdate: above.emitsEveryUpdate)
             }
             let (made, isTable) = try add(below, asked, setup)
             let (step, yieldsTable) = try compile(description, below: below, isTable: isTable, above, setup)
             return (link([(made, .left)], step), yieldsTable)
         case .join(let join, let left, let right):
-            let (leftMade, _) = try add(left, Above(needsPrevious: true), setup)
-            let (rightMade, _) = try add(right, Above(needsPrevious: true), setup)
+            let (leftMade, _) = try add(left, Above(needsPrevious: true, emitsEveryUpdate: above.emitsEveryUpdate), setup)
+            let (rightMade, _) = try add(
+                right, Above(needsPrevious: true, emitsEveryUpdate: above.emitsEveryUpdate || join.method == .streamTable), setup)
             let step = try Self.compile(join, left: left, right: right, setup)
             let isTable = join.method == .tableTable
             return (link([(leftMade, .left), (rightMade, .right)], step), isTable)
@@ -125,13 +128,13 @@ final class OperatorTree {
         case .aggregate(let aggregate):
             let grouping = AggregationSetup(
                 inputTypes: below.outputTypes, keepsWindows: aggregate.window == nil && below.hasWindowedKeys, needsPrevious: above.needsPrevious,
-                finalGraceMs: above.finalGraceMs, emitsEveryUpdate: setup.emitsEveryUpdate, isPersistent: setup.isPersistent,
+                finalGraceMs: above.finalGraceMs, emitsEveryUpdate: setup.emitsEveryUpdate || above.emitsEveryUpdate, isPersistent: setup.isPersistent,
                 functions: setup.functions, properties: setup.properties)
             if let window = aggregate.window, case .session(let gap) = window.kind {
                 return (try SessionAggregation(aggregate, gapMs: gap, window: window, grouping), true)
             }
             return (try Aggregation(aggregate, grouping), true)
-        case .suppress: return (Suppress(), true)
+        case .suppress: return (Suppress(needsPrevious: above.needsPrevious), true)
         case .subscribe: return (try Self.compileForeignKeyStep(description, below: below, setup), false)
         case .resolve: return (try Self.compileForeignKeyStep(description, below: below, setup), true)
         }

@@ -26,7 +26,7 @@ final class TableTableJoin: StreamOperator {
 
     func restore(_ batch: Batch, side: InputSide, _ context: inout OperatorContext) throws(MartletError) -> Batch? {
         let own = side == .left ? left : right
-        if own.restoresFromTopic { own.update(batch) }
+        if own.restoresFromTopic { try own.update(batch) }
         return nil
     }
 
@@ -34,8 +34,8 @@ final class TableTableJoin: StreamOperator {
         let isLeft = side == .left
         let (own, other) = isLeft ? (left, right) : (right, left)
         let keys = (isLeft ? description.leftKeys : description.rightKeys).map { batch.columns[$0] }
-        let before = own.update(batch).before
-        let partners = other.find(keys, count: batch.count)
+        let before = try own.update(batch).before
+        let partners = try other.find(keys, count: batch.count)
         let old = own.gathered(before), partnerColumns = other.gathered(partners), partnerTimes = other.timestamps(partners)
         let isThere = (0..<batch.count).map { batch.nullValues?[$0] != true }, wasThere = before.map { $0 != JoinTable.none }
         let hasPartner = partners.map { $0 != JoinTable.none }

@@ -59,8 +59,24 @@ extension SchemaRegistry {
             let chosen = try writerSchema(id: id)
             return WriterSchema(id: id, text: chosen.text, imports: try imports(of: chosen))
         }
+        if let named = try registeredMessage(of: fields, spec: spec, side: side, topic: topic) { return named }
         let text = try SchemaTranslation.schemaText(for: fields, spec: spec, side: side)
         let id = try register(subject: "\(topic)-\(side.rawValue)", schema: RegisteredSchema(kind: spec.kind, text: text))
         return WriterSchema(id: id, text: nil)
+    }
+
+    /// The newest Protobuf schema of the topic, if one of its messages has the full name asked for and holds these columns: then records are written
+    /// as that message of that schema, instead of a schema with this message alone.
+    private func registeredMessage(of fields: [Field], spec: FormatSpec, side: Side, topic: String) throws(MartletError) -> WriterSchema? {
+        guard spec.kind == .protobuf, spec.properties["fullSchemaName"] != nil, let newest = latest(subject: "\(topic)-\(side.rawValue)"),
+            newest.schema.type == RegisteredSchema(kind: .protobuf, text: "").type
+        else { return nil }
+        let imports = try imports(of: newest.schema)
+        guard
+            let declared = try? SchemaTranslation.fields(
+                fromSchemaText: newest.schema.text, spec: spec, side: side, keepsCase: true, imports: imports)
+        else { return nil }
+        let holds = fields.allSatisfy { field in declared.contains { $0.name.uppercased() == field.name.uppercased() && $0.type == field.type } }
+        return holds ? WriterSchema(id: newest.id, text: newest.schema.text, imports: imports) : nil
     }
 }

@@ -23,6 +23,8 @@ public struct StageRunner {
         case restarts
         /// The same, and each block is processed a first time whose results and changes are lost, as by a crash before the commit.
         case crashes
+        /// After each block stores give up everything that they can be without, as where memory is short.
+        case evictions
     }
 
     private var inputs: [StageInput] = []
@@ -32,6 +34,8 @@ public struct StageRunner {
     private let interruptions: Interruptions
     /// What a log would hold of the state: changes of stores by their place, and rows of tables by their leaf, in order.
     private var changelogs: [[RecordBlock]] = []
+    /// The newest of these changes by key, for stores that give up entries.
+    private var indexes: [MemoryIndex] = []
     private var tableRows: [(leaf: Int, batch: Batch)] = []
     private var encoder: SinkEncoder
     /// Rows that were left out or have a null for a failed expression, and why.
@@ -52,6 +56,7 @@ public struct StageRunner {
         setup = OperatorSetup(functions: functions, emitsEveryUpdate: true, isPersistent: interruptions != .none, properties: properties)
         tree = try OperatorTree(stage.root, setup: setup)
         changelogs = tree.stores.map { _ in [] }
+        indexes = tree.stores.map { _ in MemoryIndex() }
         for leaf in tree.leaves { inputs.append(try StageInput(leaf.input, schemas: registry)) }
         inputTopics = tree.leaves.map { leaf in
             switch leaf.input.topic {
@@ -85,7 +90,12 @@ public struct StageRunner {
         for (i, store) in tree.stores.enumerated() {
             var changes = StateChanges()
             try store.takeChanges(&changes)
-            if changes.count > 0 { changelogs[i].append(RecordBlock(changes)) }
+            if changes.count == 0 { continue }
+            if interruptions == .evictions { indexes[i].apply(RecordBlock(changes)) } else { changelogs[i].append(RecordBlock(changes)) }
+        }
+        if interruptions == .evictions {
+            for (store, index) in zip(tree.stores, indexes) { try store.evict(to: 0, index) }
+            return out
         }
         for leaf in inputs.indices where inputTopics[leaf] == topic && tree.leaves[leaf].isSourceTable {
             var errors = RowErrors()

@@ -29,10 +29,10 @@ final class StreamTask {
         var leaves: [Int]
     }
 
-    /// - `changelogs`: the partition of each store's changelog, by the store's name.
+    /// - `changelogs`: gives a store its changelog.
     init(
-        query: RunningQuery, stage: PhysicalPlan.Stage, partition: Int32, sources: [Source], changelogs: [String: PartitionLog], sink: SinkWriter,
-        setup: OperatorSetup, schemas: any SchemaSource, time: TimeSource
+        query: RunningQuery, stage: PhysicalPlan.Stage, partition: Int32, sources: [Source],
+        changelogs: (any StateStore) throws(MartletError) -> Changelog, sink: SinkWriter, setup: OperatorSetup, schemas: any SchemaSource
     ) throws(MartletError) {
         self.query = query
         self.partition = partition
@@ -47,8 +47,7 @@ final class StreamTask {
         }
         preparedPositions = readers.map(\.position)
         for store in tree.stores {
-            guard let log = changelogs[store.name] else { throw MartletError(.internalError, "the state \(store.name) has no changelog") }
-            let changelog = Changelog(store, log, time: time)
+            let changelog = try changelogs(store)
             try changelog.restore()
             self.changelogs.append(changelog)
         }
@@ -108,8 +107,8 @@ final class StreamTask {
     // MARK: commits
     //
     // A commit may run while the task already processes for the next one. So everything that belongs to it is handed over when it is prepared,
-    // under its token. What a store gave as changes then, and nothing newer, may go into a local store when `committed` tells that very
-    // token. At most one token is under way. There is no undo: after an abort the task is thrown away and made anew from what is committed.
+    // under its token. When `committed` tells that very token, what a store gave as changes then, and nothing newer, is in the changelog, and may
+    // leave memory. At most one token is under way. There is no undo: after an abort the task is thrown away and made anew from what is committed.
 
     private struct Prepared {
         var token: CommitToken
@@ -135,9 +134,12 @@ final class StreamTask {
     }
 
     /// That transaction has committed; the task may have had no part in it.
-    func committed(_ token: CommitToken) {
+    ///
+    /// - Throws: what ends the query.
+    func committed(_ token: CommitToken) throws(MartletError) {
         guard let done = prepared, done.token == token else { return }
         prepared = nil
+        for changelog in changelogs { try changelog.committed() }
         if done.hadWork { query.statistics.update { $0.commits += 1 } }
     }
 }

@@ -195,6 +195,7 @@ extension Engine {
             let setup = OperatorSetup(
                 models: try sessions(query.plan.models), emitsEveryUpdate: query.emitsEveryUpdate, isPersistent: true, properties: query.properties)
             let changelogs = try changelogTopics(stage, query, setup, partitions: partitions)
+            let topicIDs = changelogs.compactMapValues { log.topic($0)?.topicID }
             for partition in 0..<partitions {
                 var sources: [(log: PartitionLog, leaves: [Int])] = []
                 for (topic, isInternal, leaves) in leaves {
@@ -209,14 +210,20 @@ extension Engine {
                 let offsets = log.groupOffsets, schemas = registry
                 let stores = changelogs.compactMapValues { log.partition(TopicPartition($0, partition)) }
                 factories.append(
-                    StreamThread.TaskFactory(query: query) { [sources, time] () throws(MartletError) in
+                    StreamThread.TaskFactory(query: query) { [sources, time, stateDirectory] () throws(MartletError) in
                         try StreamTask(
                             query: query, stage: stage, partition: partition,
                             sources: sources.map { source, leaves in
                                 let committed = offsets.committed(group: query.consumerGroup, source.id)?.offset ?? source.startOffset
                                 return StreamTask.Source(log: source, position: max(committed, source.startOffset), leaves: leaves)
-                            }, changelogs: stores, sink: SinkWriter(sink.description, partitions: sinkPartitions), setup: setup, schemas: schemas,
-                            time: time)
+                            },
+                            changelogs: { store throws(MartletError) in
+                                guard let log = stores[store.name] else {
+                                    throw MartletError(.internalError, "the state \(store.name) has no changelog")
+                                }
+                                let index = topicIDs[store.name].flatMap { stateDirectory?.index(of: store, query: query.id, log: log, topicID: $0) }
+                                return Changelog(store, log, directory: stateDirectory, index: index, time: time)
+                            }, sink: SinkWriter(sink.description, partitions: sinkPartitions), setup: setup, schemas: schemas)
                     })
             }
         }
@@ -310,6 +317,7 @@ extension Engine {
     /// Deletes the changelogs of a query, but not those that a successor goes on with: where it keeps the same under the same name.
     private func forgetState(_ query: RunningQuery, successor: PhysicalPlan?) {
         let kept = successor?.states ?? [:], own = query.plan.states
+        stateDirectory?.remove(query: query.id, keeping: Set(own.keys.filter { kept[$0] == own[$0] }))
         let prefix = query.changelogTopic(store: "").dropLast("-changelog".count)
         for topic in log.topics where topic.name.hasPrefix(prefix) && topic.name.hasSuffix("-changelog") {
             let store = String(topic.name.dropFirst(prefix.count).dropLast("-changelog".count))

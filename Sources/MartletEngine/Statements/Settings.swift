@@ -32,7 +32,7 @@ public enum Settings {
         setting("ksql.query.pull.grouping.enabled", "false", "GROUP BY, aggregate functions and windows in queries that end, which ksqlDB refuses"),
         setting("ksql.query.pull.limit.clause.enabled", "true", "LIMIT in pull queries"),
         setting("ksql.query.pull.interpreter.enabled", "true", "accepted; expressions are always compiled to column kernels"),
-        setting("ksql.query.push.v2.enabled", "false", "accepted; push queries always read the log directly"),
+        setting("ksql.query.push.v2.enabled", "false", "push queries from the end over one query's output have ids of their own and leave out rows without a key"),
         setting("ksql.suppress.enabled", "true", "EMIT FINAL"),
         setting("ksql.lambdas.enabled", "true", "lambda functions"),
         setting("ksql.headers.columns.enabled", "true", "HEADERS columns"),

@@ -183,6 +183,9 @@ struct JoinPlanner {
             }
             return try join(chosen, all, .tableTable, kind: .table)
         }
+        if left.from.isWindowed || right.from.isWindowed {
+            throw MartletError(.badStatement, "Foreign-key table-table joins are not supported on windowed tables.", at: span)
+        }
         guard left.isSource else {
             if isSourceKey(chosen[0].equality.left) {
                 throw MartletError(
@@ -193,6 +196,11 @@ struct JoinPlanner {
             throw MartletError(
                 .badStatement, "Invalid join condition: foreign-key table-table joins are not supported as part of n-way joins. Got \(got).", at: span,
                 hint: "make a table with the inner join first")
+        }
+        guard left.from.plan.readsOneTable else {
+            throw MartletError(
+                .badStatement, "Invalid join condition: foreign-key table-table joins of grouped or joined subqueries are not supported. Got \(got).", at: span,
+                hint: "make a table with the subquery \(left.name) first")
         }
         if node.join.kind == .right || node.join.kind == .full {
             throw MartletError(.badStatement, "\(node.join.kind.rawValue) JOIN on a foreign key is not supported", at: node.join.span)
@@ -206,7 +214,7 @@ struct JoinPlanner {
     /// Whether the expression is the whole key of the source it names.
     private func isSourceKey(_ expression: Expression) -> Bool {
         guard case .column(let alias?, let name) = expression.node, let place = left.from.scope.sources.firstIndex(of: alias.name) else { return false }
-        return left.from.sources[place].schema.key.map(\.name) == [name.name]
+        return left.leaves[place].from.keys.map(\.name) == [name.name]
     }
 
     private var got: String {
@@ -223,7 +231,7 @@ struct JoinPlanner {
         var names = keyNames(keys)
         if isWindowed {
             // Rows of different windows are different rows: a session's both bounds count, of a time window its start.
-            let bounds = left.from.left.window?.kind == .session ? [PseudoColumns.windowStart, PseudoColumns.windowEnd] : [PseudoColumns.windowStart]
+            let bounds = left.from.window?.kind == .session ? [PseudoColumns.windowStart, PseudoColumns.windowEnd] : [PseudoColumns.windowStart]
             for bound in bounds {
                 guard let l = windowBound(left, bound), let r = windowBound(right, bound) else { continue }
                 leftKeys.append(l)
@@ -238,6 +246,8 @@ struct JoinPlanner {
                 leftKeys: leftKeys, rightKeys: rightKeys, keyNames: names, condition: condition?.0, conditionText: condition?.1,
                 leftRepartition: layout.left, rightRepartition: layout.right))
         var out = FromClause(plan: plan, scope: scope, kind: kind, sources: left.from.sources + right.from.sources, keys: [])
+        out.window = left.from.window
+        out.isWindowed = left.from.isWindowed || right.from.isWindowed
         out.keyFormat = layout.keyFormat
         out.partitionsOfTopic = layout.partitionsOfTopic
         out.keyDescription = ("join expression", "join expressions")
@@ -284,7 +294,7 @@ struct JoinPlanner {
     }
 
     private func windowBound(_ side: JoinAnalysis.Side, _ name: String) -> BoundExpression? {
-        side.from.scope.columns.first { $0.name == name && $0.role == .pseudo }.map { .column($0.index, $0.type) }
+        side.from.windowBounds[name] ?? side.from.scope.columns.first { $0.name == name && $0.role == .pseudo }.map { .column($0.index, $0.type) }
     }
 
     private static func physical(_ kind: Join.Kind) -> PhysicalPlan.Join.Kind {
@@ -310,12 +320,12 @@ struct JoinPlanner {
     /// The key format is the left side's, unless only the left side has to be re-keyed anyway: then the right side's. Sources whose keys' bytes
     /// hold the id of a schema are always written again: equal keys could have different bytes.
     private func layout(_ keys: [Key], isTable: Bool, rightIsTable: Bool) throws(MartletError) -> Layout {
-        let isLeftKeyed = keys.map(\.leftSlot) == left.from.keys.indices.map { $0 }
-        let isRightKeyed = keys.map(\.rightSlot) == right.from.keys.indices.map { $0 }
+        let isLeftKeyed = !left.from.isScattered && keys.map(\.leftSlot) == left.from.keys.indices.map { $0 }
+        let isRightKeyed = !right.from.isScattered && keys.map(\.rightSlot) == right.from.keys.indices.map { $0 }
         let preferred = isLeftKeyed ? left.from.keyFormat : isRightKeyed ? right.from.keyFormat : left.from.keyFormat
         let format = internalKeyFormat(preferred, zip(keyNames(keys), keys).map { Field($0, $1.left.expression.type) })
         let isForced = format.kind.usesSchemaRegistry
-        let hasSameWindows = left.from.left.window == right.from.left.window
+        let hasSameWindows = left.from.window == right.from.window
         let changesLeft = !left.from.keyFormat.isSameKeyFormat(as: format)
         let changesRight = !right.from.keyFormat.isSameKeyFormat(as: format) || !hasSameWindows
         let writesLeft = !isLeftKeyed || changesLeft || (isForced && left.isSource)
@@ -335,7 +345,7 @@ struct JoinPlanner {
             return LogicalPlan.Repartition(
                 step: prefix + step, kind: side.from.kind, keyFormat: format,
                 valueFormat: FormatSpec(value.kind, properties: FormatRules.inheritedProperties(value)), partitionsOfTopic: topic,
-                window: side.from.left.window)
+                window: side.from.window)
         }
         let steps =
             isTable
@@ -399,5 +409,16 @@ struct JoinPlanner {
             KeySlot(viable: slot.viable, expression: .column(leftWidth + rightWidth + index, slot.expression.type), name: slot.name)
         }
         return out
+    }
+}
+
+extension LogicalPlan {
+    /// Whether rows are those of one table's topic, filtered and projected: their offsets rise with the changes of each key.
+    fileprivate var readsOneTable: Bool {
+        switch self {
+        case .scan: true
+        case .filter(let input, _, _), .project(let input, _, _), .materialize(let input, _, _): input.readsOneTable
+        case .flatMap, .selectKey, .join, .aggregate, .union: false
+        }
     }
 }

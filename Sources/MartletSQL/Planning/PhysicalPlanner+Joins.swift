@@ -4,6 +4,9 @@ import MartletCore
 extension PhysicalPlanner {
     /// The stage of a join: both sides' operators, or topics that earlier stages write, then the join.
     mutating func lower(_ join: LogicalPlan.Join) -> Open {
+        var join = join
+        // A subquery may have a join of its own.
+        join.step = step(join.step)
         if let foreign = join.foreign { return lower(join, foreign) }
         let (left, leftKeys) = side(join.left, join.leftKeys, join.keyNames, join.carriedLeft, join.leftRepartition)
         let (right, rightKeys) = side(join.right, join.rightKeys, join.keyNames, join.carriedRight, join.rightRepartition)
@@ -94,7 +97,9 @@ extension PhysicalPlanner {
         _ root: PhysicalPlan.Node, _ topic: PhysicalPlan.Repartition, kind: Statement.SourceKind,
         columns: [PhysicalPlan.Input.ColumnSource], place: [Int]
     ) -> Open {
-        stages.append(PhysicalPlan.Stage(root: root, output: .repartition(topic)))
+        var topic = topic
+        topic.step = topicStep(topic.step)
+        end(root, .repartition(topic))
         let input = PhysicalPlan.Input(
             topic: .repartition(step: topic.step), kind: kind, keyFields: topic.keyFields, keyFormat: topic.keyFormat, valueFields: topic.valueFields,
             valueFormat: topic.valueFormat, columns: columns, window: topic.window)

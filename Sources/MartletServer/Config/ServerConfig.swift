@@ -36,6 +36,8 @@ public struct ServerConfig: Sendable {
     public var broker = BrokerConfig()
     /// What the settings say of limits and topic defaults, for `configure`.
     var brokerValues: [(setting: BrokerSetting, value: String)] = []
+    /// Of the state of queries; nil: a quarter of the machine's memory.
+    public var stateMemoryBytes: Int?
 
     public init(host: String = "127.0.0.1", kafkaPort: Int = 9092, ksqlPort: Int = 8088, registryPort: Int = 8081) {
         kafka = [Listener(host: host, port: kafkaPort)]
@@ -112,6 +114,12 @@ public struct ServerConfig: Sendable {
                 throw MartletError(.invalidProperty, "authentication.method is BASIC or NONE, not \"\(text)\"")
             }
             asksHTTPUsers = text == "BASIC"
+        }
+        if let text = value("state.memory.bytes") {
+            guard let bytes = Int(text), bytes >= 1 << 20 else {
+                throw MartletError(.invalidProperty, "state.memory.bytes is a number of bytes, at least 1048576, not \"\(text)\"")
+            }
+            stateMemoryBytes = bytes
         }
         if security.tls != nil {
             kafka[0].security = .saslSSL

@@ -1,6 +1,6 @@
 import MartletCore
 
-/// A setting of the ports of a node. Names are Kafka's, librdkafka's (files) and Confluent's, where they have one.
+/// A setting of a node: its ports, and what it may take of the machine. Names are Kafka's, librdkafka's (files) and Confluent's, where they have one.
 public struct ServerSetting: Sendable {
     public var name: String
     public var defaultValue: String
@@ -39,6 +39,9 @@ public struct ServerSetting: Sendable {
         .init(
             name: "authentication.method", defaultValue: "",
             summary: "BASIC or NONE: whether SQL and schemas ask for user and password; by default BASIC with https, NONE with http"),
+        .init(
+            name: "state.memory.bytes", defaultValue: "",
+            summary: "memory that the state of queries may take, about; what is more is read from disk when it is needed; by default a quarter of the machine's"),
     ] + BrokerSetting.all.map(\.row)
 
     /// Kafka's names for what decides on access rules; here all mean the same.

@@ -41,6 +41,13 @@ final class ServerActivity: Sendable {
     func end() { state.withLock { $0.open -= 1 } }
     func countFailure() { state.withLock { $0.counts.failures += 1 } }
     func count(rows: Int) { state.withLock { $0.counts.queryRows += rows } }
+    /// A query that was answered at once.
+    func answered(rows: Int) {
+        state.withLock { state in
+            state.counts.queries += 1
+            state.counts.queryRows += rows
+        }
+    }
     func count(inserted: Int) { state.withLock { $0.counts.insertedRows += inserted } }
 
     /// A query runs for a client; `close` ends it when the server stops.

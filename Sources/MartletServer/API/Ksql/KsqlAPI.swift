@@ -11,12 +11,15 @@ struct KsqlAPI: Sendable {
     /// `host:port` of this API.
     let address: @Sendable () -> String
     let pool: NIOThreadPool
+    /// For reading tables the first time they are asked.
+    let reading: NIOThreadPool
     let activity: ServerActivity
     let logger: Logger
     let time: TimeSource
+    let lookups = LookupAnswers()
 
     var router: Router {
-        Router(routes: statementRoutes + queryRoutes + insertRoutes + statusRoutes + operationRoutes) { [activity, logger] error in
+        Router(routes: statementRoutes + queryRoutes + webSocketRoutes + insertRoutes + statusRoutes + operationRoutes) { [activity, logger] error in
             activity.countFailure()
             let response = ErrorResponse.ksql(error)
             if response.status.code >= 500 { logger.warning("request failed", metadata: ["error": "\(error)"]) }
@@ -33,17 +36,23 @@ struct SQLRequest {
     var properties: [String: String]
     var variables: [String: String]
 
-    /// - `names`: what the text is called here (`ksql` or `sql`), the endpoint's own first.
+    /// What the members of the body are called at an endpoint, its own names first: each endpoint takes the others' too.
+    struct Names: Sendable {
+        var text: [String]
+        var properties: [String]
+    }
+
     /// - Throws: `.badRequest`, `.unknownProperty`.
-    init(_ request: HTTPRequest, textNames: [String], propertyNames: [String]) throws(MartletError) {
-        let body = try request.jsonObject()
-        guard let text = textNames.lazy.compactMap({ body[$0] }).first else {
-            throw MartletError(.badRequest, "Missing required property '\(textNames[0])' in the request's body")
+    init(_ request: HTTPRequest, _ names: Names) throws(MartletError) { try self.init(try request.jsonObject(), names) }
+
+    init(_ body: JSONObject, _ names: Names) throws(MartletError) {
+        guard let text = names.text.lazy.compactMap({ body[$0] }).first(where: { !$0.isNull }) else {
+            throw MartletError(.badRequest, "Missing required property '\(names.text[0])' in the request's body")
         }
-        guard let sql = text.stringValue else { throw MartletError(.badRequest, "property '\(textNames[0])' of the request's body is a text") }
+        guard let sql = text.stringValue else { throw MartletError(.badRequest, "property '\(names.text[0])' of the request's body is a text") }
         self.sql = sql
         properties = [:]
-        for name in propertyNames {
+        for name in names.properties {
             for (key, value) in try Self.texts(body[name], of: name) { properties[try Self.propertyName(key)] = value }
         }
         variables = [:]

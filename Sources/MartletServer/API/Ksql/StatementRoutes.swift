@@ -9,7 +9,7 @@ extension KsqlAPI {
         [
             Route(.POST, "/ksql", produces: Self.jsonTypes) { request in
                 // `commandSequenceNumber` asks to wait for a command: here every command is applied before its number is told.
-                let sql = try SQLRequest(request, textNames: ["ksql", "sql"], propertyNames: ["streamsProperties", "properties"])
+                let sql = try SQLRequest(request, Self.oldNames)
                 let entities = try await engine.execute(sql.sql, properties: sql.properties, variables: sql.variables)
                 return .json(.array(entities.map { .object($0) }), type: request.accepted)
             },
