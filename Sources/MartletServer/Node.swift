@@ -73,7 +73,7 @@ public final class Node: Sendable {
                 log: log, registry: registry, models: models, config: settings, time: time, logger: logger)
             opened = engine
             let server = config.server
-            var brokerConfig = BrokerConfig()
+            var brokerConfig = server.broker
             brokerConfig.security = server.security
             let kafka = try KafkaBroker(log: log, listeners: server.kafka, group: group, logger: logger, time: time, config: brokerConfig)
             broker = kafka

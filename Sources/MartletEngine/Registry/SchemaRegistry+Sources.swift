@@ -25,8 +25,21 @@ extension SchemaRegistry {
                 .badStatement,
                 "Schema for message \(side.rawValue)s on topic '\(topic)' does not exist in the Schema Registry.\nSubject: \(subject)\(id)")
         }
-        return try SchemaTranslation.fields(
-            fromSchemaText: found.text, spec: spec, side: side, keepsCase: schemaID != nil, imports: try imports(of: found))
+        let topic = subject.dropLast(side.rawValue.utf8.count + 1), wanted = RegisteredSchema(kind: spec.kind, text: "").type
+        if found.type != wanted {
+            throw MartletError(
+                .badStatement,
+                "\(side == .key ? "Key" : "Value") schema is not in the expected format. You may want to set \(side.rawValue.uppercased())_FORMAT to '\(found.type)'.\ntopic: \(topic)\nexpected format: \(wanted)\nactual format: \(found.type)")
+        }
+        do {
+            return try SchemaTranslation.fields(
+                fromSchemaText: found.text, spec: spec, side: side, keepsCase: schemaID != nil, imports: try imports(of: found))
+        } catch {
+            throw MartletError(
+                error.code,
+                "Unable to verify if the \(side.rawValue) schema for topic: \(topic) is compatible with ksqlDB.\nReason: \(error.message)\n\nSchema:\(found.text)",
+                hint: error.hint, cause: error)
+        }
     }
 
     /// Full name of the Avro record, or of the first Protobuf message, of a schema; nil if it is neither.
@@ -76,7 +89,7 @@ extension SchemaRegistry {
             let declared = try? SchemaTranslation.fields(
                 fromSchemaText: newest.schema.text, spec: spec, side: side, keepsCase: true, imports: imports)
         else { return nil }
-        let holds = fields.allSatisfy { field in declared.contains { $0.name.uppercased() == field.name.uppercased() && $0.type == field.type } }
+        let holds = fields.allSatisfy { field in declared.contains { $0.name == field.name && $0.type == field.type } }
         return holds ? WriterSchema(id: newest.id, text: newest.schema.text, imports: imports) : nil
     }
 }

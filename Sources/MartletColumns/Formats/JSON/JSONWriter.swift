@@ -54,9 +54,12 @@ struct JSONWriter {
     let style: Style
     /// `,"NAME":` by view: of the columns and of struct fields, empty for others. The first of an object has its comma replaced.
     private let labels: JSONLabels
+    /// By view: the map is written as a list of `{"key":…,"value":…}`. Empty: none is.
+    private let asEntries: [Bool]
 
-    init(_ fields: [Field], style: Style) {
+    init(_ fields: [Field], style: Style, mapsAsEntries: [Bool] = []) {
         self.style = style
+        asEntries = mapsAsEntries
         var labels: [[UInt8]] = []
         func add(_ type: SQLType, name: String?) {
             labels.append(name.map { Array(("," + JSONValue.string($0).description + ":").utf8) } ?? [])
@@ -156,8 +159,20 @@ struct JSONWriter {
             }
             out.append(UInt8(ascii: "]"))
         case .map:
-            out.append(UInt8(ascii: "{"))
             let range = view.pointee.range(row), keys = index + 1, values = views[keys].next
+            if index < asEntries.count, asEntries[index] {
+                out.append(UInt8(ascii: "["))
+                for i in range {
+                    out.append(i > range.lowerBound ? ",{\"key\":" : "{\"key\":")
+                    write(keys, i, views, &out)
+                    out.append(",\"value\":")
+                    write(values, i, views, &out)
+                    out.append(UInt8(ascii: "}"))
+                }
+                out.append(UInt8(ascii: "]"))
+                return
+            }
+            out.append(UInt8(ascii: "{"))
             for i in range {
                 if i > range.lowerBound { out.append(UInt8(ascii: ",")) }
                 key(keys, i, views, &out)
