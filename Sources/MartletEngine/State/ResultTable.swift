@@ -15,6 +15,7 @@ final class ResultTable: Sendable {
         var end: Int64
         /// Index into the columns.
         var at: UInt32
+        var partition: Int32
     }
 
     private struct State {
@@ -116,7 +117,7 @@ final class ResultTable: Sendable {
                 windows[known].at = first + UInt32(row)
             } else {
                 let at = windows.lastIndex { $0.start < start || $0.start == start && $0.end < end }.map { $0 + 1 } ?? 0
-                windows.insert(Row(start: start, end: end, at: first + UInt32(row)), at: at)
+                windows.insert(Row(start: start, end: end, at: first + UInt32(row), partition: batch.partition), at: at)
                 state.liveCount += 1
             }
             state.rows[key] = windows.isEmpty ? nil : windows
@@ -158,13 +159,18 @@ final class ResultTable: Sendable {
                 found.append(row)
             }
         }
-        /// In the order of the keys.
-        func add(_ keys: some Collection<[UInt8]>) {
-            for key in keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) { add(state.rows[key] ?? []) }
+        /// Partition by partition, as ksqlDB looks into one store after the other; equal ones stay in their order.
+        func add(inOrder keys: [[UInt8]]) {
+            let all = keys.compactMap { state.rows[$0] }
+            if partitions.count == 1 { return all.forEach(add) }
+            let order = all.indices.sorted { (all[$0][0].partition, $0) < (all[$1][0].partition, $1) }
+            for index in order { add(all[index]) }
         }
+        /// In each partition in the order of the keys.
+        func add(_ keys: some Collection<[UInt8]>) { add(inOrder: keys.sorted { $0.lexicographicallyPrecedes($1) }) }
         switch lookup.keys {
         case .some(let keys):
-            for key in keys { add(state.rows[encoded(key)] ?? []) }
+            add(inOrder: keys.map(encoded))
         case .all: add(state.rows.keys)
         case .range(let lower, let upper):
             let low = lower.map { (encoded([$0.value]), $0.isInclusive) }, high = upper.map { (encoded([$0.value]), $0.isInclusive) }

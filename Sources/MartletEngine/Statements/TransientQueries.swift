@@ -47,15 +47,16 @@ extension Engine {
         if query.kind == .pullTable, let lookup = query.lookup { table = (try resultTable(lookup.table, query.plan), lookup) }
         nextTransientNumber += 1
         let name = query.plan.sources.first ?? "QUERY"
+        let isScalable = Self.isScalablePush(query, catalog, fromLatest: fromLatest)
         let transient = TransientQuery(
-            id: "\(Self.isScalablePush(query, catalog, fromLatest: fromLatest) ? "SCALABLE_PUSH_QUERY" : "transient")_\(name)_\(String(UInt64(bitPattern: time.wallMs), radix: 36))\(nextTransientNumber)", statement: statement.text, isPush: isPush,
+            id: "\(isScalable ? "SCALABLE_PUSH_QUERY" : "transient")_\(name)_\(String(UInt64(bitPattern: time.wallMs), radix: 36))\(nextTransientNumber)", statement: statement.text, isPush: isPush,
             fields: query.fields, keyFlags: query.keyFlags, limit: query.plan.limit,
             endsSilently: query.kind == .pullTable)
         let models = try sessions(query.plan.models)
         transients[transient.id] = transient
         let watch = isPush ? watcher.watch(topics) { [weak transient] in transient?.wake() } : nil
         var work = TransientQuery.Work(
-            plan: query.plan, sources: sources, models: models, schemas: registry, logger: logger)
+            plan: query.plan, sources: sources, models: models, schemas: registry, logger: logger, needsKeys: isScalable)
         if let table {
             work.plan.stages[0].root = work.plan.stages[0].root.overRows
             work.table = table
