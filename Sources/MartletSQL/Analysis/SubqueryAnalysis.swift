@@ -41,6 +41,7 @@ struct SubqueryAnalysis {
             plan: select.projected(outputs), scope: Scope(sources: [name], columns: columns), kind: select.from.kind, sources: select.from.sources,
             keys: slots)
         out.keyFormat = select.from.keyFormat
+        out.keyFieldNames = select.from.keyFieldNames
         out.partitionsOfTopic = select.from.partitionsOfTopic
         out.window = select.window
         out.isWindowed = select.window != nil
