@@ -9,12 +9,14 @@ struct RecordBytes {
     var headers: [UInt8]?
     /// Where a record without a key is; those with one are where its hash says.
     var home: Int32 = 0
+    /// Bytes at the end of the key that the hash leaves out: the bounds of its window.
+    var keySuffixBytes = 0
 
     /// The partition of the record among so many: that of its key's hash, as Kafka's clients do it.
     func partition(of count: Int) -> Int {
         guard count > 1 else { return 0 }
         guard let key else { return Int(home) % count }
-        return Int(key.withUnsafeBytes { Murmur2.partition(ofKey: $0, partitions: count) })
+        return Int(key.dropLast(keySuffixBytes).withUnsafeBytes { Murmur2.partition(ofKey: $0, partitions: count) })
     }
 }
 

@@ -14,6 +14,8 @@ public struct StageRunner {
         public var value: [UInt8]?
         /// The header section as on the wire; nil: no headers.
         public var headers: [UInt8]?
+        /// Bytes at the end of the key that do not count for its partition: the bounds of its window.
+        public var keySuffixBytes = 0
     }
 
     /// What comes between blocks; results may not depend on it.
@@ -142,7 +144,8 @@ public struct StageRunner {
                 out.append(
                     Output(
                         timestampMs: batch.timestamps[row], key: encoder.hasKeys ? encoder.keys.slice(row).map { Array($0) } : nil,
-                        value: encoder.values.slice(row).map { Array($0) }, headers: headers.flatMap { $0.isEmpty ? nil : $0 }))
+                        value: encoder.values.slice(row).map { Array($0) }, headers: headers.flatMap { $0.isEmpty ? nil : $0 },
+                        keySuffixBytes: encoder.keySuffixBytes))
             }
         }
         for entry in context.failed.entries { failures.append("offset \(entry.offset): \(entry.column): \(entry.reason)") }

@@ -228,7 +228,7 @@ struct JoinPlanner {
     ) throws(MartletError) -> FromClause {
         let layout = try layout(keys, isTable: kind == .table, rightIsTable: right.from.kind == .table)
         var leftKeys = keys.map(\.left.expression), rightKeys = keys.map(\.right.expression)
-        var names = keyNames(keys)
+        var names = layout.keyNames
         if isWindowed {
             // Rows of different windows are different rows: a session's both bounds count, of a time window its start.
             let bounds = left.from.window?.kind == .session ? [PseudoColumns.windowStart, PseudoColumns.windowEnd] : [PseudoColumns.windowStart]
@@ -249,6 +249,7 @@ struct JoinPlanner {
         out.window = left.from.window
         out.isWindowed = left.from.isWindowed || right.from.isWindowed
         out.keyFormat = layout.keyFormat
+        out.keyFieldNames = layout.keyNames
         out.partitionsOfTopic = layout.partitionsOfTopic
         out.keyDescription = ("join expression", "join expressions")
         for (index, key) in keys.enumerated() { addSlot(key, keyNames(keys)[index], leftWidth + rightWidth + index, &out) }
@@ -312,6 +313,8 @@ struct JoinPlanner {
         var left: LogicalPlan.Repartition?
         var right: LogicalPlan.Repartition?
         var keyFormat: FormatSpec
+        /// What the key's columns are called in the topics.
+        var keyNames: [String]
         var partitionsOfTopic: String
     }
 
@@ -329,7 +332,9 @@ struct JoinPlanner {
         let changesLeft = !left.from.keyFormat.isSameKeyFormat(as: format)
         let changesRight = !right.from.keyFormat.isSameKeyFormat(as: format) || !hasSameWindows
         let writesLeft = !isLeftKeyed || changesLeft || (isForced && left.isSource)
-        let writesRight = !isRightKeyed || changesRight || (isForced && right.isSource)
+        // A JSON key of several columns has their names in its bytes.
+        let hasOtherNames = keys.count > 1 && format.kind == .json && !writesLeft && left.from.keyFieldNames != right.from.keyFieldNames
+        let writesRight = !isRightKeyed || changesRight || hasOtherNames || (isForced && right.isSource)
         if isWindowed, isPersistent {
             let isRefused = !isLeftKeyed || !isRightKeyed || (!(isForced && left.isSource) && writesLeft) || (!(isForced && right.isSource) && writesRight)
             if isRefused {
@@ -353,7 +358,9 @@ struct JoinPlanner {
             : rightIsTable ? ("Join", "RightSourceKeyed-SelectKey") : ("Join-left", "Join-right")
         return Layout(
             left: isPersistent && writesLeft ? repartition(left, steps.0) : nil,
-            right: isPersistent && writesRight ? repartition(right, steps.1) : nil, keyFormat: format, partitionsOfTopic: topic)
+            right: isPersistent && writesRight ? repartition(right, steps.1) : nil, keyFormat: format,
+            keyNames: keys.count == 1 || writesLeft && writesRight ? keyNames(keys) : writesLeft ? right.from.keyFieldNames : left.from.keyFieldNames,
+            partitionsOfTopic: topic)
     }
 
     /// The format of keys in internal topics: JSON where the wanted one cannot hold them. Ids and names of registered schemas are the source's own.
@@ -399,10 +406,11 @@ struct JoinPlanner {
                 leftKeys: keys.map(\.left.expression), rightKeys: keys.map(\.right.expression), keyNames: left.from.keys.map(\.name),
                 condition: condition?.0, conditionText: condition?.1, rightRepartition: isPersistent && isRewritten ? rewrite : nil,
                 foreign: LogicalPlan.Join.Foreign(
-                    primaryKeys: primary, keyNames: names, keyFormat: format, partitionsOfTopic: right.from.partitionsOfTopic,
-                    answerKeyFormat: left.from.keyFormat, answerPartitionsOfTopic: left.from.partitionsOfTopic, crossesTopics: isPersistent)))
+                    primaryKeys: primary, keyNames: names, keyFieldNames: isRewritten ? names : right.from.keyFieldNames, keyFormat: format, partitionsOfTopic: right.from.partitionsOfTopic,
+                    answerKeyFieldNames: left.from.keyFieldNames, answerKeyFormat: left.from.keyFormat, answerPartitionsOfTopic: left.from.partitionsOfTopic, crossesTopics: isPersistent)))
         var out = FromClause(plan: plan, scope: scope, kind: .table, sources: left.from.sources + right.from.sources, keys: [])
         out.keyFormat = left.from.keyFormat
+        out.keyFieldNames = left.from.keyFieldNames
         out.partitionsOfTopic = left.from.partitionsOfTopic
         out.keyDescription = ("primary key column", "primary key columns")
         out.keys = left.from.keys.enumerated().map { index, slot in

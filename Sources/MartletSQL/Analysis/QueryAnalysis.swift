@@ -24,7 +24,7 @@ struct AnalyzedSelect {
     var warnings: [String] = []
     /// What happens to the results when the input of a query that ends has ended, and columns behind the outputs that this needs.
     var ending: PhysicalPlan.Ending?
-    /// Of a query that ends: its rows are groups.
+    /// Rows are groups.
     var isGrouped = false
     var hidden: [Output] = []
     var span: SourceSpan
@@ -130,8 +130,8 @@ struct QueryAnalysis {
             let ending = EndingAnalysis(items: items, outputs: select.outputs, binder: binder, scope: sourceScope)
             let isTable = groups.isGrouped || select.from.yieldsChanges
             (select.ending, select.hidden) = try ending.analyze(query, groups: isTable ? select.from.keys : nil)
-            select.isGrouped = groups.isGrouped
         }
+        select.isGrouped = groups.isGrouped
         return select
     }
 
