@@ -58,6 +58,41 @@ enum JSONKernels {
         each(&call, { $0.elements().map { $0.map { Int32($0.count) } } }, { $0.arrayValue.map { Int32($0.count) } })
     }
 
+    /// JSON_ARRAY_CONTAINS: false for what is no array, and for what is no JSON.
+    static func arrayContains(_ call: inout KernelCall) -> Column {
+        let source = documents(call), argument = call.arguments[0], value = call.arguments[1]
+        var texts: BytesColumn?
+        if case .string(let c) = value.column { texts = c }
+        return .boolean(
+            FixedColumn(
+                (0..<call.count).map { row in
+                    let i = argument.index(row), j = value.index(row)
+                    guard source.validity.isValid(i) else { return false }
+                    // The common case: a text among texts without escapes.
+                    var skim = JSONSkim(source, i)
+                    if let texts, texts.validity.isValid(j), let elements = skim.elements() {
+                        let wanted = texts.slice(j)
+                        return elements?.contains { $0.kind == .string && source.buffer[$0.start..<$0.end] == wanted } ?? false
+                    }
+                    guard let array = try? JSONValue(parsing: source.string(i)).arrayValue else { return false }
+                    let wanted = value.boxed(row)
+                    return array.contains { equal($0, wanted) }
+                }))
+    }
+
+    private static func equal(_ json: JSONValue, _ value: SQLValue) -> Bool {
+        switch (json, value) {
+        case (.null, .null): return true
+        case (.bool(let a), .boolean(let b)): return a == b
+        case (.string(let a), .string(let b)): return a.utf8.elementsEqual(b.utf8)
+        case (.number(let a), .integer(let b)): return Int32(a) == b
+        case (.number(let a), .bigint(let b)): return Int64(a) == b
+        case (.number(let a), .double(let b)): return Int64(a) == nil && Double(a) == b
+        case (.number(let a), .decimal(let b)): return Decimal128(parsing: a).map { NestedKernels.equal(.decimal($0), .decimal(b)) } ?? false
+        default: return false
+        }
+    }
+
     /// A null is no document.
     static func isDocument(_ call: inout KernelCall) -> Column {
         let source = documents(call)

@@ -18,10 +18,8 @@ enum CastKernels {
             return .time(FixedColumn(c.values.map { Int32(CivilDate.floorMod(Int($0), 86_400_000)) }, validity: c.validity))
         case (.date(let c), .timestamp):
             return .timestamp(FixedColumn(c.values.map { Int64($0) * 86_400_000 }, validity: c.validity))
-        case (.integer(let c), .string): return texts(c) { digits(Int64($0), &$1) }
-        case (.bigint(let c), .string): return texts(c) { digits($0, &$1) }
-        case (.boolean(let c), .string): return texts(c) { $1 += Array(($0 ? "true" : "false").utf8) }
-        case (.double(let c), .string): return texts(c) { $1 += Array($0.javaDescription.utf8) }
+        case (_, .string): return .string(TextWriter.texts(column))
+        case (.string(let c), .integer), (.string(let c), .bigint): return wholeNumbers(c, to: type, &failures)
         default: break
         }
         var builder = ColumnBuilder(type)
@@ -109,29 +107,42 @@ enum CastKernels {
 
     // MARK: text
 
-    /// A string column with what `write` appends for each value.
-    private static func texts<T>(_ column: FixedColumn<T>, _ write: (T, inout [UInt8]) -> Void) -> Column {
-        var out = BytesColumn(validity: column.validity)
-        out.starts.reserveCapacity(column.count)
-        out.lengths.reserveCapacity(column.count)
-        for row in 0..<column.count {
-            let start = out.buffer.count
-            if column.validity.isValid(row) { write(column.values[row], &out.buffer) }
-            out.starts.append(UInt32(start))
-            out.lengths.append(UInt32(out.buffer.count - start))
+    /// Whole numbers of texts, as Java's `parseInt` and `parseLong` read them behind a trim.
+    private static func wholeNumbers(_ column: BytesColumn, to type: SQLType, _ failures: inout RowFailures) -> Column {
+        var values = [Int64](repeating: 0, count: column.count), validity = column.validity
+        let least = type == .integer ? Int64(Int32.min) : Int64.min, most = type == .integer ? Int64(Int32.max) : Int64.max
+        for row in 0..<column.count where column.validity.isValid(row) {
+            if let value = wholeNumber(column.slice(row)), value >= least, value <= most {
+                values[row] = value
+            } else {
+                validity.setNull(row, count: column.count)
+                failures.add(row, "text does not denote a value of type \(type)", isFatal: true)
+            }
         }
-        return .string(out)
+        if type == .bigint { return .bigint(FixedColumn(values, validity: validity)) }
+        return .integer(FixedColumn(values.map { Int32(truncatingIfNeeded: $0) }, validity: validity))
     }
 
-    private static func digits(_ value: Int64, _ out: inout [UInt8]) {
-        if value < 0 { out.append(UInt8(ascii: "-")) }
-        let start = out.count
-        var rest = value.magnitude
-        repeat {
-            out.append(UInt8(truncatingIfNeeded: 0x30 + rest % 10))
-            rest /= 10
-        } while rest > 0
-        out[start...].reverse()
+    private static func wholeNumber(_ text: ArraySlice<UInt8>) -> Int64? {
+        var at = text.startIndex, end = text.endIndex
+        while at < end, text[at] <= 0x20 { at += 1 }
+        while end > at, text[end - 1] <= 0x20 { end -= 1 }
+        guard at < end else { return nil }
+        let isNegative = text[at] == UInt8(ascii: "-")
+        if isNegative || text[at] == UInt8(ascii: "+") { at += 1 }
+        guard at < end else { return nil }
+        var value: Int64 = 0
+        while at < end {
+            let digit = text[at] &- 0x30
+            guard digit < 10 else { return nil }
+            let (scaled, isOver) = value.multipliedReportingOverflow(by: 10)
+            let (sum, isOver2) = scaled.subtractingReportingOverflow(Int64(digit))
+            if isOver || isOver2 { return nil }
+            value = sum
+            at += 1
+        }
+        // Collected below zero, where there is one more.
+        return isNegative ? value : value == Int64.min ? nil : -value
     }
 
     static func trimmed(_ text: String) -> Substring.UTF8View {
