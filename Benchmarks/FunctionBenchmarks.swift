@@ -158,11 +158,12 @@ enum FunctionBenchmarks {
                 }
                 if ["DATEADD", "DATESUB", "TIMEADD", "TIMESUB", "TIMESTAMPADD", "TIMESTAMPSUB"].contains(function.name) { types[0] = .unit }
                 let resolved = try FunctionRegistry.builtin.resolve(function.name, arguments: types)
-                let type = try resolved.returnType(lambdaResults: results)
+                let type: SQLType
+                if let known = resolved.returnType { type = known } else { type = try resolved.returnType(lambdaResults: results) }
                 let converted = zip(arguments, resolved.parameterTypes).map { argument, wanted in
                     wanted.map { $0 == argument.type ? argument : .cast(argument, $0) } ?? argument
                 }
-                try scalar("\(function.name)(\(types.map(shown).joined(separator: ", ")))", .call(function.name, converted, resolved.returnType ?? type), batch)
+                try scalar("\(function.name)(\(types.map(shown).joined(separator: ", ")))", .call(function.name, converted, type), batch)
             }
         }
         for (name, expression) in operators { try scalar(name, expression, batch) }
