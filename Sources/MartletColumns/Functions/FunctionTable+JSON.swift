@@ -17,17 +17,7 @@ extension FunctionTable {
         t.function("JSON_RECORDS", .json, "The members of a JSON object as a map; text without quotes, anything else as JSON. NULL for any other document.")
         t.columns("(VARCHAR input) -> MAP<VARCHAR, VARCHAR>") { JSONKernels.records(&$0) }
         t.function("JSON_CONCAT", .json, "Merges JSON objects (of equal names the later counts); joins documents of other kinds into an array.")
-        t.boxed("(VARCHAR... documents) -> VARCHAR") { arguments in
-            if arguments.isEmpty { return .null }
-            var documents: [JSONValue] = []
-            for case .string(let text) in arguments { documents.append(try document(text)) }
-            if documents.allSatisfy({ $0.objectValue != nil }) {
-                var merged = JSONObject()
-                for member in documents.flatMap({ $0.objectValue?.members ?? [] }) { merged[member.name] = member.value }
-                return .string(JSONValue.object(merged).description)
-            }
-            return .string(JSONValue.array(documents.flatMap { $0.arrayValue ?? [$0] }).description)
-        }
+        t.columns("(VARCHAR... documents) -> VARCHAR") { JSONKernels.concatenate(&$0) }
         t.function("TO_JSON_STRING", .json, "Any value as JSON.")
         t.columns("(T value) -> VARCHAR") { TextWriter.json(&$0) }
     }

@@ -16,7 +16,15 @@ extension FunctionTable {
         t.columns("(DOUBLE lat1, DOUBLE lon1, DOUBLE lat2, DOUBLE lon2, VARCHAR units) -> DOUBLE") { distance(&$0) }
 
         t.function("MD5", .string, "The MD5 digest of a text's UTF-8, as hexadecimal digits.")
-        t.scalar("str") { (s: Text) -> String in MD5.hex(s.bytes) }
+        t.columns("(VARCHAR str) -> VARCHAR") { call in
+            let texts = BytesArgument(call.arguments[0])
+            var scratch: [UInt8] = []
+            return StringKernels.texts(&call) { (row, out) throws(KernelFailure) in
+                guard let text = texts.slice(row) else { return false }
+                MD5.appendHex(text, scratch: &scratch, to: &out)
+                return true
+            }
+        }
 
         t.function("UUID", .string, "A random UUID, another one for each row; or 16 bytes written as a UUID.")
         t.columns("() -> VARCHAR", deterministic: false) { call in

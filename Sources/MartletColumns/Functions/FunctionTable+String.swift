@@ -94,36 +94,23 @@ extension FunctionTable {
     }
 
     private static func joined(_ call: KernelCall, separated: Bool) -> Column {
-        let parts = call.arguments.map { argument -> (BytesColumn, Value) in
-            switch argument.column {
-            case .string(let c), .bytes(let c): (c, argument)
-            default: preconditionFailure("only strings and BYTES are joined")
-            }
+        var validity = Validity.allValid
+        if separated {
+            let separator = call.arguments[0]
+            for row in 0..<call.count where !separator.column.validity.isValid(separator.index(row)) { validity.setNull(row, count: call.count) }
         }
-        func append(_ column: BytesColumn, _ row: Int, to buffer: inout [UInt8]) {
-            column.buffer.withUnsafeBufferPointer { bytes in
-                let start = Int(column.starts[row])
-                buffer.append(contentsOf: UnsafeBufferPointer(rebasing: bytes[start..<start + Int(column.lengths[row])]))
+        let steps = call.arguments.map { $0.isConstant ? 0 : 1 }, first = separated ? 1 : 0
+        let out = TextWriter.rows(of: call.arguments.map(\.column), count: call.count, validity: validity) { row, views, out in
+            func append(_ part: Int) {
+                let text = views[part].text(row &* steps[part])
+                if let start = text.baseAddress { out.append(start, count: text.count) }
             }
-        }
-        var out = BytesColumn()
-        for row in 0..<call.count {
-            if separated, !parts[0].0.validity.isValid(parts[0].1.index(row)) {
-                out.appendNull()
-                continue
+            var isFirst = true
+            for part in first..<max(first, steps.count) where views[part].isValid(row &* steps[part]) {
+                if separated, !isFirst { append(0) }
+                append(part)
+                isFirst = false
             }
-            let start = out.buffer.count
-            var first = true
-            for (column, argument) in parts.dropFirst(separated ? 1 : 0) {
-                let i = argument.index(row)
-                guard column.validity.isValid(i) else { continue }
-                if separated, !first { append(parts[0].0, parts[0].1.index(row), to: &out.buffer) }
-                append(column, i, to: &out.buffer)
-                first = false
-            }
-            if out.validity.flags != nil { out.validity.append(true, count: row) }
-            out.starts.append(UInt32(start))
-            out.lengths.append(UInt32(out.buffer.count - start))
         }
         return call.type == .string ? .string(out) : .bytes(out)
     }

@@ -19,7 +19,24 @@ enum CastKernels {
         case (.date(let c), .timestamp):
             return .timestamp(FixedColumn(c.values.map { Int64($0) * 86_400_000 }, validity: c.validity))
         case (_, .string): return .string(TextWriter.texts(column))
-        case (.string(let c), .integer), (.string(let c), .bigint): return wholeNumbers(c, to: type, &failures)
+        case (.string(let c), .integer): return .integer(parsed(c, type, zero: 0, &failures) { NumberScan.integer($0, as: Int32.self) })
+        case (.string(let c), .bigint): return .bigint(parsed(c, type, zero: 0, &failures) { NumberScan.integer($0, as: Int64.self) })
+        case (.string(let c), .double):
+            return .double(
+                parsed(c, type, zero: 0, &failures) { text in
+                    // No "nan", "inf", hexadecimal or suffixes.
+                    guard let last = text.last, text.allSatisfy({ $0 < 0x3a || $0 | 0x20 == 0x65 }), last < 0x3a else { return nil }
+                    return NumberScan.double(text)
+                })
+        case (.string(let c), .date):
+            return .date(parsed(c, type, zero: 0, &failures, format: TemporalText.dateFormat) { TemporalText.date($0) })
+        case (.string(let c), .timestamp):
+            return .timestamp(parsed(c, type, zero: 0, &failures, format: TemporalText.timestampFormat) { TemporalText.timestamp($0) })
+        case (.array(let list), .array(let element)):
+            var inner = RowFailures()
+            let elements = cast(list.elements, to: element, &inner)
+            // A failing element fails the row it is in: below.
+            if inner.isEmpty { return .array(ListColumn(offsets: list.offsets, elements: elements, validity: list.validity)) }
         default: break
         }
         var builder = ColumnBuilder(type)
@@ -107,42 +124,26 @@ enum CastKernels {
 
     // MARK: text
 
-    /// Whole numbers of texts, as Java's `parseInt` and `parseLong` read them behind a trim.
-    private static func wholeNumbers(_ column: BytesColumn, to type: SQLType, _ failures: inout RowFailures) -> Column {
-        var values = [Int64](repeating: 0, count: column.count), validity = column.validity
-        let least = type == .integer ? Int64(Int32.min) : Int64.min, most = type == .integer ? Int64(Int32.max) : Int64.max
-        for row in 0..<column.count where column.validity.isValid(row) {
-            if let value = wholeNumber(column.slice(row)), value >= least, value <= most {
-                values[row] = value
-            } else {
-                validity.setNull(row, count: column.count)
-                failures.add(row, "text does not denote a value of type \(type)", isFatal: true)
+    /// What `read` makes of the trimmed text of each row; nil is a failure.
+    private static func parsed<T>(
+        _ column: BytesColumn, _ type: SQLType, zero: T, _ failures: inout RowFailures, format: String? = nil,
+        _ read: (UnsafeBufferPointer<UInt8>) -> T?
+    ) -> FixedColumn<T> {
+        var out = FixedColumn([T](repeating: zero, count: column.count), validity: column.validity)
+        column.buffer.withUnsafeBufferPointer { buffer in
+            for row in 0..<column.count where column.validity.isValid(row) {
+                var from = Int(column.starts[row]), to = from + Int(column.lengths[row])
+                while from < to, buffer[from] <= 0x20 { from += 1 }
+                while to > from, buffer[to - 1] <= 0x20 { to -= 1 }
+                if let value = read(UnsafeBufferPointer(rebasing: buffer[from..<to])) {
+                    out.values[row] = value
+                } else {
+                    out.validity.setNull(row, count: column.count)
+                    failures.add(row, format.map { "Required format is: \"\($0)\"" } ?? "text does not denote a value of type \(type)", isFatal: true)
+                }
             }
         }
-        if type == .bigint { return .bigint(FixedColumn(values, validity: validity)) }
-        return .integer(FixedColumn(values.map { Int32(truncatingIfNeeded: $0) }, validity: validity))
-    }
-
-    private static func wholeNumber(_ text: ArraySlice<UInt8>) -> Int64? {
-        var at = text.startIndex, end = text.endIndex
-        while at < end, text[at] <= 0x20 { at += 1 }
-        while end > at, text[end - 1] <= 0x20 { end -= 1 }
-        guard at < end else { return nil }
-        let isNegative = text[at] == UInt8(ascii: "-")
-        if isNegative || text[at] == UInt8(ascii: "+") { at += 1 }
-        guard at < end else { return nil }
-        var value: Int64 = 0
-        while at < end {
-            let digit = text[at] &- 0x30
-            guard digit < 10 else { return nil }
-            let (scaled, isOver) = value.multipliedReportingOverflow(by: 10)
-            let (sum, isOver2) = scaled.subtractingReportingOverflow(Int64(digit))
-            if isOver || isOver2 { return nil }
-            value = sum
-            at += 1
-        }
-        // Collected below zero, where there is one more.
-        return isNegative ? value : value == Int64.min ? nil : -value
+        return out
     }
 
     static func trimmed(_ text: String) -> Substring.UTF8View {

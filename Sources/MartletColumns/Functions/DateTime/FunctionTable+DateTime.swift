@@ -41,33 +41,33 @@ extension FunctionTable {
     /// An overload that makes a text of its first argument, by a pattern (the second) in a zone (the third, or `zone`).
     private mutating func formatted<A: KernelArgument>(
         _ signature: String, zone: TimeZoneRules = .utc,
-        _ body: @escaping @Sendable (A, DateTimePattern, TimeZoneRules, inout [UInt8]) throws(KernelFailure) -> Void
+        _ body: @escaping @Sendable (A, DateTimePattern, TimeZoneRules, inout ByteWriter) throws(KernelFailure) -> Void
     ) {
         columns(signature) { call in
             let values = ArgumentColumn<A>(call.arguments[0])
             var patterns = MadeOfText(call.arguments[1]) { (text) throws(KernelFailure) in try DateTimePattern(text) }
-            var zones = Self.zones(call), out = BytesColumn()
+            var zones = Self.zones(call), out = BytesColumn(), bytes = ByteWriter(capacity: call.count * 24)
             for row in 0..<call.count {
-                let start = out.buffer.count
-                guard let value = values[row] else {
-                    out.appendNull()
-                    continue
-                }
-                do throws(KernelFailure) {
-                    var at: TimeZoneRules? = zone
-                    if zones != nil { at = try zones!.with(row) { $0 } }
-                    let isDone = try patterns.with(row) { (pattern) throws(KernelFailure) -> Bool in
-                        guard let at else { return false }
-                        try body(value, pattern, at, &out.buffer)
-                        return true
+                let start = bytes.count
+                var isDone = false
+                if let value = values[row] {
+                    do throws(KernelFailure) {
+                        var at: TimeZoneRules? = zone
+                        if zones != nil { at = try zones!.with(row) { $0 } }
+                        if let at, let pattern = try patterns.with(row, { $0 }) {
+                            try body(value, pattern, at, &bytes)
+                            isDone = true
+                        }
+                    } catch {
+                        call.fail(row, error)
                     }
-                    if isDone == true { out.endRow(start) } else { out.appendNull() }
-                } catch {
-                    call.fail(row, error)
-                    out.buffer.removeLast(out.buffer.count - start)
-                    out.appendNull()
                 }
+                if !isDone { bytes.count = start }
+                out.validity.append(isDone, count: row)
+                out.starts.append(UInt32(start))
+                out.lengths.append(UInt32(bytes.count - start))
             }
+            bytes.copy(to: &out.buffer)
             return .string(out)
         }
     }
