@@ -53,7 +53,7 @@ let modules: [Module] = [
     // A library so that its tests can drive it through a pseudo-terminal.
     Module(
         name: "MartletShell", needs: ["MartletCore", "MartletColumns", "MartletSQL"],
-        products: [nio("NIOCore"), nio("NIOEmbedded"), nio("NIOTLS"), tls], path: "Sources/martlet/Shell"),
+        products: [nio("NIOCore"), nio("NIOEmbedded"), nio("NIOTLS"), tls], testProducts: [nio("NIOPosix")], path: "Sources/martlet/Shell"),
 ]
 
 func needed(_ name: String) -> Bool {
