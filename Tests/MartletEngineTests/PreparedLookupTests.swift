@@ -42,7 +42,7 @@ import Testing
         try await settled(harness)
         let questions = [
             ("SELECT * FROM t WHERE k = 'k1';", 1), ("SELECT total, k FROM t WHERE 'k2' = k;", 1), ("SELECT * FROM t WHERE k = 'none';", 1),
-            ("SELECT UCASE(k) AS u, c + 1 AS d, ROWTIME FROM t WHERE k = 'k3';", 1), ("SELECT ROWTIME, c FROM t WHERE k = 'k4';", 1),
+            ("SELECT UCASE(k) AS u, c + c AS d, ROWTIME FROM t WHERE k = 'k3';", 1), ("SELECT ROWTIME, c FROM t WHERE k = 'k4';", 1),
             ("SELECT * FROM m WHERE b = 1 AND a = 'a1';", 2), ("SELECT * FROM m WHERE a = 'a1' AND b = 1;", 2),
             // These are answered as they stand.
             ("SELECT * FROM t WHERE k = 'k1' AND c > 0;", 0), ("SELECT * FROM t WHERE k IN ('k1', 'k5', 'k1');", 0), ("SELECT 'x' AS x, k FROM t WHERE k = 'k1';", 0),
@@ -108,12 +108,14 @@ import Testing
         try await settled(harness)
         let lookup = try #require(try await lookup(harness, "SELECT * FROM t WHERE k = 'k7';"))
         var rows = 0
-        #expect(try lookup.answer(nil, mayWait: false) { _, _ in rows += 1 } == .wouldWait)
-        #expect(rows == 0)
+        let first = try lookup.answer(nil, mayWait: false) { _, _ in rows += 1 }
+        #expect(first == .wouldWait && rows == 0)
         #expect(try answer(lookup) == ["k7|1|1"])
         try harness.produce("s", [("k7", #"{"N":5}"#)])
         try await settled(harness)
-        #expect(try lookup.answer(nil, mayWait: false) { columns, row in #expect(columns[2].value(row) == .integer(6)) } == .answered)
+        var totals: [SQLValue] = []
+        let outcome = try lookup.answer(nil, mayWait: false) { columns, row in totals.append(columns[2].value(row)) }
+        #expect(outcome == .answered && totals == [.integer(6)])
         await harness.close()
     }
 }
