@@ -30,6 +30,7 @@ public final class TLSTrust: Sendable {
 /// TLS of one connection without a socket: what one side hands in comes out for the other.
 ///
 /// The handshake's state machine is swift-nio-ssl's, on a channel that lives on the calling thread, so that waiting stays where Ctrl-C can end it.
+/// Nothing here waits for the channel: on this thread nobody would fulfil what it waits for.
 final class TLSSession {
     private let channel: EmbeddedChannel
     private let watcher = HandshakeWatcher()
@@ -43,19 +44,18 @@ final class TLSSession {
             let handler = try NIOSSLClientHandler(context: trust.context, serverHostname: address == nil ? host : nil)
             try channel.pipeline.syncOperations.addHandlers(handler, watcher)
             // Says hello.
-            try channel.connect(to: address ?? SocketAddress(ipAddress: "127.0.0.1", port: Int(port))).wait()
+            channel.connect(to: try address ?? SocketAddress(ipAddress: "127.0.0.1", port: Int(port)), promise: nil)
         } catch {
             throw Self.failure(error)
         }
     }
 
-    deinit { _ = try? channel.finish(acceptAlreadyClosed: true) }
-
     var isReady: Bool { watcher.isDone }
 
     /// Takes plain text to send.
     func write(_ bytes: [UInt8]) throws(MartletError) {
-        do { try channel.writeOutbound(ByteBuffer(bytes: bytes)) } catch { throw Self.failure(error) }
+        channel.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil)
+        if let error = watcher.error { throw Self.failure(error) }
     }
 
     /// What is to go to the server.
