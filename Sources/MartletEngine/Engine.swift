@@ -15,8 +15,17 @@ public struct EngineConfig: Sendable {
     public var commitIntervalMs: Int64
     /// Defaults for session properties, e.g. `auto.offset.reset`.
     public var properties: [String: String]
+    /// Where state is kept on disk beside its changelogs; nil: nowhere, it is all in memory.
+    public var stateDirectory: String?
+    /// Bytes of memory that state may take, about; nil: a quarter of the machine's. Without a directory there is no such bound.
+    public var stateMemoryBytes: Int?
 
-    public init(serviceID: String = "default_", streamThreads: Int = 2, commitIntervalMs: Int64 = 100, properties: [String: String] = [:]) {
+    public init(
+        serviceID: String = "default_", streamThreads: Int = 2, commitIntervalMs: Int64 = 100, properties: [String: String] = [:],
+        stateDirectory: String? = nil, stateMemoryBytes: Int? = nil
+    ) {
+        self.stateDirectory = stateDirectory
+        self.stateMemoryBytes = stateMemoryBytes
         self.serviceID = serviceID
         self.streamThreads = streamThreads
         self.commitIntervalMs = commitIntervalMs
@@ -45,6 +54,8 @@ public actor Engine {
     nonisolated let logger: Logger
     nonisolated let time: TimeSource
     nonisolated let watcher: LogWatcher
+    /// Nil: state is in memory and in changelogs.
+    nonisolated let stateDirectory: StateDirectory?
     let threads: [StreamThread]
     let commandLog: CommandLog
 
@@ -91,6 +102,9 @@ public actor Engine {
         self.time = time
         self.logger = logger
         executor = try ThreadExecutor()
+        stateDirectory = config.stateDirectory.map {
+            StateDirectory($0, memoryBytes: config.stateMemoryBytes ?? StateMemory.quarterOfTheMachine, time: time, logger: logger)
+        }
         commandLog = try CommandLog(log: log, serviceID: config.serviceID, time: time)
         let logTopic = ProcessingLog.topic(serviceID: config.serviceID)
         if log.topic(logTopic) == nil { try log.createTopic(logTopic, partitions: 1, settings: [:]) }
@@ -129,6 +143,7 @@ public actor Engine {
             }
         }
         isReplaying = false
+        stateDirectory?.removeAll(but: Array(queries.keys))
         // Where they start was committed when they were created.
         for query in runningQueries { begin(query, fromLatest: false) }
         watcher.onTopicsChanged { [weak self] in Task { await self?.topicsChanged() } }
@@ -146,6 +161,7 @@ public actor Engine {
         for query in transients.values { query.close() }
         for query in prints.values { query.close() }
         for thread in threads { thread.stop() }
+        stateDirectory?.stop()
         watcher.stop()
         executor.stop()
     }
