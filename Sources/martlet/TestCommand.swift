@@ -63,7 +63,7 @@ struct TestCommand: AsyncParsableCommand {
         var config = try options.config(directory: directory)
         config.server = ServerConfig(kafkaPort: 0, ksqlPort: 0, registryPort: 0)
         config.engine.streamThreads = 1
-        config.engine.properties = ["auto.offset.reset": "earliest", "cache.max.bytes.buffering": "0"]
+        config.engine.properties = ["auto.offset.reset": "earliest", "cache.max.bytes.buffering": "0", "ksql.query.push.v2.enabled": "true"]
         let node: Node
         do throws(MartletError) {
             node = try await Node.start(config, logger: options.logger)

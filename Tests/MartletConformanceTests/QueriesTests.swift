@@ -7,7 +7,7 @@ import Testing
 @Suite struct QueriesTests {
     static let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().appending(path: "Queries").path
 
-    @Test(arguments: [1, 7, 1000], [StageRunner.Interruptions.none, .restarts, .crashes])
+    @Test(arguments: [1, 7, 1000], [StageRunner.Interruptions.none, .restarts, .crashes, .evictions])
     func corpusHolds(batchRows: Int, interruptions: StageRunner.Interruptions) throws {
         try check(ConformanceRun(batchRows: batchRows, interruptions: interruptions))
     }

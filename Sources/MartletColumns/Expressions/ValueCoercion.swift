@@ -49,7 +49,7 @@ public enum ValueCoercion {
             for entry in entries { out.append(.init(try coerce(entry.key, to: key), try coerce(entry.value, to: value))) }
             return .map(out)
         case (.structure(let values), .structure(let fields)):
-            // By name: fields that the column has not are left out, as in ksqlDB.
+            // By name: what the type lacks is left out, what the value lacks is null.
             var out: [SQLValue.StructField] = []
             for field in fields {
                 out.append(.init(field.name, try coerce(values.first { $0.name == field.name }?.value ?? .null, to: field.type)))

@@ -347,6 +347,10 @@ final class SessionAggregation: StreamOperator, StateStore {
     func restore(_ batch: Batch, side: InputSide, _ context: inout OperatorContext) throws(MartletError) -> Batch? { nil }
 
     var name: String { description.step }
+    var hasWindowedKeys: Bool { true }
+    /// Sessions that a row joins are found by its time: they stay in memory, for their retention.
+    var memoryBytes: Int { table.byteCount + slotCount * (64 + (valueBytes.average ?? 16) * 3 / 2) }
+    private var valueBytes = AverageBytes()
 
     func takeChanges(_ out: inout StateChanges) throws(MartletError) {
         var keys: [UInt32] = [], windows = Batch.Windows(starts: [], ends: []), slots: [UInt32?] = []
@@ -363,6 +367,7 @@ final class SessionAggregation: StreamOperator, StateStore {
         }
         let encodedKeys = KeyEncoding.encode(table.keys(of: keys), windows: windows, rows: keys.indices.map { UInt32($0) })
         let values = columns.encoded(slots.compactMap { $0 })
+        valueBytes.note(values)
         var next = 0
         for i in keys.indices {
             if slots[i] == nil {

@@ -56,8 +56,8 @@ public final class TransientQuery: Sendable {
         var models: [String: any BatchModel]
         var schemas: any SchemaSource
         var logger: Logger
-        /// Rows whose key is null are left out (ksqlDB: scalable push queries).
-        var needsKeys = false
+        /// Rows of streams with key columns that have no key are left out, as in ksqlDB's scalable push queries.
+        var dropsNullKeys = false
         /// The table of a pull query: its rows are looked up, no topic is read.
         var table: (rows: ResultTable, lookup: TableLookup)?
     }
@@ -182,13 +182,16 @@ public final class TransientQuery: Sendable {
                 }
             }
             while let (i, limit) = readers.first {
-                let (target, batch) = readers[i].take(before: limit)
+                var (target, batch) = readers[i].take(before: limit)
+                if work.dropsNullKeys, let keyless = batch.nullKeys {
+                    batch = batch.gathered((0..<UInt32(batch.count)).filter { !keyless[Int($0)] })
+                }
                 try stages.push(batch, stage: target.stage, leaf: target.leaf)
                 progressed = true
                 if readers[i].isEmpty || stages.results.count >= 16 { break }
             }
             if !progressed, !isPush { try stages.finish() }
-            if try !send(stages, &sent, needsKeys: work.needsKeys) { return }
+            if try !send(stages, &sent) { return }
             if progressed { continue }
             if !isPush { return }
             if let gone = readers.first(where: { $0.log.isClosed }) {
@@ -206,7 +209,7 @@ public final class TransientQuery: Sendable {
     }
 
     /// Sends what the stages have given. False: the query is to end.
-    private func send(_ stages: Stages, _ sent: inout Int64, needsKeys: Bool = false) throws(MartletError) -> Bool {
+    private func send(_ stages: Stages, _ sent: inout Int64) throws(MartletError) -> Bool {
         let failed = stages.failed
         stages.failed = 0
         if failed > 0 { statistics.update { $0.rowsFailed += Int64(failed) } }
@@ -218,7 +221,6 @@ public final class TransientQuery: Sendable {
                 batch = batch.gathered((0..<UInt32(batch.count)).filter { !absent[Int($0)] })
                 batch.nullValues = nil
             }
-            if needsKeys, let absent = batch.nullKeys { batch = batch.gathered((0..<UInt32(batch.count)).filter { !absent[Int($0)] }) }
             if batch.count == 0 { continue }
             if let limit, sent + Int64(batch.count) > limit { batch = batch.gathered((0..<UInt32(limit - sent)).map { $0 }) }
             sent += Int64(batch.count)
