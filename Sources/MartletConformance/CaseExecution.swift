@@ -43,7 +43,7 @@ struct CaseExecution {
                         let format = side == .key ? topic.keyFormat : topic.valueFormat
                         var registered = Self.registered(schema, format: format)
                         let next = nextID
-                        registered.references = try registerReferences(of: schema)
+                        registered.references = try Self.registerReferences(of: schema, in: sandbox.registry)
                         let id = schema.id ?? (registered.references.isEmpty ? nil : next)
                         _ = try sandbox.registry.register(subject: subject, schema: registered, id: id)
                     } else if let statement {
@@ -55,14 +55,16 @@ struct CaseExecution {
     }
 
     /// What a schema refers to, each under its own name as the subject. Their ids are beyond those that statements count on.
-    private func registerReferences(of schema: ConformanceCase.RegisteredText) throws(MartletError) -> [RegisteredSchema.Reference] {
+    static func registerReferences(of schema: ConformanceCase.RegisteredText, in registry: SchemaRegistry) throws(MartletError)
+        -> [RegisteredSchema.Reference]
+    {
         var out: [RegisteredSchema.Reference] = []
         for reference in schema.references {
             guard let name = reference["name"]?.stringValue, let text = reference["schema"] else { continue }
             let one = RegisteredSchema(
                 type: reference["format"]?.stringValue ?? "PROTOBUF", text: text.stringValue ?? text.description)
-            if sandbox.registry.latest(subject: name) == nil {
-                _ = try sandbox.registry.register(subject: name, schema: one, id: Self.firstReferenceID + Int32(sandbox.registry.subjects().count))
+            if registry.latest(subject: name) == nil {
+                _ = try registry.register(subject: name, schema: one, id: firstReferenceID + Int32(registry.subjects().count))
             }
             out.append(.init(name: name, subject: name, version: 1))
         }
@@ -77,10 +79,11 @@ struct CaseExecution {
         return (ids.max() ?? 0) + 1
     }
 
+    /// - `format`: the topic's, if the case says: a schema such as `{"type":"string"}` may be one of Avro or of JSON.
     static func registered(_ schema: ConformanceCase.RegisteredText, format: String?) -> RegisteredSchema {
         if schema.isText, schema.text.contains("message ") { return RegisteredSchema(type: "PROTOBUF", text: schema.text) }
         let text = schema.isText ? JSONValue.string(schema.text).description : schema.text
-        let isAvro = (try? AvroSchema(parsing: text)) != nil
+        let isAvro = !(format?.uppercased().hasPrefix("JSON") ?? false) && (try? AvroSchema(parsing: text)) != nil
         return RegisteredSchema(type: isAvro ? "AVRO" : "JSON", text: text)
     }
 

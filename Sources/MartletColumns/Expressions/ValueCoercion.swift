@@ -1,7 +1,8 @@
 import MartletCore
 
 /// Converts values of literals to a column's type, for INSERT VALUES and the like (ksqlDB, "Implicit type coercion"): numbers widen, text
-/// becomes TIMESTAMP, DATE, TIME, BYTES (base 64), BOOLEAN or a number where it denotes one; nothing narrows.
+/// becomes TIMESTAMP, DATE, TIME, BYTES (base 64), BOOLEAN or a number where it denotes one; nothing narrows. Fields of structs meet by name:
+/// missing ones are null, others are left out.
 public enum ValueCoercion {
     /// - Throws: `.typeMismatch` naming both types.
     public static func coerce(_ value: SQLValue, to type: SQLType) throws(MartletError) -> SQLValue {
@@ -49,9 +50,6 @@ public enum ValueCoercion {
             for entry in entries { out.append(.init(try coerce(entry.key, to: key), try coerce(entry.value, to: value))) }
             return .map(out)
         case (.structure(let values), .structure(let fields)):
-            if let stranger = values.first(where: { value in !fields.contains { $0.name == value.name } }) {
-                throw MartletError(.typeMismatch, "field \(stranger.name) is not part of \(type)")
-            }
             var out: [SQLValue.StructField] = []
             for field in fields {
                 out.append(.init(field.name, try coerce(values.first { $0.name == field.name }?.value ?? .null, to: field.type)))

@@ -81,8 +81,9 @@ struct RestExecution {
             for side in [Side.key, .value] {
                 guard let schema = side == .key ? topic.keySchema : topic.valueSchema else { continue }
                 let format = side == .key ? topic.keyFormat : topic.valueFormat
-                _ = try server.registry.register(
-                    subject: "\(topic.name)-\(side.rawValue)", schema: CaseExecution.registered(schema, format: format), id: schema.id)
+                var registered = CaseExecution.registered(schema, format: format)
+                registered.references = try CaseExecution.registerReferences(of: schema, in: server.registry)
+                _ = try server.registry.register(subject: "\(topic.name)-\(side.rawValue)", schema: registered, id: schema.id)
             }
         }
     }

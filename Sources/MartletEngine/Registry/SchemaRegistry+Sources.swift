@@ -76,4 +76,21 @@ extension SchemaRegistry {
         let id = try register(subject: "\(topic)-\(side.rawValue)", schema: RegisteredSchema(kind: spec.kind, text: text))
         return WriterSchema(id: id, text: nil)
     }
+
+    /// The schema for rows that a client inserts: as for other writers; where the topic's own schema may not be followed by that one, it is the
+    /// topic's itself, if it holds the columns. So a source over one message of a file that declares several can be written.
+    public func insertSchema(of fields: [Field], spec: FormatSpec, side: Side, topic: String) throws(MartletError) -> WriterSchema? {
+        do {
+            return try writerSchema(of: fields, spec: spec, side: side, topic: topic)
+        } catch {
+            guard error.code == .schemaIncompatible, let newest = latest(subject: "\(topic)-\(side.rawValue)"), newest.schema.kind == spec.kind else {
+                throw error
+            }
+            let own = WriterSchema(id: newest.id, text: newest.schema.text, imports: try imports(of: newest.schema))
+            guard (try? RecordEncoder(spec: spec, fields: fields, schemaID: own.id, schemaText: own.text, imports: own.imports)) != nil else {
+                throw error
+            }
+            return own
+        }
+    }
 }
