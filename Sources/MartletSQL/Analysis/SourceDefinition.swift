@@ -296,11 +296,12 @@ enum TimestampRules {
         guard let name = properties.text("TIMESTAMP") else { return nil }
         let span = properties.span("TIMESTAMP")
         let format = properties.text("TIMESTAMP_FORMAT")
-        let unquoted = name.hasPrefix("`") && name.hasSuffix("`") && name.count > 1 ? String(name.dropFirst().dropLast()) : name
+        let isQuoted = name.hasPrefix("`") && name.hasSuffix("`") && name.count > 1
+        let unquoted = isQuoted ? String(name.dropFirst().dropLast()) : name
         guard let field = schema.all.first(where: { $0.name == unquoted }) ?? schema.all.first(where: { $0.name == unquoted.uppercased() }) else {
             throw MartletError(
                 .unknownColumn,
-                "The TIMESTAMP column set in the WITH clause does not exist in the schema: '\(name)'", at: span,
+                "The TIMESTAMP column set in the WITH clause does not exist in the schema: '\(isQuoted ? unquoted : unquoted.uppercased())'", at: span,
                 hint: "columns are \(schema.all.prefix(40).map(\.name).joined(separator: ", "))")
         }
         switch field.type {
@@ -313,7 +314,7 @@ enum TimestampRules {
         case .bigint, .timestamp:
             if format != nil {
                 throw MartletError(
-                    .invalidProperty, "'TIMESTAMP_FORMAT' set, but column \(SQLType.quoted(field.name)) is \(field.type): only STRING columns have a format.",
+                    .invalidProperty, "'TIMESTAMP_FORMAT' set in the WITH clause can only be used when the timestamp column is of type STRING.",
                     at: properties.span("TIMESTAMP_FORMAT"))
             }
         default:

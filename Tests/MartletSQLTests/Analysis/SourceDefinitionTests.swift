@@ -47,7 +47,6 @@ import Testing
         ("(a int)", "kafka_topic='in', value_format='JSON', timestamp='zz'", "The TIMESTAMP column set in the WITH clause does not exist in the schema: 'zz'"),
         ("(a int, t varchar)", "kafka_topic='in', value_format='JSON', timestamp='t'", "A String timestamp field has been specified without also specifying the timestamp_format"),
         ("(a int)", "kafka_topic='in', value_format='JSON', timestamp='a'", "Timestamp column, `A`, should be LONG(INT64), TIMESTAMP, or a String with a timestamp_format specified"),
-        ("(a int)", "kafka_topic='in', value_format='JSON', timestamp_format='yyyy'", "TIMESTAMP_FORMAT needs the TIMESTAMP property"),
         ("(k int key, a int)", "kafka_topic='in', value_format='JSON', window_type='tumbling'", "Tumbling and hopping window types should set 'WINDOW_SIZE'"),
         ("(k int key, a int)", "kafka_topic='in', value_format='JSON', window_size='1 second'", "'WINDOW_SIZE' should only be set together with 'WINDOW_TYPE'."),
         ("(k int key, a int)", "kafka_topic='in', value_format='JSON', window_type='rolling'", "Configuration WINDOW_TYPE is invalid: Unknown window type: 'rolling'"),
