@@ -137,8 +137,14 @@ struct SourceDefinition {
     ) throws(MartletError) {
         try inferSide(.key, &schema.key, isDeclared: !declared.schema.key.isEmpty, formats.key, properties, topic)
         try inferSide(.value, &schema.value, isDeclared: !declared.schema.value.isEmpty, formats.value, properties, topic)
-        for field in schema.key + schema.value where PseudoColumns.reserved.contains(field.name) {
-            throw DeclaredColumns.reserved(field.name, span)
+        var seen = Set(declared.headers.map(\.name))
+        for field in schema.key + schema.value {
+            if PseudoColumns.reserved.contains(field.name) { throw DeclaredColumns.reserved(field.name, span) }
+            guard seen.insert(field.name).inserted else {
+                throw MartletError(
+                    .badStatement, "Duplicate column names: \(SQLType.quoted(field.name))", at: span,
+                    hint: "columns from the registry may not have the names of others; declare the columns to rename them")
+            }
         }
     }
 
