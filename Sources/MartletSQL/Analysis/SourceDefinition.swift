@@ -94,8 +94,8 @@ struct SourceDefinition {
         }
         var (key, value) = (formats.key, formats.value)
         key.unwrapSingle = FormatRules.unwrapsKey(key.kind, columns: schema.key.count)
-        FormatRules.nameKeySchema(&key, source: create.name.name)
         FormatRules.nameChosenSchema(&key, context)
+        FormatRules.nameKeySchema(&key, source: create.name.name)
         FormatRules.nameChosenSchema(&value, context)
         let wrapping = try FormatRules.wrapSingleValue(
             value.kind, columns: schema.value.count, explicit: properties.boolean("WRAP_SINGLE_VALUE"), fallback: context.wrapSingleValues,
