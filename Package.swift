@@ -47,7 +47,7 @@ let modules: [Module] = [
         name: "MartletServer",
         needs: ["MartletCore", "MartletColumns", "MartletSQL", "MartletEngine", "MartletConnect", "MartletLog"],
         products: [
-            logging, nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
+            logging, nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), nio("NIOWebSocket"),
             .product(name: "NIOHTTP2", package: "swift-nio-http2"), tls,
         ]),
     // A library so that its tests can drive it through a pseudo-terminal.

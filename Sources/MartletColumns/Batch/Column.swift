@@ -66,6 +66,20 @@ public struct BytesColumn: Sendable, Hashable {
         lengths.append(0)
     }
 
+    /// Ends a row whose bytes were appended to the buffer from `start` on.
+    mutating func endRow(_ start: Int) {
+        validity.append(true, count: starts.count)
+        starts.append(UInt32(start))
+        lengths.append(UInt32(buffer.count - start))
+    }
+
+    /// Takes the last rows away; their bytes stay.
+    mutating func removeLast(_ count: Int) {
+        if let flags = validity.flags { validity = Validity(flags: flags.dropLast(count)) }
+        starts.removeLast(count)
+        lengths.removeLast(count)
+    }
+
     public func gathered(_ rows: [UInt32]) -> BytesColumn {
         var out = BytesColumn(buffer: buffer, validity: validity.gathered(rows))
         out.starts = rows.map { starts[Int($0)] }

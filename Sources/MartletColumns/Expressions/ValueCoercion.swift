@@ -1,8 +1,7 @@
 import MartletCore
 
 /// Converts values of literals to a column's type, for INSERT VALUES and the like (ksqlDB, "Implicit type coercion"): numbers widen, text
-/// becomes TIMESTAMP, DATE, TIME, BYTES (base 64), BOOLEAN or a number where it denotes one; nothing narrows. Fields of structs meet by name:
-/// missing ones are null, others are left out.
+/// becomes TIMESTAMP, DATE, TIME, BYTES (base 64), BOOLEAN or a number where it denotes one; nothing narrows.
 public enum ValueCoercion {
     /// - Throws: `.typeMismatch` naming both types.
     public static func coerce(_ value: SQLValue, to type: SQLType) throws(MartletError) -> SQLValue {
@@ -50,6 +49,7 @@ public enum ValueCoercion {
             for entry in entries { out.append(.init(try coerce(entry.key, to: key), try coerce(entry.value, to: value))) }
             return .map(out)
         case (.structure(let values), .structure(let fields)):
+            // By name: what the type lacks is left out, what the value lacks is null.
             var out: [SQLValue.StructField] = []
             for field in fields {
                 out.append(.init(field.name, try coerce(values.first { $0.name == field.name }?.value ?? .null, to: field.type)))

@@ -143,7 +143,10 @@ extension FunctionTable {
         t.scalar("value") { (x: Int64) -> Int64 in x }
         t.scalar("value") { (x: Int32) -> Int64 in Int64(x) }
         t.scalar("value") { (x: Double) -> Int64 in
-            CastKernels.saturated(rounding == .truncate ? x.rounded(.towardZero) : (x + 0.5).rounded(.down))
+            if rounding == .truncate { return CastKernels.saturated(x.rounded(.towardZero)) }
+            // Not (x + 0.5), which may itself be rounded up.
+            let floor = x.rounded(.down)
+            return CastKernels.saturated(x - floor >= 0.5 ? floor + 1 : floor)
         }
         t.scalar("value", "places") { (x: Double, places: Int32) -> Double in
             // In decimal, as the shortest text of the double reads: 1.005 to two places is 1.01 although the double lies below it.

@@ -10,8 +10,8 @@ extension FunctionTable {
         t.scalar("url") { (s: Text) -> Text? in try URLParts(s.bytes).fragment.map { Text(try decode($0, plusIsBlank: false)) } }
         t.function("URL_EXTRACT_HOST", .url, "The host of a URL; NULL if it has none.")
         t.scalar("url") { (s: Text) -> Text? in try URLParts(s.bytes).host.map { Text($0) } }
-        t.function("URL_EXTRACT_PATH", .url, "The path of a URL.")
-        t.scalar("url") { (s: Text) -> Text? in Text(try decode(try URLParts(s.bytes).path, plusIsBlank: false)) }
+        t.function("URL_EXTRACT_PATH", .url, "The path of a URL; NULL if it has none, as mailto:a@b.org.")
+        t.scalar("url") { (s: Text) -> Text? in try URLParts(s.bytes).path.map { Text(try decode($0, plusIsBlank: false)) } }
         t.function("URL_EXTRACT_PORT", .url, "The port of a URL; NULL if it names none.")
         t.scalar("url") { (s: Text) -> Int32? in try URLParts(s.bytes).port }
         t.function("URL_EXTRACT_PROTOCOL", .url, "The protocol of a URL, such as https; NULL if it has none.")
@@ -21,10 +21,10 @@ extension FunctionTable {
         t.function("URL_EXTRACT_PARAMETER", .url, "The value of a parameter in a URL's query, decoded; NULL if it is not there.")
         t.scalar("url", "name") { (s: Text, name: Text) -> Text? in
             guard let query = try URLParts(s.bytes).query else { return nil }
-            for pair in query.split(separator: UInt8(ascii: "&")) {
+            for pair in try decode(query, plusIsBlank: false).split(separator: UInt8(ascii: "&"), omittingEmptySubsequences: false) {
                 let equals = pair.firstIndex(of: UInt8(ascii: "=")) ?? pair.endIndex
-                guard try decode(pair[..<equals], plusIsBlank: false).elementsEqual(name.bytes) else { continue }
-                return Text(try decode(equals < pair.endIndex ? pair[(equals + 1)...] : [], plusIsBlank: false))
+                guard pair[..<equals].elementsEqual(name.bytes) else { continue }
+                return Text(equals < pair.endIndex ? pair[(equals + 1)...] : [])
             }
             return nil
         }
@@ -71,49 +71,5 @@ extension FunctionTable {
         }
         guard let a = digit(high), let b = digit(low) else { return nil }
         return a << 4 | b
-    }
-
-    /// `[scheme:][//[user@]host[:port]][path][?query][#fragment]` (RFC 3986).
-    private struct URLParts {
-        var scheme: ArraySlice<UInt8>?
-        var host: ArraySlice<UInt8>?
-        var port: Int32?
-        var path: ArraySlice<UInt8>
-        var query: ArraySlice<UInt8>?
-        var fragment: ArraySlice<UInt8>?
-
-        init(_ bytes: ArraySlice<UInt8>) throws(KernelFailure) {
-            if bytes.contains(where: { $0 <= 0x20 || "\"<>\\^`{|}".utf8.contains($0) }) { throw KernelFailure("not a URL: it contains a character that must be encoded") }
-            var rest = bytes
-            if let hash = rest.firstIndex(of: UInt8(ascii: "#")) {
-                fragment = rest[(hash + 1)...]
-                rest = rest[..<hash]
-            }
-            if let mark = rest.firstIndex(of: UInt8(ascii: "?")) {
-                query = rest[(mark + 1)...]
-                rest = rest[..<mark]
-            }
-            if let colon = rest.firstIndex(where: { ":/".utf8.contains($0) }), rest[colon] == UInt8(ascii: ":"), colon > rest.startIndex {
-                scheme = rest[..<colon]
-                rest = rest[(colon + 1)...]
-            }
-            if rest.starts(with: "//".utf8) {
-                rest = rest.dropFirst(2)
-                let end = rest.firstIndex(of: UInt8(ascii: "/")) ?? rest.endIndex
-                var authority = rest[..<end]
-                rest = rest[end...]
-                if let at = authority.lastIndex(of: UInt8(ascii: "@")) { authority = authority[(at + 1)...] }
-                if let colon = authority.lastIndex(of: UInt8(ascii: ":")), authority.last != UInt8(ascii: "]") {
-                    let digits = authority[(colon + 1)...]
-                    if !digits.isEmpty {
-                        guard let number = Int32(String(decoding: digits, as: UTF8.self)), number >= 0 else { throw KernelFailure("not a URL: its port is not a number") }
-                        port = number
-                    }
-                    authority = authority[..<colon]
-                }
-                host = authority.isEmpty ? nil : authority
-            }
-            path = rest
-        }
     }
 }

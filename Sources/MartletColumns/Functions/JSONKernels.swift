@@ -3,33 +3,16 @@ import MartletCore
 /// JSON functions over a column of documents. What `JSONSkim` can walk over comes out as slices of the documents' own buffer; any other
 /// document is read by `JSONValue`, which also says what is wrong with it.
 enum JSONKernels {
-    /// Texts under construction that are slices of a buffer, or new bytes behind it.
-    private struct Slices {
-        var column: BytesColumn
-
-        init(_ source: BytesColumn) {
-            column = BytesColumn(buffer: source.buffer)
-        }
-
-        mutating func append(_ part: JSONSkim.Part) {
-            column.validity.append(true, count: column.starts.count)
-            column.starts.append(UInt32(part.start))
-            column.lengths.append(UInt32(part.end - part.start))
-        }
-
-        mutating func append(_ text: String?) { if let text { column.append(Array(text.utf8)) } else { column.appendNull() } }
-    }
-
     private static func documents(_ call: KernelCall) -> BytesColumn { call.arguments[0].column.byteStrings }
 
     /// EXTRACTJSONFIELD
     static func extract(_ call: inout KernelCall) -> Column {
         let source = documents(call), paths = ArgumentColumn<String>(call.arguments[1])
-        var out = Slices(source), known: (text: String, path: JSONPath)?
+        var out = TextSlices(source), known: (text: String, path: JSONPath)?
         for row in 0..<call.count {
             let i = call.arguments[0].index(row)
             guard source.validity.isValid(i), let text = paths[row] else {
-                out.append(nil)
+                out.appendNull()
                 continue
             }
             do {
@@ -40,18 +23,18 @@ enum JSONKernels {
                 // Names in JSON may be written in several ways, which only matters beyond ASCII.
                 if text.utf8.allSatisfy({ $0 < 0x80 }), let found = skim.find(path.steps[...]) {
                     guard let part = found, part.kind != .null else {
-                        out.append(nil)
+                        out.appendNull()
                         continue
                     }
                     if part.isPlain {
-                        out.append(part)
+                        out.append(part.start..<part.end)
                         continue
                     }
                 }
                 out.append(path.find(in: try FunctionTable.document(source.string(i))).flatMap(FunctionTable.content))
             } catch {
                 call.fail(row, error)
-                out.append(nil)
+                out.appendNull()
             }
         }
         return .string(out.column)
@@ -93,7 +76,7 @@ enum JSONKernels {
         _ call: inout KernelCall, _ fast: (inout JSONSkim) -> [JSONSkim.Part]??, _ slow: (JSONValue) -> [String]?
     ) -> Column {
         let source = documents(call)
-        var texts = Slices(source), offsets: [Int32] = [0], validity = Validity.allValid
+        var texts = TextSlices(source), offsets: [Int32] = [0], validity = Validity.allValid
         for row in 0..<call.count {
             let i = call.arguments[0].index(row)
             var isValid = source.validity.isValid(i)
@@ -101,7 +84,7 @@ enum JSONKernels {
                 var skim = JSONSkim(source, i)
                 if let answer = fast(&skim) {
                     isValid = answer != nil
-                    for part in answer ?? [] { texts.append(part) }
+                    for part in answer ?? [] { texts.append(part.start..<part.end) }
                 } else {
                     do {
                         let answer = slow(try FunctionTable.document(source.string(i)))
@@ -137,7 +120,7 @@ enum JSONKernels {
 
     static func records(_ call: inout KernelCall) -> Column {
         let source = documents(call)
-        var names = Slices(source), values = Slices(source), offsets: [Int32] = [0], validity = Validity.allValid
+        var names = TextSlices(source), values = TextSlices(source), offsets: [Int32] = [0], validity = Validity.allValid
         for row in 0..<call.count {
             let i = call.arguments[0].index(row)
             var isValid = source.validity.isValid(i)
@@ -146,8 +129,8 @@ enum JSONKernels {
                 if let answer = skim.members(), answer?.allSatisfy(\.value.isPlain) != false {
                     isValid = answer != nil
                     for (name, value) in answer ?? [] {
-                        names.append(name)
-                        if value.kind == .null { values.append(nil) } else { values.append(value) }
+                        names.append(name.start..<name.end)
+                        if value.kind == .null { values.appendNull() } else { values.append(value.start..<value.end) }
                     }
                 } else {
                     do {

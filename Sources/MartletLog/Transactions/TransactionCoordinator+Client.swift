@@ -5,9 +5,6 @@ import Synchronization
 // for at most a few syncs; call them off the event loop.
 
 extension TransactionCoordinator {
-    /// The most a client may ask for, milliseconds (Kafka: transaction.max.timeout.ms).
-    public static let timeoutMsMax: Int32 = 900_000
-
     /// InitProducerId with a transactional id: fences earlier producers of it and aborts what they left open. `expecting` is what the client
     /// has now, if it has been told: someone who was fenced must not fence its successor (KIP-360).
     /// Throws INVALID_TRANSACTION_TIMEOUT, INVALID_REQUEST, PRODUCER_FENCED, KAFKA_STORAGE_ERROR.
@@ -15,8 +12,8 @@ extension TransactionCoordinator {
         transactionalID: String, timeoutMs: Int32, expecting expected: (id: Int64, epoch: Int16)? = nil
     ) throws(KafkaError) -> (id: Int64, epoch: Int16) {
         guard !transactionalID.isEmpty else { throw KafkaError(.invalidRequest, "the transactional id is empty") }
-        guard timeoutMs > 0 && timeoutMs <= Self.timeoutMsMax else {
-            throw KafkaError(.invalidTransactionTimeout, "the transaction timeout must be 1 to \(Self.timeoutMsMax) ms, not \(timeoutMs)")
+        guard timeoutMs > 0 && timeoutMs <= services.config.transactionTimeoutMsMax else {
+            throw KafkaError(.invalidTransactionTimeout, "the transaction timeout must be 1 to \(services.config.transactionTimeoutMsMax) ms, not \(timeoutMs)")
         }
         do throws(LogFailure) {
             let transaction: Transaction

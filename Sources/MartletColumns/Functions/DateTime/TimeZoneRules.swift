@@ -32,6 +32,7 @@ final class TimeZoneRules: Sendable {
     }
 
     static let utc = fixed(id: "UTC", offset: 0)
+    static let gmt = fixed(id: "GMT", offset: 0)
 
     static func fixed(id: String, offset: Int) -> TimeZoneRules {
         TimeZoneRules(id: id, transitions: [], periods: [Period(offset: offset, abbreviation: id)], rule: nil)
@@ -58,6 +59,15 @@ final class TimeZoneRules: Sendable {
             return periods[low]
         }
         return rule?.period(at: seconds) ?? periods[0]
+    }
+
+    /// The name of a period as `z` prints it: the tz database's abbreviation, where that is a name; else the zone's id.
+    func name(in period: Period) -> String {
+        if transitions.isEmpty, rule == nil, period.offset != 0, let sign = id.firstIndex(where: { $0 == "+" || $0 == "-" }), sign > id.startIndex {
+            return id[..<sign] + Self.offsetText(period.offset)
+        }
+        let isName = period.abbreviation.utf8.first.map { $0 != UInt8(ascii: "+") && $0 != UInt8(ascii: "-") } ?? false
+        return isName ? period.abbreviation : id
     }
 
     func offset(at ms: Int64) -> Int { period(at: ms >= 0 ? ms / 1000 : (ms - 999) / 1000).offset }

@@ -113,6 +113,7 @@ extension RequestRouter {
                 } catch {
                     answer.error = error.code
                     answer.errorMessage = error.message
+                    answer.recordErrors = error.records.map { .init(batchIndex: $0.index, message: $0.reason) }
                     logger.debug(
                         "produce refused",
                         metadata: [
