@@ -44,7 +44,7 @@ import Testing
         ("(a int, b int)", "kafka_topic='in', value_format='JSON', wrap_single_value=true", "'WRAP_SINGLE_VALUE' is only valid for single-field value schemas"),
         ("(a int)", "kafka_topic='in', value_format='JSON', value_delimiter='|'", "JSON does not support the following configs: [delimiter]"),
         ("(a int)", "kafka_topic='in', value_format='DELIMITED', value_delimiter='||'", "Failed to prepare statement: Configuration VALUE_DELIMITER is invalid"),
-        ("(a int)", "kafka_topic='in', value_format='JSON', timestamp='zz'", "The TIMESTAMP column set in the WITH clause does not exist in the schema: 'zz'"),
+        ("(a int)", "kafka_topic='in', value_format='JSON', timestamp='zz'", "The TIMESTAMP column set in the WITH clause does not exist in the schema: 'ZZ'"),
         ("(a int, t varchar)", "kafka_topic='in', value_format='JSON', timestamp='t'", "A String timestamp field has been specified without also specifying the timestamp_format"),
         ("(a int)", "kafka_topic='in', value_format='JSON', timestamp='a'", "Timestamp column, `A`, should be LONG(INT64), TIMESTAMP, or a String with a timestamp_format specified"),
         ("(k int key, a int)", "kafka_topic='in', value_format='JSON', window_type='tumbling'", "Tumbling and hopping window types should set 'WINDOW_SIZE'"),
