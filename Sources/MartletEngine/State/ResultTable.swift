@@ -209,9 +209,11 @@ final class ResultTable: Sendable {
             let order = all.indices.sorted { (all[$0][0].partition, $0) < (all[$1][0].partition, $1) }
             for index in order { add(all[index]) }
         }
+        /// In each partition in the order of the keys.
+        func add(_ keys: some Collection<[UInt8]>) { add(inOrder: keys.sorted { $0.lexicographicallyPrecedes($1) }) }
         switch lookup.keys {
         case .some(let keys):
-            for key in keys { add(state.rows[encoded(key)] ?? []) }
+            add(inOrder: keys.map(encoded))
         case .all: add(state.rows.keys)
         case .range(let lower, let upper):
             let low = lower.map { (encoded([$0.value]), $0.isInclusive) }, high = upper.map { (encoded([$0.value]), $0.isInclusive) }
