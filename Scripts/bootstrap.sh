@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sets up what Martlet needs on Debian besides Swift, and does nothing when it is there already.
 #
-#   Scripts/bootstrap.sh system     Debian packages: compression libraries, time zones, kcat, curl, Python's venv
+#   Scripts/bootstrap.sh system     Debian packages: compression libraries, RocksDB, time zones, kcat, curl, Python's venv
 #   Scripts/bootstrap.sh runtime    ... and .venv with ONNX Runtime's shared library: all that `make run` needs
 #   Scripts/bootstrap.sh full       ... and .venv with Keras, pandas, Jupyter, Kafka clients and the Python package, for tests and notebooks
 #
@@ -11,7 +11,7 @@ set -euo pipefail
 stage=${1:-runtime}
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=$root/.venv
-packages=(zlib1g-dev liblz4-dev libzstd-dev libsnappy-dev tzdata kcat curl)
+packages=(zlib1g-dev liblz4-dev libzstd-dev libsnappy-dev librocksdb7.8 tzdata kcat curl)
 
 say() { printf '==> %s\n' "$*" >&2; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }

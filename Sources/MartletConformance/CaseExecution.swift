@@ -20,79 +20,14 @@ struct CaseExecution {
     /// Partitions of topics that nobody declares.
     static let defaultPartitions: Int32 = 4
 
-    init(_ one: ConformanceCase, interruptions: StageRunner.Interruptions = .none) throws(MartletError) {
+    init(_ one: ConformanceCase, interruptions: StageRunner.Interruptions = .none, tasks: Int = 1) throws(MartletError) {
         self.one = one
         sandbox = Sandbox(
             properties: [String: String](one.properties.map { ($0.name, $0.value) }) { $1 }, sinkPartitions: Self.defaultPartitions,
-            interruptions: interruptions)
+            interruptions: interruptions, tasks: tasks)
         for topic in one.topics { sandbox.partitions[topic.name] = topic.partitions }
         sandbox.declaredTopics = Set(one.topics.map(\.name))
-        try registerSchemas()
-    }
-
-    /// Schemas with ids come first, then those that stand for the columns of a CREATE statement, then the others: ids are counted in that order.
-    private func registerSchemas() throws(MartletError) {
-        for round in 0..<3 {
-            for topic in one.topics {
-                for side in [Side.key, .value] {
-                    let schema = side == .key ? topic.keySchema : topic.valueSchema
-                    let statement = side == .key ? topic.keySchemaStatement : topic.valueSchemaStatement
-                    guard round == (schema?.id != nil ? 0 : statement != nil ? 1 : 2) else { continue }
-                    let subject = "\(topic.name)-\(side.rawValue)"
-                    if let schema {
-                        let format = side == .key ? topic.keyFormat : topic.valueFormat
-                        var registered = Self.registered(schema, format: format)
-                        let next = nextID
-                        registered.references = try registerReferences(of: schema)
-                        let id = schema.id ?? (registered.references.isEmpty ? nil : next)
-                        _ = try sandbox.registry.register(subject: subject, schema: registered, id: id)
-                    } else if let statement {
-                        registerColumns(ofStatement: statement, side)
-                    }
-                }
-            }
-        }
-    }
-
-    /// What a schema refers to, each under its own name as the subject. Their ids are beyond those that statements count on.
-    private func registerReferences(of schema: ConformanceCase.RegisteredText) throws(MartletError) -> [RegisteredSchema.Reference] {
-        var out: [RegisteredSchema.Reference] = []
-        for reference in schema.references {
-            guard let name = reference["name"]?.stringValue, let text = reference["schema"] else { continue }
-            let one = RegisteredSchema(
-                type: reference["format"]?.stringValue ?? "PROTOBUF", text: text.stringValue ?? text.description)
-            if sandbox.registry.latest(subject: name) == nil {
-                _ = try sandbox.registry.register(subject: name, schema: one, id: Self.firstReferenceID + Int32(sandbox.registry.subjects().count))
-            }
-            out.append(.init(name: name, subject: name, version: 1))
-        }
-        return out
-    }
-
-    private static let firstReferenceID: Int32 = 1_000_000
-
-    /// The id after those of schemas that are no references.
-    private var nextID: Int32 {
-        let ids = sandbox.registry.subjects().compactMap { sandbox.registry.latest(subject: $0)?.id }.filter { $0 < Self.firstReferenceID }
-        return (ids.max() ?? 0) + 1
-    }
-
-    static func registered(_ schema: ConformanceCase.RegisteredText, format: String?) -> RegisteredSchema {
-        if schema.isText, schema.text.contains("message ") { return RegisteredSchema(type: "PROTOBUF", text: schema.text) }
-        let text = schema.isText ? JSONValue.string(schema.text).description : schema.text
-        let isAvro = (try? AvroSchema(parsing: text)) != nil
-        return RegisteredSchema(type: isAvro ? "AVRO" : "JSON", text: text)
-    }
-
-    /// What a client registers that writes the columns of a CREATE statement. A statement that is wrong registers nothing: it fails again later.
-    private func registerColumns(ofStatement index: Int, _ side: Side) {
-        guard one.statements.indices.contains(index), let statement = try? Parser.parse(one.statements[index]).first,
-            case .createSource(let create)? = try? Analyzer(catalog: Catalog(), context: sandbox.context).analyze(statement)
-        else { return }
-        let source = create.source
-        _ = try? sandbox.registry.writerSchema(
-            of: side == .key ? source.schema.key : source.schema.value, spec: side == .key ? source.keyFormat : source.valueFormat, side: side,
-            topic: source.topic)
+        try CaseSchemas(one, sandbox.registry, context: sandbox.context).register()
     }
 
     // MARK: statements
@@ -170,7 +105,7 @@ struct CaseExecution {
             sandbox.topics[record.topic, default: []].append(
                 RecordBytes(
                     timestamp: record.timestamp ?? 0, key: WindowedKey.encode(key, record.window), value: value,
-                    headers: HeaderSection.encode(record.headers ?? [])))
+                    headers: HeaderSection.encode(record.headers ?? []), keySuffixBytes: record.window.map { $0.isSession ? 16 : 8 } ?? 0))
         }
     }
 }

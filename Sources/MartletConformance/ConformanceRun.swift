@@ -18,7 +18,11 @@ public struct ConformanceRun: Sendable {
     /// Restarts or crashes between what queries get; results may not depend on them either.
     public var interruptions: StageRunner.Interruptions
 
-    public init(filter: String? = nil, batchRows: Int = 1000, interruptions: StageRunner.Interruptions = .none) {
+    /// How many tasks records are spread over by their keys, as over the partitions of a topic. Only what time or places in a topic decide may depend on it.
+    public var tasks: Int
+
+    public init(filter: String? = nil, batchRows: Int = 1000, interruptions: StageRunner.Interruptions = .none, tasks: Int = 1) {
+        self.tasks = max(1, tasks)
         self.interruptions = interruptions
         self.filter = filter
         self.batchRows = max(1, batchRows)
@@ -73,7 +77,8 @@ public struct ConformanceRun: Sendable {
         for one in ScriptCase.cases(of: String(decoding: text, as: UTF8.self)) {
             let full = "\(name) - \(one.name)"
             if let filter, !full.lowercased().contains(filter.lowercased()) { continue }
-            let (problems, message) = ScriptExecution.problems(one, batchRows: batchRows, interruptions: interruptions)
+            let (problems, message) = ScriptExecution.problems(
+                one, folder: Self.folder(of: file), batchRows: batchRows, interruptions: interruptions, tasks: tasks)
             verdicts.append(
                 CaseVerdict(
                     name: full, outcome: problems.isEmpty ? .passed : .failed(problems),
@@ -88,7 +93,7 @@ public struct ConformanceRun: Sendable {
         for one in try Self.cases(of: file, kind: "qtt") {
             let parsed = try ConformanceCase(one)
             if let filter, !parsed.name.lowercased().contains(filter.lowercased()) { continue }
-            verdicts.append(CaseVerdict.of(parsed, batchRows: batchRows, interruptions: interruptions))
+            verdicts.append(CaseVerdict.of(parsed, batchRows: batchRows, interruptions: interruptions, tasks: tasks))
         }
         return verdicts
     }
@@ -126,7 +131,11 @@ public struct ConformanceRun: Sendable {
         return out
     }
 
-    private static func contents(of path: String) throws(MartletError) -> [UInt8] {
+    private static func folder(of file: String) -> String {
+        file.lastIndex(of: "/").map { String(file[..<$0]) } ?? "."
+    }
+
+    static func contents(of path: String) throws(MartletError) -> [UInt8] {
         guard let file = fopen(path, "rb") else { throw MartletError(.io, String(cString: strerror(errno))) }
         defer { fclose(file) }
         var out: [UInt8] = [], buffer = [UInt8](repeating: 0, count: 1 << 16)

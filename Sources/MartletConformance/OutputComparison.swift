@@ -23,17 +23,28 @@ struct OutputComparison {
             let expected = one.outputs.filter { $0.topic == topic }
             let actual = execution.sandbox.topics[topic] ?? []
             for (index, pair) in zip(expected, actual).enumerated() {
-                if let problem = difference(pair.0, pair.1) { problems.append("topic \(topic) record \(index): \(problem)") }
+                if let problem = difference(pair.0, pair.1) {
+                    problems.append("topic \(topic) record \(index): \(problem), in \(description(pair.1, topic))")
+                }
             }
             if expected.count != actual.count {
                 problems.append("topic \(topic): \(actual.count) records, expected \(expected.count)")
-                let format = execution.format(of: topic, .value)
-                for record in actual.dropFirst(expected.count) {
-                    problems.append("topic \(topic): surplus value \((try? format.decode(record.value).description) ?? "that cannot be decoded")")
-                }
+                for record in actual.dropFirst(expected.count) { problems.append("topic \(topic): surplus record \(description(record, topic))") }
             }
         }
         return problems
+    }
+
+    /// `@5 key → value`, the key's window behind it.
+    private func description(_ record: RecordBytes, _ topic: String) -> String {
+        var key = record.key, window = ""
+        if let kind = execution.sandbox.sourceOfTopic[topic]?.window {
+            let (own, bounds) = WindowedKey.decode(key, isSession: kind.kind == .session, sizeMs: kind.sizeMs)
+            key = own
+            window = bounds.map { " [\($0.start), \($0.end)]" } ?? ""
+        }
+        func text(_ side: Side, _ bytes: [UInt8]?) -> String { (try? execution.format(of: topic, side).decode(bytes).description) ?? "that cannot be decoded" }
+        return "@\(record.timestamp) \(text(.key, key))\(window) → \(text(.value, record.value))"
     }
 
     private func difference(_ expected: ConformanceCase.Record, _ actual: RecordBytes) -> String? {

@@ -7,12 +7,22 @@ struct RecordBytes {
     var value: [UInt8]?
     /// The header section as on the wire; nil: no headers.
     var headers: [UInt8]?
+    /// Where a record without a key is; those with one are where its hash says.
+    var home: Int32 = 0
+    /// Bytes at the end of the key that the hash leaves out: the bounds of its window.
+    var keySuffixBytes = 0
+
+    /// The partition of the record among so many: that of its key's hash, as Kafka's clients do it.
+    func partition(of count: Int) -> Int {
+        guard count > 1 else { return 0 }
+        guard let key else { return Int(home) % count }
+        return Int(key.dropLast(keySuffixBytes).withUnsafeBytes { Murmur2.partition(ofKey: $0, partitions: count) })
+    }
 }
 
 extension RecordBlock {
-    /// Partition 0 of a topic.
-    init(_ records: some Collection<RecordBytes>, firstOffset: Int64) {
-        self.init(partition: 0, nextOffset: firstOffset + Int64(records.count))
+    init(_ records: some Collection<RecordBytes>, firstOffset: Int64, partition: Int32 = 0) {
+        self.init(partition: partition, nextOffset: firstOffset + Int64(records.count))
         var sections = Headers()
         var offset = firstOffset
         func append(_ bytes: [UInt8]?, to block: inout RecordBlock) -> (start: UInt32, length: Int32) {
@@ -55,7 +65,7 @@ enum HeaderSection {
         for header in headers {
             varint(header.name.utf8.count)
             out += header.name.utf8
-            guard let value = header.value.map({ Base64Text.decode($0) ?? [] }) else {
+            guard let value = header.value.map({ Base64.decode($0.utf8) ?? [] }) else {
                 varint(-1)
                 continue
             }
@@ -82,7 +92,7 @@ enum HeaderSection {
             let name = String(decoding: rest.prefix(nameLength), as: UTF8.self)
             rest = rest.dropFirst(nameLength)
             let length = varint()
-            out.append(ConformanceCase.Header(name: name, value: length < 0 ? nil : Base64Text.encode(Array(rest.prefix(length)))))
+            out.append(ConformanceCase.Header(name: name, value: length < 0 ? nil : Base64.encode(Array(rest.prefix(length)))))
             rest = rest.dropFirst(max(0, length))
         }
         return out

@@ -11,9 +11,16 @@ struct Sandbox {
         /// Topics it reads from outside.
         var sources: [String]
         var sinkTopic: String
-        var stages: [StageRunner]
+        var stages: [Stage]
         /// Records each stage was given so far, by topic.
         var fed: [String: Int] = [:]
+    }
+
+    /// A stage with one task a partition.
+    struct Stage {
+        var tasks: [StageRunner]
+        var inputTopics: [String] { tasks[0].inputTopics }
+        var outputTopic: String { tasks[0].outputTopic }
     }
 
     /// `ksql.service.id`, part of the names of internal topics.
@@ -35,11 +42,14 @@ struct Sandbox {
     /// Partitions of sinks, whatever their statements say.
     private let sinkPartitions: Int32
     private let interruptions: StageRunner.Interruptions
+    /// Tasks of each stage: records go to that of their key's hash.
+    private let tasks: Int
     private var nextQueryNumber = 0
     private let functions = TestFunctions.registry()
 
-    init(properties: [String: String], sinkPartitions: Int32, interruptions: StageRunner.Interruptions = .none) {
+    init(properties: [String: String], sinkPartitions: Int32, interruptions: StageRunner.Interruptions = .none, tasks: Int = 1) {
         self.interruptions = interruptions
+        self.tasks = max(1, tasks)
         self.properties = ["auto.offset.reset": "earliest"].merging(properties) { $1 }
         initialProperties = self.properties
         self.sinkPartitions = sinkPartitions
@@ -93,9 +103,15 @@ struct Sandbox {
                 sourceOfTopic[query.sink.topic] = query.sink
             }
             let prefix = "_confluent-ksql-\(Self.serviceID)query_\(query.queryID)-"
-            var stages: [StageRunner] = []
+            var stages: [Stage] = []
             for stage in query.plan.stages {
-                let made = try StageRunner(stage, registry: registry, functions: functions, properties: properties, interruptions: interruptions) { prefix + PhysicalPlan.topicSuffix(step: $0) }
+                var made = Stage(tasks: [])
+                for _ in 0..<tasks {
+                    made.tasks.append(
+                        try StageRunner(stage, registry: registry, functions: functions, properties: properties, interruptions: interruptions) {
+                            prefix + PhysicalPlan.topicSuffix(step: $0)
+                        })
+                }
                 if made.outputTopic.hasPrefix(prefix) { partitions[made.outputTopic] = sinkPartitions }
                 stages.append(made)
             }
@@ -125,6 +141,39 @@ struct Sandbox {
         return out
     }
 
+    // MARK: assertions
+
+    /// Why ASSERT TOPIC or ASSERT SCHEMA does not hold; nil: it does. Nothing changes while it waits.
+    func problem(ofAssertion statement: Statement) -> String? {
+        switch statement.node {
+        case .assertTopic(let name, let exists, let properties, _):
+            guard let count = partitions[name] else { return exists ? "Topic \(name) does not exist" : nil }
+            guard exists else { return "Topic \(name) exists" }
+            var problems: [String] = []
+            for property in properties {
+                let actual: String
+                switch property.name.uppercased() {
+                case "PARTITIONS": actual = String(count)
+                case "REPLICAS": actual = "1"
+                default:
+                    problems.append("Cannot assert unknown topic property: \(property.name)")
+                    continue
+                }
+                if actual == property.value.text { continue }
+                problems.append("Mismatched configuration for topic \(name): For config \(property.name.lowercased()), expected \(property.value.text) got \(actual)")
+            }
+            return problems.isEmpty ? nil : problems.joined(separator: "\n")
+        case .assertSchema(let subject, let id, let exists, _):
+            var found = true
+            if let subject { found = registry.latest(subject: subject) != nil }
+            if let id, found { found = registry.schema(id: Int32(id)) != nil }
+            if found == exists { return nil }
+            let what = [subject.map { "subject name \($0)" }, id.map { "id \($0)" }].compactMap { $0 }.joined(separator: " and ")
+            return exists ? "Schema with \(what) does not exist" : "Schema with \(what) exists"
+        default: return nil
+        }
+    }
+
     // MARK: records
 
     /// Gives records of one of its topics to a query and puts what it makes of them on its sink topic.
@@ -144,20 +193,35 @@ struct Sandbox {
     private mutating func run(_ index: Int, _ topic: String, _ batch: ArraySlice<RecordBytes>) throws(MartletError) {
         let first = queries[index].fed[topic, default: 0]
         queries[index].fed[topic] = first + batch.count
-        let block = RecordBlock(batch, firstOffset: Int64(first))
         for at in queries[index].stages.indices {
-            var stage = queries[index].stages[at]
-            let known = stage.failures.count
-            let outputs = try stage.run(block, of: topic)
-            rowFailures += stage.failures.dropFirst(known)
-            queries[index].stages[at] = stage
-            if outputs.isEmpty { continue }
-            let made = outputs.map { RecordBytes(timestamp: $0.timestampMs, key: $0.key, value: $0.value, headers: $0.headers) }
-            if stage.outputTopic == queries[index].sinkTopic {
-                topics[stage.outputTopic, default: []] += made
-            } else {
-                try run(index, stage.outputTopic, made[...])
+            // Records of one task that follow each other go as one block.
+            var start = batch.startIndex
+            while start < batch.endIndex {
+                let partition = batch[start].partition(of: tasks)
+                let end = batch[start...].firstIndex { $0.partition(of: tasks) != partition } ?? batch.endIndex
+                let block = RecordBlock(
+                    batch[start..<end], firstOffset: Int64(first + start - batch.startIndex), partition: Int32(partition))
+                try run(index, topic, block, at, partition)
+                start = end
             }
+        }
+    }
+
+    /// One stage's task takes a block; what it makes goes on through later stages.
+    private mutating func run(_ index: Int, _ topic: String, _ block: RecordBlock, _ at: Int, _ partition: Int) throws(MartletError) {
+        var task = queries[index].stages[at].tasks[partition]
+        let known = task.failures.count
+        let outputs = try task.run(block, of: topic)
+        rowFailures += task.failures.dropFirst(known)
+        queries[index].stages[at].tasks[partition] = task
+        if outputs.isEmpty { return }
+        let made = outputs.map {
+            RecordBytes(timestamp: $0.timestampMs, key: $0.key, value: $0.value, headers: $0.headers, home: Int32(partition), keySuffixBytes: $0.keySuffixBytes)
+        }
+        if task.outputTopic == queries[index].sinkTopic {
+            topics[task.outputTopic, default: []] += made
+        } else {
+            try run(index, task.outputTopic, made[...])
         }
     }
 
@@ -191,9 +255,11 @@ struct Sandbox {
             if let first = errors.entries.first { throw MartletError(.badStatement, "\(first.column): \(first.reason)") }
             return out.slice(0).map { Array($0) }
         }
+        let count = Int32(topics[source.topic]?.count ?? 0)
         let record = RecordBytes(
             timestamp: timestampMs ?? 0, key: try bytes(source.schema.key, source.keyFormat, .key, key),
-            value: try bytes(source.schema.value, source.valueFormat, .value, value), headers: nil)
+            value: try bytes(source.schema.value, source.valueFormat, .value, value), headers: nil,
+            home: count)
         topics[source.topic, default: []].append(record)
     }
 }

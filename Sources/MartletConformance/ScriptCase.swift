@@ -5,6 +5,7 @@ import MartletCore
 /// ```
 /// --@test: a filter keeps what it says
 /// --@expected.message: words of the error that the last statement gives (only in tests that have to fail)
+/// --@partitions: 1 (only in tests whose results depend on how many tasks share the time)
 /// CREATE STREAM …;  INSERT INTO … VALUES …;  ASSERT VALUES …;
 /// ```
 struct ScriptCase {
@@ -12,6 +13,8 @@ struct ScriptCase {
     var sql: String
     /// The test has to fail; with these words if they are not empty.
     var expectedError: String?
+    /// Most tasks that the records may be spread over; nil: any number.
+    var partitionsMax: Int?
 
     /// Cuts a file into its tests. Text before the first `--@test` belongs to no test.
     static func cases(of text: String) -> [ScriptCase] {
@@ -25,6 +28,8 @@ struct ScriptCase {
                 out[out.count - 1].expectedError = message
             } else if value(of: "--@expected.error:", in: line) != nil {
                 out[out.count - 1].expectedError = out[out.count - 1].expectedError ?? ""
+            } else if let count = value(of: "--@partitions:", in: line) {
+                out[out.count - 1].partitionsMax = Int(count)
             } else {
                 out[out.count - 1].sql += line + "\n"
             }

@@ -9,19 +9,29 @@ struct ScriptExecution {
     /// Records of a topic that assertions have taken.
     private var taken: [String: Int] = [:]
     private let batchRows: Int
+    /// Relative paths of scripts begin here.
+    private let folder: String
+    private var variables: [String: String] = [:]
+    /// Scripts that are running.
+    private var depth = 0
+    private static let depthMax = 16
     /// Where the last row was inserted.
     private var lastTarget: String?
 
     /// What does not hold; empty: the test passes.
-    static func problems(_ one: ScriptCase, batchRows: Int, interruptions: StageRunner.Interruptions = .none) -> (problems: [String], message: String?) {
-        var execution = ScriptExecution(batchRows: batchRows, interruptions: interruptions)
+    ///
+    /// - `folder`: where relative paths of scripts begin.
+    /// - `tasks`: how many tasks each stage's records are spread over.
+    static func problems(
+        _ one: ScriptCase, folder: String, batchRows: Int, interruptions: StageRunner.Interruptions = .none, tasks: Int = 1
+    ) -> (problems: [String], message: String?) {
+        var execution = ScriptExecution(
+            batchRows: batchRows, folder: folder, interruptions: interruptions, tasks: min(tasks, one.partitionsMax ?? tasks))
         do throws(MartletError) {
-            for statement in try Parser.parse(one.sql, dialect: .testTool) {
-                do throws(MartletError) {
-                    if let problem = try execution.execute(statement) { return (["line \(statement.span.line): \(problem)"], nil) }
-                } catch {
-                    throw error.inStatement(statement.text)
-                }
+            if let problem = try execution.run(one.sql) {
+                // An assertion that does not hold is an error that a test may expect.
+                guard let expected = one.expectedError else { return ([problem], nil) }
+                return (problem.contains(expected) ? [] : ["failed with \(problem), expected \(expected)"], problem)
             }
         } catch {
             guard let expected = one.expectedError else { return (["\(error.message)\n      in \(error.statement ?? "")"], nil) }
@@ -31,9 +41,58 @@ struct ScriptExecution {
         return (one.expectedError.map { ["nothing failed, expected \($0)"] } ?? [], nil)
     }
 
-    private init(batchRows: Int, interruptions: StageRunner.Interruptions) {
+    private init(batchRows: Int, folder: String, interruptions: StageRunner.Interruptions, tasks: Int) {
         self.batchRows = batchRows
-        sandbox = Sandbox(properties: [:], sinkPartitions: 1, interruptions: interruptions)
+        self.folder = folder
+        sandbox = Sandbox(properties: [:], sinkPartitions: 1, interruptions: interruptions, tasks: tasks)
+    }
+
+    /// Executes the statements of a text in order.
+    ///
+    /// - Returns: which assertion does not hold, and why.
+    private mutating func run(_ text: String) throws(MartletError) -> String? {
+        for statement in try Parser.parse(substituted(text), dialect: .testTool) {
+            do throws(MartletError) {
+                if let problem = try execute(statement) { return "line \(statement.span.line): \(problem)" }
+            } catch {
+                throw error.inStatement(statement.text)
+            }
+        }
+        return nil
+    }
+
+    /// The text with the variables that it defines put in where they are used afterwards; lines stay where they are.
+    private mutating func substituted(_ text: String) -> String {
+        let bytes = Array(text.utf8)
+        var out = "", end = 0
+        for piece in Parser.split(text) {
+            out += String(decoding: bytes[end..<piece.span.start], as: UTF8.self)
+            end = piece.span.end
+            let own = VariableSubstitution.apply(piece.text, variables: variables)
+            out += own
+            guard let statement = try? Parser.parse(own, dialect: .testTool).first else { continue }
+            switch statement.node {
+            case .define(let name, let value): variables[name.uppercased()] = value
+            case .undefine(let name): variables[name.uppercased()] = nil
+            default: break
+            }
+        }
+        return out + String(decoding: bytes[end...], as: UTF8.self)
+    }
+
+    private mutating func runScript(_ path: String, _ statement: Statement) throws(MartletError) -> String? {
+        guard depth < Self.depthMax else {
+            throw MartletError(.badStatement, "Scripts run each other more than \(Self.depthMax) deep.", at: statement.span)
+        }
+        let text: [UInt8]
+        do throws(MartletError) {
+            text = try ConformanceRun.contents(of: path.hasPrefix("/") ? path : "\(folder)/\(path)")
+        } catch {
+            throw MartletError(.io, "Failed to read script '\(path)': \(error.message)", at: statement.span)
+        }
+        depth += 1
+        defer { depth -= 1 }
+        return try run(String(decoding: text, as: UTF8.self)).map { "\(path): \($0)" }
     }
 
     /// - Returns: why an assertion does not hold.
@@ -48,6 +107,11 @@ struct ScriptExecution {
             lastTarget = insert.target.name
             try sandbox.execute(statement)
             return nil
+        case .runScript(let path): return try runScript(path, statement)
+        case .define, .undefine: return nil
+        case .assertTopic, .assertSchema:
+            try sandbox.settle(batchRows: batchRows)
+            return sandbox.problem(ofAssertion: statement)
         default:
             try sandbox.settle(batchRows: batchRows)
             try sandbox.execute(statement)
@@ -70,6 +134,8 @@ struct ScriptExecution {
         // Nobody inserts into a windowed table; what is in it can be looked at.
         var catalog = sandbox.catalog
         catalog.sources[source.name]?.window = nil
+        var insert = insert
+        if let problem = try checkWindow(&insert, record, source, statement) { return "record \(index): \(problem)" }
         guard case .insertValues(let expected) = try Analyzer(catalog: catalog, context: sandbox.context)
             .analyze(Statement(.insertValues(insert), span: statement.span, text: statement.text))
         else { return "no values" }
@@ -80,6 +146,25 @@ struct ScriptExecution {
         for (field, (own, wanted)) in zip(source.schema.all, zip(actual, expected.key + expected.value)) where names.contains(field.name) {
             if isTombstone, !source.schema.isKey(field.name) { continue }
             if own != wanted { return "record \(index): \(field.name) is \(own.castText), expected \(wanted.castText)" }
+        }
+        return nil
+    }
+
+    /// Compares the bounds of the record's window that the assertion names, and takes them out of it.
+    private func checkWindow(
+        _ insert: inout InsertValues, _ record: RecordBytes, _ source: Source, _ statement: Statement
+    ) throws(MartletError) -> String? {
+        guard let window = source.window, insert.columns.count == insert.values.count else { return nil }
+        func time(_ fromEnd: Int) -> Int64 { (record.key ?? []).dropLast(fromEnd - 8).suffix(8).reduce(0) { $0 << 8 | Int64($1) } }
+        let start = time(8), end = window.kind == .session ? time(16) : start + (window.sizeMs ?? 0)
+        for (name, actual) in [("WINDOWSTART", start), ("WINDOWEND", end)] {
+            guard let at = insert.columns.firstIndex(where: { $0.name == name }) else { continue }
+            guard case .integer(let wanted) = insert.values[at].node else {
+                throw MartletError(.badStatement, "\(name) is a number of milliseconds.", at: insert.values[at].span)
+            }
+            insert.columns.remove(at: at)
+            insert.values.remove(at: at)
+            if wanted != actual { return "\(name) is \(actual), expected \(wanted)" }
         }
         return nil
     }

@@ -15,8 +15,17 @@ public struct EngineConfig: Sendable {
     public var commitIntervalMs: Int64
     /// Defaults for session properties, e.g. `auto.offset.reset`.
     public var properties: [String: String]
+    /// Where state is kept on disk beside its changelogs; nil: nowhere, it is all in memory.
+    public var stateDirectory: String?
+    /// Bytes of memory that state may take, about; nil: a quarter of the machine's. Without a directory there is no such bound.
+    public var stateMemoryBytes: Int?
 
-    public init(serviceID: String = "default_", streamThreads: Int = 2, commitIntervalMs: Int64 = 100, properties: [String: String] = [:]) {
+    public init(
+        serviceID: String = "default_", streamThreads: Int = 2, commitIntervalMs: Int64 = 100, properties: [String: String] = [:],
+        stateDirectory: String? = nil, stateMemoryBytes: Int? = nil
+    ) {
+        self.stateDirectory = stateDirectory
+        self.stateMemoryBytes = stateMemoryBytes
         self.serviceID = serviceID
         self.streamThreads = streamThreads
         self.commitIntervalMs = commitIntervalMs
@@ -45,10 +54,15 @@ public actor Engine {
     nonisolated let logger: Logger
     nonisolated let time: TimeSource
     nonisolated let watcher: LogWatcher
+    /// Nil: state is in memory and in changelogs.
+    nonisolated let stateDirectory: StateDirectory?
     let threads: [StreamThread]
     let commandLog: CommandLog
 
-    var catalog = Catalog()
+    nonisolated let catalogVersion = CatalogVersion()
+    var catalog = Catalog() {
+        didSet { catalogVersion.change() }
+    }
     var queries: [String: RunningQuery] = [:]
     var watches: [String: [Int]] = [:]
     /// Query → what its topics were when it was put on threads.
@@ -88,6 +102,9 @@ public actor Engine {
         self.time = time
         self.logger = logger
         executor = try ThreadExecutor()
+        stateDirectory = config.stateDirectory.map {
+            StateDirectory($0, memoryBytes: config.stateMemoryBytes ?? StateMemory.quarterOfTheMachine, time: time, logger: logger)
+        }
         commandLog = try CommandLog(log: log, serviceID: config.serviceID, time: time)
         let logTopic = ProcessingLog.topic(serviceID: config.serviceID)
         if log.topic(logTopic) == nil { try log.createTopic(logTopic, partitions: 1, settings: [:]) }
@@ -126,6 +143,7 @@ public actor Engine {
             }
         }
         isReplaying = false
+        stateDirectory?.removeAll(but: Array(queries.keys))
         // Where they start was committed when they were created.
         for query in runningQueries { begin(query, fromLatest: false) }
         watcher.onTopicsChanged { [weak self] in Task { await self?.topicsChanged() } }
@@ -143,6 +161,7 @@ public actor Engine {
         for query in transients.values { query.close() }
         for query in prints.values { query.close() }
         for thread in threads { thread.stop() }
+        stateDirectory?.stop()
         watcher.stop()
         executor.stop()
     }
@@ -181,7 +200,11 @@ public actor Engine {
     }
 
     /// Starts the SELECT (or PRINT) of a query request; rows come through its channel until it ends or is closed.
-    public func query(_ sql: String, properties: [String: String] = [:], variables: [String: String] = [:]) throws(MartletError) -> QueryResult {
+    ///
+    /// - `preparesLookups`: a question for rows by their keys is not begun but given back, to be answered by whoever asks.
+    public func query(
+        _ sql: String, properties: [String: String] = [:], variables: [String: String] = [:], preparesLookups: Bool = false
+    ) throws(MartletError) -> QueryResult {
         let session = Session(properties: config.properties.merging(properties) { $1 }, variables: variables)
         let text = VariableSubstitution.apply(sql, variables: variables)
         let statements: [Statement]
@@ -196,7 +219,10 @@ public actor Engine {
         }
         do throws(MartletError) {
             switch statement.node {
-            case .query: return .rows(try startTransient(statement, session))
+            case .query:
+                let query = try analyzedTransient(statement, session)
+                if preparesLookups, let lookup = try prepareLookup(query, statement) { return .lookup(lookup) }
+                return .rows(try startTransient(query, statement, session))
             case .printTopic(let print): return .lines(try startPrint(print, statement, session))
             default:
                 throw MartletError(
@@ -213,6 +239,9 @@ public actor Engine {
         query.close()
         return true
     }
+
+    /// `commandSequenceNumber` of the last command; all up to it are applied.
+    public var lastCommandNumber: Int64 { commandLog.lastNumber }
 
     /// `status` of a command, by `type/entity/action`.
     public func commandStatus(_ id: String) -> JSONObject? { commandStatuses.last { $0.id == id }?.status }
@@ -237,6 +266,15 @@ public actor Engine {
         return context
     }
 
+    private func checkedProperty(_ name: String, _ value: String, _ statement: Statement) throws(MartletError) -> (name: String, value: String) {
+        do throws(MartletError) {
+            return try Settings.checked(name, value)
+        } catch {
+            let isUnknown = error.code == .unknownProperty
+            throw MartletError(.badStatement, isUnknown ? "Unknown property: \(name)" : error.message, at: statement.span)
+        }
+    }
+
     /// Executes a statement; nil if it adds no entity to the response.
     func executeOne(_ statement: Statement, _ session: inout Session) throws(MartletError) -> JSONObject? {
         switch statement.node {
@@ -246,12 +284,11 @@ public actor Engine {
                 "The following statement types should be issued to the websocket endpoint '/query':\n\t* PRINT\n\t* SELECT",
                 at: statement.span)
         case .set(let name, let value):
-            guard Settings.isKnown(name) else {
-                throw MartletError(.invalidProperty, "Not recognizable as ksql, streams, consumer, or producer property: '\(name)'", at: statement.span)
-            }
-            session.properties[Settings.canonical(name)] = value
+            let checked = try checkedProperty(name, value, statement)
+            session.properties[checked.name] = checked.value
             return nil
         case .unset(let name):
+            guard Settings.isKnown(name) else { throw MartletError(.badStatement, "Unknown property: \(name)", at: statement.span) }
             session.properties[Settings.canonical(name)] = config.properties[Settings.canonical(name)]
             return nil
         case .define(let name, let value):
@@ -289,6 +326,8 @@ public enum QueryResult: Sendable {
     case rows(TransientQuery)
     /// PRINT: one text line a record.
     case lines(PrintQuery)
+    /// Rows of a table by their keys.
+    case lookup(PreparedLookup)
 }
 
 /// Properties and variables of one request.

@@ -48,6 +48,8 @@ public final class MartletHTTPServer: Sendable {
     let activity: ServerActivity
     /// For work that waits for the disk outside the engine's own thread.
     private let blocking = NIOThreadPool(numberOfThreads: 2)
+    /// For reading a table's topic at its first question: a large one must not hold up log-ins.
+    private let reading = NIOThreadPool(numberOfThreads: 2)
     private let state = Mutex(State())
 
     /// - `ksqlPort`, `registryPort`: 0 = any free one.
@@ -81,6 +83,7 @@ public final class MartletHTTPServer: Sendable {
     /// - Throws: `.addressInUse` naming the port, `.io` for an address that is not ours; then neither is open.
     public func start() async throws(MartletError) -> (ksqlPort: Int, registryPort: Int) {
         blocking.start()
+        reading.start()
         do throws(MartletError) {
             let registryAPI = RegistryAPI(registry: registry, info: info, pool: blocking, activity: activity, logger: logger)
             var registryRouter = registryAPI.router
@@ -92,8 +95,8 @@ public final class MartletHTTPServer: Sendable {
                 listeners.registry, PortContext(router: registryRouter, activity: activity), "Schema Registry API")
             let host = listeners.ksql.host
             let api = KsqlAPI(
-                engine: engine, info: info, address: { [self] in "\(host):\(state.withLock { $0.ksqlPort })" }, pool: blocking, activity: activity,
-                logger: logger, time: time)
+                engine: engine, info: info, address: { [self] in "\(host):\(state.withLock { $0.ksqlPort })" }, pool: blocking, reading: reading,
+                activity: activity, logger: logger, time: time)
             var ksqlRouter = api.router
             if let security, security.asksKsqlUsers {
                 ksqlRouter.authentication = BasicAuthentication(broker: security.broker, right: .alterCluster, pool: blocking, time: time)
@@ -155,5 +158,6 @@ public final class MartletHTTPServer: Sendable {
         while activity.openRequests > 0, ContinuousClock.now < deadline { try? await Task.sleep(for: .milliseconds(5)) }
         for connection in state.withLock({ Array($0.connections.values) }) { try? await connection.close() }
         try? await blocking.shutdownGracefully()
+        try? await reading.shutdownGracefully()
     }
 }

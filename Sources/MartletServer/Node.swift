@@ -66,11 +66,14 @@ public final class Node: Sendable {
         do throws(MartletError) {
             let registry = try SchemaRegistry(log: log, time: time)
             let models = try ModelRegistry(directory: "\(config.dataDirectory)/models", time: time)
+            var settings = config.engine
+            if settings.stateDirectory == nil { settings.stateDirectory = "\(config.dataDirectory)/state" }
+            if settings.stateMemoryBytes == nil { settings.stateMemoryBytes = config.server.stateMemoryBytes }
             let engine = try await Engine.open(
-                log: log, registry: registry, models: models, config: config.engine, time: time, logger: logger)
+                log: log, registry: registry, models: models, config: settings, time: time, logger: logger)
             opened = engine
             let server = config.server
-            var brokerConfig = BrokerConfig()
+            var brokerConfig = server.broker
             brokerConfig.security = server.security
             let kafka = try KafkaBroker(log: log, listeners: server.kafka, group: group, logger: logger, time: time, config: brokerConfig)
             broker = kafka

@@ -94,6 +94,7 @@ struct NodeOptions: ParsableArguments {
         var config = Node.Config(
             dataDirectory: directory, log: LogConfig(durability: durability == "os" ? .os : .fsync), engine: engine)
         config.server = try ServerConfig(settings: all.filter { ServerSetting.isKnown($0.name) }, host: host, portOffset: portOffset)
+        try config.server.configure(&config.log)
         if !isInsecure { try config.server.requireSecurity() }
         return config
     }

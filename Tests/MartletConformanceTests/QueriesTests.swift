@@ -7,9 +7,19 @@ import Testing
 @Suite struct QueriesTests {
     static let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().appending(path: "Queries").path
 
-    @Test(arguments: [1, 7, 1000], [StageRunner.Interruptions.none, .restarts, .crashes])
+    @Test(arguments: [1, 7, 1000], [StageRunner.Interruptions.none, .restarts, .crashes, .evictions])
     func corpusHolds(batchRows: Int, interruptions: StageRunner.Interruptions) throws {
-        let report = try ConformanceRun(batchRows: batchRows, interruptions: interruptions).run([Self.folder])
+        try check(ConformanceRun(batchRows: batchRows, interruptions: interruptions))
+    }
+
+    /// Rows that are to meet have to be brought to the same task.
+    @Test(arguments: [StageRunner.Interruptions.none, .crashes])
+    func corpusHoldsOverThreePartitions(interruptions: StageRunner.Interruptions) throws {
+        try check(ConformanceRun(batchRows: 1, interruptions: interruptions, tasks: 3))
+    }
+
+    private func check(_ run: ConformanceRun) throws {
+        let report = try run.run([Self.folder])
         #expect(report.total.passed > 60)
         #expect(report.total.failed == 0, "\(report.lines(verbose: true).filter { $0.hasPrefix("  ") }.joined(separator: "\n"))")
     }

@@ -16,20 +16,23 @@ import Darwin
 /// An engine on a directory of its own, which is removed with the harness; `restart()` stops the engine and opens the directory again.
 final class EngineHarness {
     let directory: String
+    private let stateMemoryBytes: Int?
     private(set) var log: EmbeddedLog
     private(set) var engine: Engine
 
     init(
-        threads: Int = 1, properties: [String: String] = ["auto.offset.reset": "earliest"], durability: LogConfig.Durability = .os
+        threads: Int = 1, properties: [String: String] = ["auto.offset.reset": "earliest"], durability: LogConfig.Durability = .os,
+        stateMemoryBytes: Int? = nil
     ) async throws {
+        self.stateMemoryBytes = stateMemoryBytes
         var template = Array("/tmp/martlet-engine-XXXXXX".utf8CString)
         _ = template.withUnsafeMutableBufferPointer { mkdtemp($0.baseAddress!) }
         directory = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        (log, engine) = try await Self.open(directory, threads, properties, durability)
+        (log, engine) = try await Self.open(directory, threads, properties, durability, stateMemoryBytes)
     }
 
     private static func open(
-        _ directory: String, _ threads: Int, _ properties: [String: String], _ durability: LogConfig.Durability = .os
+        _ directory: String, _ threads: Int, _ properties: [String: String], _ durability: LogConfig.Durability = .os, _ stateMemoryBytes: Int?
     ) async throws -> (EmbeddedLog, Engine) {
         var logger = Logger(label: "test")
         logger.logLevel = .error
@@ -38,16 +41,20 @@ final class EngineHarness {
         let models = try ModelRegistry(directory: "\(directory)/models")
         let engine = try await Engine.open(
             log: log, registry: registry, models: models,
-            config: EngineConfig(streamThreads: threads, commitIntervalMs: 20, properties: properties), time: .system, logger: logger)
+            config: EngineConfig(
+                streamThreads: threads, commitIntervalMs: 20, properties: properties, stateDirectory: "\(directory)/state",
+                stateMemoryBytes: stateMemoryBytes), time: .system, logger: logger)
         return (log, engine)
     }
 
     deinit { try? PosixFileSystem().removeTree(directory) }
 
-    func restart() async throws {
+    /// - `whileStopped`: what happens to the directory meanwhile.
+    func restart(whileStopped: () throws -> Void = {}) async throws {
         await engine.stop()
         log.close()
-        (log, engine) = try await Self.open(directory, 1, ["auto.offset.reset": "earliest"])
+        try whileStopped()
+        (log, engine) = try await Self.open(directory, 1, ["auto.offset.reset": "earliest"], .os, stateMemoryBytes)
     }
 
     func close() async {

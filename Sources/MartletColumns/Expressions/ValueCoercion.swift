@@ -49,9 +49,7 @@ public enum ValueCoercion {
             for entry in entries { out.append(.init(try coerce(entry.key, to: key), try coerce(entry.value, to: value))) }
             return .map(out)
         case (.structure(let values), .structure(let fields)):
-            if let stranger = values.first(where: { value in !fields.contains { $0.name == value.name } }) {
-                throw MartletError(.typeMismatch, "field \(stranger.name) is not part of \(type)")
-            }
+            // By name: what the type lacks is left out, what the value lacks is null.
             var out: [SQLValue.StructField] = []
             for field in fields {
                 out.append(.init(field.name, try coerce(values.first { $0.name == field.name }?.value ?? .null, to: field.type)))

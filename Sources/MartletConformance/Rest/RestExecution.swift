@@ -77,14 +77,13 @@ struct RestExecution {
         for topic in one.base.topics where server.log.topic(topic.name) == nil {
             try server.log.createTopic(topic.name, partitions: topic.partitions, settings: [:])
         }
-        for topic in one.base.topics {
-            for side in [Side.key, .value] {
-                guard let schema = side == .key ? topic.keySchema : topic.valueSchema else { continue }
-                let format = side == .key ? topic.keyFormat : topic.valueFormat
-                _ = try server.registry.register(
-                    subject: "\(topic.name)-\(side.rawValue)", schema: CaseExecution.registered(schema, format: format), id: schema.id)
-            }
-        }
+        let log = server.log, registry = server.registry
+        let context = AnalysisContext(
+            properties: [:], nextQueryNumber: 0, partitions: { log.topic($0)?.partitions },
+            registeredFields: { (subject, schemaID, spec, side) throws(MartletError) in
+                try registry.fields(subject: subject, schemaID: schemaID, spec: spec, side: side)
+            }, registeredName: { registry.recordName(schemaID: $0) })
+        try CaseSchemas(one.base, server.registry, context: context).register()
     }
 
     /// - Returns: false if the server refused a statement.

@@ -43,6 +43,13 @@ final class Aggregation: StreamOperator, StateStore {
     /// Keys of windows that have gone since the last commit.
     private var expired = BytesColumn()
 
+    /// Where groups are that are not in memory; nil: all are.
+    private var index: (any StateIndex)?
+    private var clock = EvictionClock()
+    /// Windows that began before are gone from the index, or will be with the next commit.
+    private var indexBegins = Int64.min
+    private var valueBytes = AverageBytes()
+
     init(_ description: PhysicalOperator.Aggregate, _ setup: AggregationSetup) throws(MartletError) {
         self.description = description
         self.setup = setup
@@ -63,7 +70,9 @@ final class Aggregation: StreamOperator, StateStore {
         partition = batch.partition
         let (rows, windows, closings) = placed(batch)
         if rows.isEmpty { return try finished(close(closings)) }
-        let assigned = table.assign(Array(batch.columns[..<description.keyCount]), windows: windows, rows: rows)
+        let keys = Array(batch.columns[..<description.keyCount])
+        try load(keys, windows, rows)
+        let assigned = table.assign(keys, windows: windows, rows: rows)
         try admit(assigned.created)
         let steps = description.undoes ? changes(batch, rows, assigned.slots) : AggregateSteps(slots: assigned.slots, rows: rows)
         let isNew = note(steps.slots, created: assigned.created)
@@ -277,24 +286,24 @@ final class Aggregation: StreamOperator, StateStore {
         return output(slots, columns.results(slots), columns.timestamps(slots))
     }
 
-    private func leave(_ slots: [UInt32]) throws(MartletError) {
+    private func leave(_ slots: [UInt32]) {
         if slots.isEmpty { return }
-        if description.window != nil {
-            for (slot, start) in zip(slots, table.windows(of: slots).starts) {
-                byStart[start]?.removeAll { $0 == slot }
-                if byStart[start]?.isEmpty == true {
-                    byStart[start] = nil
-                    starts.removeAll { $0 == start }
-                }
+        let left = description.window == nil ? [] : Set(table.windows(of: slots).starts)
+        table.remove(slots)
+        for start in left {
+            byStart[start]?.removeAll { !table.contains($0) }
+            if byStart[start]?.isEmpty == true {
+                byStart[start] = nil
+                starts.removeAll { $0 == start }
             }
         }
-        table.remove(slots)
     }
 
     /// Forgets windows that nobody may ask for any more.
     private func expire() throws(MartletError) {
         guard let window = description.window, streamTime.ms != .min else { return }
         let limit = streamTime.ms - max(window.retentionMs, size + window.graceMs)
+        try expireIndex(before: limit)
         let count = starts.partitioningIndex { $0 >= limit }
         if count == 0 { return }
         for start in starts[..<count] {
@@ -309,6 +318,16 @@ final class Aggregation: StreamOperator, StateStore {
         }
         starts.removeFirst(count)
         changed.removeAll { !isChanged[Int($0)] }
+    }
+
+    /// The same of windows that are not in memory.
+    private func expireIndex(before limit: Int64) throws(MartletError) {
+        // Windows begin at multiples of the advance.
+        let end = limit <= 0 ? 0 : (limit + advance - 1) / advance * advance
+        guard let index, end > indexBegins else { return }
+        let keys = try index.keys(ofWindows: indexBegins..<end)
+        indexBegins = end
+        for (row, slot) in try table.find(encoded: keys).enumerated() where slot == GroupTable.absent { expired.append(keys.slice(row)) }
     }
 
     // MARK: state
@@ -328,17 +347,55 @@ final class Aggregation: StreamOperator, StateStore {
         }
         expired = BytesColumn()
         if description.window != nil { streamTime.takeChange(&out) }
+        valueBytes.note(values)
+        if index != nil { clock.use(changed) }
         forgetChanges()
     }
 
     func restore(_ block: RecordBlock) throws(MartletError) {
         let changes = RestoredChanges(block)
         if let time = changes.streamTime { streamTime.restore(time) }
-        try leave(try table.find(encoded: changes.removed).filter { $0 != GroupTable.absent })
+        leave(try table.find(encoded: changes.removed).filter { $0 != GroupTable.absent })
+        try enter(changes)
+        try expire()
+    }
+
+    private func enter(_ changes: RestoredChanges) throws(MartletError) {
         let assigned = try table.assign(encoded: changes.keys)
         try admit(assigned.created)
         try columns.restore(changes.values, into: assigned.slots)
-        try expire()
+        valueBytes.note(changes.values)
+    }
+
+    // MARK: groups that are not in memory
+
+    var hasWindowedKeys: Bool { table.isWindowed }
+    /// Final results are made of all groups of a window.
+    var isEvicting: Bool { setup.finalGraceMs == nil }
+    var isPartial: Bool { index != nil }
+
+    private var bytesPerGroup: Int {
+        let perWindow = description.window == nil ? 0 : 8
+        return table.byteCount / max(table.slotCount, 1) + 10 + perWindow + (valueBytes.average ?? 16) * 3 / 2
+    }
+
+    var memoryBytes: Int { table.count * bytesPerGroup }
+
+    /// Brings the groups of rows into memory.
+    private func load(_ keys: [Column], _ windows: Batch.Windows?, _ rows: [UInt32]) throws(MartletError) {
+        guard let index, let found = try index.findMissing(table.find(keys, windows: windows, rows: rows), keys, windows: windows, rows: rows) else { return }
+        try enter(RestoredChanges(found))
+    }
+
+    func complete(from index: any StateIndex) { self.index = index }
+
+    func evict(to bytes: Int, _ index: any StateIndex) throws(MartletError) {
+        guard isEvicting else { return }
+        self.index = index
+        let victims = clock.victims(table.count - bytes / bytesPerGroup, among: table.slotCount) { table.contains($0) && !isChanged[Int($0)] }
+        leave(victims)
+        // What they held is given back.
+        try columns.clear(victims)
     }
 }
 

@@ -73,8 +73,6 @@ final class ForeignKeyJoin: StreamOperator, StateStore {
     private let foreignKeys: GroupTable
     private var subscribers: [[UInt32]] = []
     private let condition: JoinCondition?
-    private let isPersistent: Bool
-    private var changed: Set<[UInt8]> = []
 
     init(
         _ description: PhysicalPlan.Join, keyCount: Int, left: PhysicalPlan.Node, right: PhysicalPlan.Node, _ setup: OperatorSetup
@@ -85,35 +83,34 @@ final class ForeignKeyJoin: StreamOperator, StateStore {
         rightKeys = description.rightKeys
         let types = left.outputTypes
         self.right = JoinTable(
-            name: description.step + "-Right", types: right.outputTypes, keys: description.rightKeys, restoresFromTopic: right.isSourceTable,
-            isPersistent: setup.isPersistent)
-        subscriptions = TableRows(types: types, keyCount: foreignKeyCount + keyCount)
+            name: description.step + "-Right", types: right.outputTypes, keys: description.rightKeys, restoresFromTopic: right.isSourceTable, setup)
+        subscriptions = TableRows(types: types, keyCount: foreignKeyCount + keyCount, tracksChanges: setup.isPersistent)
         foreignKeys = GroupTable(types: Array(types[..<foreignKeyCount]))
         condition = try JoinCondition(description, setup)
-        isPersistent = setup.isPersistent
     }
 
     var stores: [any StateStore] { right.stores + [self] }
+    func topicStores(_ side: InputSide) -> [any StateStore] { side == .right ? right.topicStores : [] }
 
     func process(_ batch: Batch, side: InputSide, _ context: inout OperatorContext) throws(MartletError) -> Batch {
         switch side {
-        case .left: return answer(subscriptions: batch, &context)
-        case .right: return answer(changes: batch, &context)
+        case .left: return try answer(subscriptions: batch, &context)
+        case .right: return try answer(changes: batch, &context)
         }
     }
 
     func restore(_ batch: Batch, side: InputSide, _ context: inout OperatorContext) throws(MartletError) -> Batch? {
-        if side == .right, right.restoresFromTopic { right.update(batch) }
+        if side == .right, right.restoresFromTopic { try right.update(batch) }
         return nil
     }
 
     // MARK: subscriptions
 
-    private func answer(subscriptions batch: Batch, _ context: inout OperatorContext) -> Batch {
+    private func answer(subscriptions batch: Batch, _ context: inout OperatorContext) throws(MartletError) -> Batch {
         guard case .integer(let changes)? = batch.columns.last else { preconditionFailure("the last column of subscriptions is CHANGE") }
         let subscribes = changes.values.map { $0 == SubscriptionChange.begin.rawValue || $0 == SubscriptionChange.change.rawValue }
-        keep(batch, subscribes)
-        let partners = right.find(Array(batch.columns[..<foreignKeyCount]), count: batch.count)
+        try keep(batch, subscribes)
+        let partners = try right.find(Array(batch.columns[..<foreignKeyCount]), count: batch.count)
         let rows = (0..<UInt32(batch.count)).filter { changes.values[Int($0)] != SubscriptionChange.move.rawValue }
         return answers(
             batch.columns.map { $0.gathered(rows) }, rows.map { batch.timestamps[Int($0)] }, rows.map { subscribes[Int($0)] },
@@ -122,16 +119,12 @@ final class ForeignKeyJoin: StreamOperator, StateStore {
     }
 
     /// Remembers and forgets subscriptions. A row that refers to nothing has none.
-    private func keep(_ batch: Batch, _ subscribes: [Bool]) {
+    private func keep(_ batch: Batch, _ subscribes: [Bool], isRestoring: Bool = false) throws(MartletError) {
         let whole = (0..<UInt32(batch.count)).filter { row in batch.columns[..<foreignKeyCount].allSatisfy { $0.validity.isValid(Int(row)) } }
         guard !whole.isEmpty else { return }
         var rows = batch.gathered(whole)
         rows.nullValues = whole.map { !subscribes[Int($0)] }
-        if isPersistent {
-            let keys = KeyEncoding.encode(Array(rows.columns[..<subscriptions.keyCount]))
-            for row in 0..<keys.count { changed.insert(Array(keys.slice(row))) }
-        }
-        let update = subscriptions.update(rows)
+        let update = try subscriptions.update(rows, isRestoring: isRestoring)
         let groups = foreignKeys.assign(Array(rows.columns[..<foreignKeyCount])).slots
         grow()
         var isEmptied: Set<UInt32> = []
@@ -151,9 +144,9 @@ final class ForeignKeyJoin: StreamOperator, StateStore {
 
     // MARK: changes of the right table
 
-    private func answer(changes batch: Batch, _ context: inout OperatorContext) -> Batch {
+    private func answer(changes batch: Batch, _ context: inout OperatorContext) throws(MartletError) -> Batch {
         let keys = rightKeys.map { batch.columns[$0] }
-        let before = right.update(batch).before
+        let before = try right.update(batch).before
         let groups = foreignKeys.find(keys, rows: batch.count == 0 ? [] : nil)
         var rows: [UInt32] = [], slots: [UInt32] = [], hasRight: [Bool] = []
         for row in 0..<batch.count where groups[row] != GroupTable.absent {
@@ -228,18 +221,7 @@ final class ForeignKeyJoin: StreamOperator, StateStore {
 
     // MARK: state
 
-    func takeChanges(_ out: inout StateChanges) throws(MartletError) {
-        var keys = BytesColumn()
-        for key in changed { keys.append(key) }
-        changed = []
-        let slots = try subscriptions.table.find(encoded: keys)
-        let there = slots.map { $0 == GroupTable.absent ? TableRows.none : subscriptions.rows(ofSlots: [$0])[0] }
-        let times = subscriptions.timestamps(there)
-        let values = KeyEncoding.encode([.bigint(FixedColumn(times))] + subscriptions.gathered(there))
-        for i in 0..<keys.count {
-            out.append(timestamp: max(times[i], 0), key: keys.slice(i), value: there[i] == TableRows.none ? nil : values.slice(i))
-        }
-    }
+    func takeChanges(_ out: inout StateChanges) throws(MartletError) { subscriptions.takeChanges(&out) }
 
     func restore(_ block: RecordBlock) throws(MartletError) {
         let changes = RestoredChanges(block)
@@ -250,13 +232,19 @@ final class ForeignKeyJoin: StreamOperator, StateStore {
         let gone = changes.removed.count
         if gone > 0 {
             let padding = types[subscriptions.keyCount...].map { Column.nulls($0, count: gone) }
-            keep(
-                Batch(count: gone, columns: removed + padding, timestamps: [Int64](repeating: 0, count: gone)), [Bool](repeating: false, count: gone))
+            try keep(
+                Batch(count: gone, columns: removed + padding, timestamps: [Int64](repeating: 0, count: gone)), [Bool](repeating: false, count: gone),
+                isRestoring: true)
         }
         let count = changes.keys.count
-        if count > 0 { keep(Batch(count: count, columns: Array(columns[1...]), timestamps: times.values), [Bool](repeating: true, count: count)) }
-        changed = []
+        if count > 0 {
+            try keep(
+                Batch(count: count, columns: Array(columns[1...]), timestamps: times.values), [Bool](repeating: true, count: count), isRestoring: true)
+        }
     }
+
+    /// A change of the right table asks for all subscribers of a key: they stay in memory.
+    var memoryBytes: Int { subscriptions.memoryBytes + foreignKeys.byteCount }
 }
 
 /// Takes the answers of a foreign-key join back to where the left row is: an answer that a newer change of the left row has overtaken is
@@ -269,13 +257,10 @@ final class Resolve: StreamOperator, StateStore {
     let retentionMs: Int64? = nil
     /// The newest answer of each key, VERSION and FOUND last. An answer "no row" is kept too: an older one may still be on its way.
     private let answers: TableRows
-    private let isPersistent: Bool
-    private var changed: Set<[UInt8]> = []
 
     init(step: String, keyCount: Int, types: [SQLType], isPersistent: Bool) {
         name = step
-        answers = TableRows(types: types, keyCount: keyCount)
-        self.isPersistent = isPersistent
+        answers = TableRows(types: types, keyCount: keyCount, tracksChanges: isPersistent)
     }
 
     var stores: [any StateStore] { [self] }
@@ -288,7 +273,7 @@ final class Resolve: StreamOperator, StateStore {
         }
         let keys = Array(batch.columns[..<answers.keyCount])
         // The newest version known of each key, the batch's own included as it goes on.
-        let known = versionsAndFound(answers.find(keys)).versions
+        let known = versionsAndFound(try answers.find(keys)).versions
         let own = GroupTable(types: Array(answers.types[..<answers.keyCount])).assign(keys)
         var newest: [UInt32: Int64] = [:]
         var kept: [UInt32] = []
@@ -299,11 +284,7 @@ final class Resolve: StreamOperator, StateStore {
             kept.append(UInt32(row))
         }
         let rows = batch.gathered(kept)
-        if isPersistent {
-            let bytes = KeyEncoding.encode(Array(rows.columns[..<answers.keyCount]))
-            for row in 0..<bytes.count { changed.insert(Array(bytes.slice(row))) }
-        }
-        let before = answers.update(rows).before
+        let before = try answers.update(rows).before
         let wasFound = versionsAndFound(before).found, isFound = kept.map { found.values[Int($0)] == SubscriptionAnswer.row.rawValue }
         // No row before and none now is nothing, but for what is said in any case.
         let shown = kept.indices.filter { found.values[Int(kept[$0])] != SubscriptionAnswer.none.rawValue || wasFound[$0] }.map { UInt32($0) }
@@ -326,21 +307,12 @@ final class Resolve: StreamOperator, StateStore {
         )
     }
 
-    func takeChanges(_ out: inout StateChanges) throws(MartletError) {
-        var keys = BytesColumn()
-        for key in changed { keys.append(key) }
-        changed = []
-        let there = answers.rows(ofSlots: try answers.table.find(encoded: keys))
-        let times = answers.timestamps(there)
-        let values = KeyEncoding.encode([.bigint(FixedColumn(times))] + answers.gathered(there))
-        for i in 0..<keys.count { out.append(timestamp: max(times[i], 0), key: keys.slice(i), value: values.slice(i)) }
-    }
+    func takeChanges(_ out: inout StateChanges) throws(MartletError) { answers.takeChanges(&out) }
+    func restore(_ block: RecordBlock) throws(MartletError) { try answers.restore(block) }
 
-    func restore(_ block: RecordBlock) throws(MartletError) {
-        let changes = RestoredChanges(block)
-        guard let (columns, _) = KeyEncoding.decode(changes.values, types: [.bigint] + answers.types), case .bigint(let times) = columns[0] else {
-            throw MartletError(.corruptRecord, "an answer of the state \(name) is not what this query keeps")
-        }
-        answers.update(Batch(count: changes.keys.count, columns: Array(columns[1...]), timestamps: times.values))
-    }
+    var memoryBytes: Int { answers.memoryBytes }
+    var isEvicting: Bool { true }
+    var isPartial: Bool { answers.index != nil }
+    func complete(from index: any StateIndex) { answers.complete(from: index) }
+    func evict(to bytes: Int, _ index: any StateIndex) throws(MartletError) { answers.evict(to: bytes, index) }
 }

@@ -14,21 +14,17 @@ final class JoinTable: StateStore {
     private let keyCount: Int
     private let rows: TableRows
     private let hasChangelog: Bool
-    private let isPersistent: Bool
-    /// Slots whose rows changed since the last commit.
-    private var changed: Set<[UInt8]> = []
 
     /// - `keys`: indices of the key columns among those of `types`.
     /// - `restoresFromTopic`: the topic that the rows come from is their changelog.
-    init(name: String, types: [SQLType], keys: [Int], restoresFromTopic: Bool, isPersistent: Bool) {
+    init(name: String, types: [SQLType], keys: [Int], restoresFromTopic: Bool, _ setup: OperatorSetup) {
         self.name = name
         layout = keys + types.indices.filter { !keys.contains($0) }
         let layout = layout
         place = types.indices.map { layout.firstIndex(of: $0)! }
         keyCount = keys.count
-        rows = TableRows(types: layout.map { types[$0] }, keyCount: keys.count)
+        rows = TableRows(types: layout.map { types[$0] }, keyCount: keys.count, tracksChanges: setup.isPersistent && (!restoresFromTopic || setup.copiesTables))
         hasChangelog = !restoresFromTopic
-        self.isPersistent = isPersistent
     }
 
     static let none = TableRows.none
@@ -37,27 +33,21 @@ final class JoinTable: StateStore {
     var count: Int { rows.count }
     var restoresFromTopic: Bool { !hasChangelog }
     var stores: [any StateStore] { hasChangelog ? [self] : [] }
-
-    /// The slots of keys, which stay theirs while they have a row.
-    var slots: GroupTable { rows.table }
+    var topicStores: [any StateStore] { hasChangelog ? [] : [self] }
 
     /// Applies changes in order: newer rows replace older ones, a null value deletes.
     ///
     /// - Returns: where the rows of the keys were before; good until the next update.
     @discardableResult
-    func update(_ batch: Batch) -> TableRows.Update {
+    func update(_ batch: Batch) throws(MartletError) -> TableRows.Update {
         var own = batch
         own.columns = layout.map { batch.columns[$0] }
-        if hasChangelog, isPersistent {
-            let keys = KeyEncoding.encode(Array(own.columns[..<keyCount]))
-            for row in 0..<keys.count { changed.insert(Array(keys.slice(row))) }
-        }
-        return rows.update(own)
+        return try rows.update(own)
     }
 
     /// The rows of these keys; `none` for a key without one, and for a key with a null in it, which nothing is equal to.
-    func find(_ keys: [Column], count: Int) -> [UInt32] {
-        var found = rows.find(keys, rows: count == 0 ? [] : nil)
+    func find(_ keys: [Column], count: Int) throws(MartletError) -> [UInt32] {
+        var found = try rows.find(keys, rows: count == 0 ? [] : nil)
         for key in keys {
             guard let valid = key.validity.flags else { continue }
             for row in 0..<count where !valid[row] { found[row] = Self.none }
@@ -74,30 +64,14 @@ final class JoinTable: StateStore {
     func timestamps(_ wanted: [UInt32]) -> [Int64] { rows.timestamps(wanted) }
     func rows(ofSlots slots: [UInt32]) -> [UInt32] { rows.rows(ofSlots: slots) }
 
-    func takeChanges(_ out: inout StateChanges) throws(MartletError) {
-        var keys = BytesColumn()
-        for key in changed { keys.append(key) }
-        changed = []
-        let slots = try rows.table.find(encoded: keys)
-        let there = slots.map { $0 == GroupTable.absent ? Self.none : rows.rows(ofSlots: [$0])[0] }
-        let times = rows.timestamps(there)
-        let values = KeyEncoding.encode([.bigint(FixedColumn(times))] + rows.gathered(there))
-        for i in 0..<keys.count {
-            out.append(timestamp: max(times[i], 0), key: keys.slice(i), value: there[i] == Self.none ? nil : values.slice(i))
-        }
-    }
+    func takeChanges(_ out: inout StateChanges) throws(MartletError) { rows.takeChanges(&out) }
+    func restore(_ block: RecordBlock) throws(MartletError) { try rows.restore(block) }
 
-    func restore(_ block: RecordBlock) throws(MartletError) {
-        let changes = RestoredChanges(block)
-        rows.remove(try rows.table.find(encoded: changes.removed).filter { $0 != GroupTable.absent })
-        guard let (columns, _) = KeyEncoding.decode(changes.values, types: [.bigint] + rows.types), case .bigint(let times) = columns[0] else {
-            throw MartletError(.corruptRecord, "a row of the state \(name) is not what this query keeps")
-        }
-        rows.update(Batch(count: changes.keys.count, columns: Array(columns[1...]), timestamps: times.values))
-    }
-
-    /// Slots of all keys, rising.
-    var allSlots: [UInt32] { rows.table.slots }
+    var memoryBytes: Int { rows.memoryBytes }
+    var isEvicting: Bool { rows.tracksChanges }
+    var isPartial: Bool { rows.index != nil }
+    func complete(from index: any StateIndex) { rows.complete(from: index) }
+    func evict(to bytes: Int, _ index: any StateIndex) throws(MartletError) { rows.evict(to: bytes, index) }
 }
 
 /// The rest of a join's condition, beside the equality of keys.

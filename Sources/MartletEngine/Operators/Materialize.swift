@@ -9,26 +9,19 @@ final class Materialize: StreamOperator, StateStore {
     let name: String
     private let rows: TableRows
     private let hasChangelog: Bool
-    /// Keys that changed since the last commit, as the changelog has them.
-    private var changed: [[UInt8]: Void] = [:]
-    private let isPersistent: Bool
 
     /// - `restoresFromTopic`: the topic that the rows come from is their changelog.
-    init(step: String, keyCount: Int, types: [SQLType], isWindowed: Bool, restoresFromTopic: Bool, isPersistent: Bool) {
+    init(step: String, keyCount: Int, types: [SQLType], isWindowed: Bool, restoresFromTopic: Bool, _ setup: OperatorSetup) {
         name = step
-        rows = TableRows(types: types, keyCount: keyCount, isWindowed: isWindowed)
+        rows = TableRows(
+            types: types, keyCount: keyCount, isWindowed: isWindowed, tracksChanges: setup.isPersistent && (!restoresFromTopic || setup.copiesTables))
         hasChangelog = !restoresFromTopic
-        self.isPersistent = isPersistent
     }
 
     var count: Int { rows.count }
 
     func process(_ batch: Batch, side: InputSide, _ context: inout OperatorContext) throws(MartletError) -> Batch {
-        if hasChangelog, isPersistent {
-            let keys = KeyEncoding.encode(Array(batch.columns[..<rows.keyCount]), windows: rows.table.isWindowed ? batch.windows : nil)
-            for row in 0..<keys.count { changed[Array(keys.slice(row))] = () }
-        }
-        let before = rows.update(batch).before
+        let before = try rows.update(batch).before
         var out = batch
         out.previous = Batch.Previous(columns: rows.gathered(before), isNull: before.map { $0 == TableRows.none })
         return out
@@ -39,30 +32,16 @@ final class Materialize: StreamOperator, StateStore {
     }
 
     var stores: [any StateStore] { hasChangelog ? [self] : [] }
+    func topicStores(_ side: InputSide) -> [any StateStore] { hasChangelog ? [] : [self] }
+    func takeChanges(_ out: inout StateChanges) throws(MartletError) { rows.takeChanges(&out) }
+    func restore(_ block: RecordBlock) throws(MartletError) { try rows.restore(block) }
 
-    func takeChanges(_ out: inout StateChanges) throws(MartletError) {
-        var keys = BytesColumn()
-        for key in changed.keys { keys.append(key) }
-        changed = [:]
-        let slots = try rows.table.find(encoded: keys)
-        let there = slots.map { $0 == GroupTable.absent ? TableRows.none : rows.rows(ofSlots: [$0])[0] }
-        let times = rows.timestamps(there)
-        let values = KeyEncoding.encode([.bigint(FixedColumn(times))] + rows.gathered(there))
-        for i in 0..<keys.count {
-            out.append(timestamp: max(times[i], 0), key: keys.slice(i), value: there[i] == TableRows.none ? nil : values.slice(i))
-        }
-    }
-
-    func restore(_ block: RecordBlock) throws(MartletError) {
-        let changes = RestoredChanges(block)
-        rows.remove(try rows.table.find(encoded: changes.removed).filter { $0 != GroupTable.absent })
-        guard let (columns, _) = KeyEncoding.decode(changes.values, types: [.bigint] + rows.types), case .bigint(let times) = columns[0],
-            let keys = KeyEncoding.decode(changes.keys, types: rows.table.types, isWindowed: rows.table.isWindowed)
-        else { throw MartletError(.corruptRecord, "a row of the state is not what this query keeps") }
-        var batch = Batch(count: changes.keys.count, columns: Array(columns[1...]), timestamps: times.values)
-        batch.windows = keys.windows
-        rows.update(batch)
-    }
+    var memoryBytes: Int { rows.memoryBytes }
+    var hasWindowedKeys: Bool { rows.table.isWindowed }
+    var isEvicting: Bool { rows.tracksChanges }
+    var isPartial: Bool { rows.index != nil }
+    func complete(from index: any StateIndex) { rows.complete(from: index) }
+    func evict(to bytes: Int, _ index: any StateIndex) throws(MartletError) { rows.evict(to: bytes, index) }
 }
 
 /// Turns changes of a table into rows for an aggregation by other keys: what a change takes from the old row's group and what it adds to the
@@ -131,7 +110,17 @@ final class GroupChanges: StatelessOperator {
     }
 }
 
-/// Holds nothing back: the aggregation below gives final results itself, from its own state.
+/// Holds nothing back: the aggregation below gives final results itself, from its own state. Each comes once, so before it there was none.
 final class Suppress: StatelessOperator {
-    func process(_ batch: Batch, side: InputSide, _ context: inout OperatorContext) throws(MartletError) -> Batch { batch }
+    private let needsPrevious: Bool
+
+    init(needsPrevious: Bool) { self.needsPrevious = needsPrevious }
+
+    func process(_ batch: Batch, side: InputSide, _ context: inout OperatorContext) throws(MartletError) -> Batch {
+        if !needsPrevious { return batch }
+        var out = batch
+        out.previous = Batch.Previous(
+            columns: batch.columns.map { .nulls($0.type, count: batch.count) }, isNull: [Bool](repeating: true, count: batch.count))
+        return out
+    }
 }

@@ -63,6 +63,8 @@ final class OperatorTree {
         var needsPrevious = false
         /// They want final results of windows only, after this grace period.
         var finalGraceMs: Int64?
+        /// Rows of a stream look up what is below: they are to find each group as it is when they come.
+        var emitsEveryUpdate = false
     }
 
     /// - Returns: what was made last, and whether the node yields changes of a table.
@@ -75,17 +77,18 @@ final class OperatorTree {
             var asked = above
             switch description {
             case .filter: asked.needsPrevious = true
-            case .suppress(_, let grace): asked = Above(finalGraceMs: grace)
+            case .suppress(_, let grace): asked = Above(finalGraceMs: grace, emitsEveryUpdate: above.emitsEveryUpdate)
             case .project, .selectKey, .flatMap: break
-            case .materialize: asked = Above()
-            case .groupChanges, .aggregate, .subscribe, .resolve: asked = Above(needsPrevious: true)
+            case .materialize: asked = Above(emitsEveryUpdate: above.emitsEveryUpdate)
+            case .groupChanges, .aggregate, .subscribe, .resolve: asked = Above(needsPrevious: true, emitsEveryUpdate: above.emitsEveryUpdate)
             }
             let (made, isTable) = try add(below, asked, setup)
             let (step, yieldsTable) = try compile(description, below: below, isTable: isTable, above, setup)
             return (link([(made, .left)], step), yieldsTable)
         case .join(let join, let left, let right):
-            let (leftMade, _) = try add(left, Above(needsPrevious: true), setup)
-            let (rightMade, _) = try add(right, Above(needsPrevious: true), setup)
+            let (leftMade, _) = try add(left, Above(needsPrevious: true, emitsEveryUpdate: above.emitsEveryUpdate), setup)
+            let (rightMade, _) = try add(
+                right, Above(needsPrevious: true, emitsEveryUpdate: above.emitsEveryUpdate || join.method == .streamTable), setup)
             let step = try Self.compile(join, left: left, right: right, setup)
             let isTable = join.method == .tableTable
             return (link([(leftMade, .left), (rightMade, .right)], step), isTable)
@@ -118,20 +121,19 @@ final class OperatorTree {
         case .flatMap(let calls): return (try TableFunctions(calls, models: setup.models, registry: setup.functions), isTable)
         case .materialize(let step, let keyCount):
             let made = Materialize(
-                step: step, keyCount: keyCount, types: below.outputTypes, isWindowed: below.hasWindowedKeys, restoresFromTopic: below.isSourceTable,
-                isPersistent: setup.isPersistent)
+                step: step, keyCount: keyCount, types: below.outputTypes, isWindowed: below.hasWindowedKeys, restoresFromTopic: below.isSourceTable, setup)
             return (made, true)
         case .groupChanges(let keys, let arguments, let names): return (try GroupChanges(keys: keys, arguments: arguments, names: names, setup), false)
         case .aggregate(let aggregate):
             let grouping = AggregationSetup(
                 inputTypes: below.outputTypes, keepsWindows: aggregate.window == nil && below.hasWindowedKeys, needsPrevious: above.needsPrevious,
-                finalGraceMs: above.finalGraceMs, emitsEveryUpdate: setup.emitsEveryUpdate, isPersistent: setup.isPersistent,
+                finalGraceMs: above.finalGraceMs, emitsEveryUpdate: setup.emitsEveryUpdate || above.emitsEveryUpdate, isPersistent: setup.isPersistent,
                 functions: setup.functions, properties: setup.properties)
             if let window = aggregate.window, case .session(let gap) = window.kind {
                 return (try SessionAggregation(aggregate, gapMs: gap, window: window, grouping), true)
             }
             return (try Aggregation(aggregate, grouping), true)
-        case .suppress: return (Suppress(), true)
+        case .suppress: return (Suppress(needsPrevious: above.needsPrevious), true)
         case .subscribe: return (try Self.compileForeignKeyStep(description, below: below, setup), false)
         case .resolve: return (try Self.compileForeignKeyStep(description, below: below, setup), true)
         }
@@ -139,6 +141,18 @@ final class OperatorTree {
 
     /// All stores of the stage, in the order of evaluation.
     var stores: [any StateStore] { entries.flatMap { $0.step.stores } }
+
+    /// Stores that come back from the topic of a leaf.
+    func topicStores(leaf: Int) -> [any StateStore] {
+        var place = leaves[leaf].isSourceTable ? leaves[leaf].parent : nil
+        while let (index, side) = place {
+            let step = entries[index].step
+            if !(step is any StatelessOperator) { return step.topicStores(side) }
+            place = entries[index].parent
+        }
+        return []
+    }
+
     var hasState: Bool { entries.contains { !($0.step is any StatelessOperator) } }
 
     /// Sends a batch up from a leaf. Empty if nothing arrives.

@@ -122,11 +122,11 @@ final class SessionAggregation: StreamOperator, StateStore {
 
     /// Puts a row into its session; steps and results are added to `pending`.
     private func add(_ key: UInt32, time: Int64, row: UInt32, _ pending: inout Pending) throws(MartletError) {
+        // Sessions past their retention are no more, whether they have been removed or not. The store's time is that of the rows before.
+        let reach = max(time - gap, streamTime.ms == .min ? .min : streamTime.ms - retention + 1)
         streamTime.advance(to: time)
         let k = Int(key)
         var first = sessions[k].count
-        // Sessions past their retention are no more, whether they have been removed or not.
-        let reach = max(time - gap, streamTime.ms - retention + 1)
         while first > 0, sessions[k][first - 1].end >= reach { first -= 1 }
         var last = first
         while last < sessions[k].count, sessions[k][last].start <= time + gap { last += 1 }
@@ -347,6 +347,10 @@ final class SessionAggregation: StreamOperator, StateStore {
     func restore(_ batch: Batch, side: InputSide, _ context: inout OperatorContext) throws(MartletError) -> Batch? { nil }
 
     var name: String { description.step }
+    var hasWindowedKeys: Bool { true }
+    /// Sessions that a row joins are found by its time: they stay in memory, for their retention.
+    var memoryBytes: Int { table.byteCount + slotCount * (64 + (valueBytes.average ?? 16) * 3 / 2) }
+    private var valueBytes = AverageBytes()
 
     func takeChanges(_ out: inout StateChanges) throws(MartletError) {
         var keys: [UInt32] = [], windows = Batch.Windows(starts: [], ends: []), slots: [UInt32?] = []
@@ -363,6 +367,7 @@ final class SessionAggregation: StreamOperator, StateStore {
         }
         let encodedKeys = KeyEncoding.encode(table.keys(of: keys), windows: windows, rows: keys.indices.map { UInt32($0) })
         let values = columns.encoded(slots.compactMap { $0 })
+        valueBytes.note(values)
         var next = 0
         for i in keys.indices {
             if slots[i] == nil {

@@ -15,32 +15,32 @@ final class StreamTableJoin: StreamOperator {
     init(_ description: PhysicalPlan.Join, right: PhysicalPlan.Node, _ setup: OperatorSetup) throws(MartletError) {
         self.description = description
         table = JoinTable(
-            name: description.step + "-Right", types: right.outputTypes, keys: description.rightKeys, restoresFromTopic: right.isSourceTable,
-            isPersistent: setup.isPersistent)
+            name: description.step + "-Right", types: right.outputTypes, keys: description.rightKeys, restoresFromTopic: right.isSourceTable, setup)
         condition = try JoinCondition(description, setup)
     }
 
     /// Live rows of the table.
     var count: Int { table.count }
     var stores: [any StateStore] { table.stores }
+    func topicStores(_ side: InputSide) -> [any StateStore] { side == .right ? table.topicStores : [] }
 
     func process(_ batch: Batch, side: InputSide, _ context: inout OperatorContext) throws(MartletError) -> Batch {
         switch side {
         case .right:
-            table.update(batch)
+            try table.update(batch)
             return Batch(count: 0, columns: [], timestamps: [])
-        case .left: return join(batch, &context)
+        case .left: return try join(batch, &context)
         }
     }
 
     func restore(_ batch: Batch, side: InputSide, _ context: inout OperatorContext) throws(MartletError) -> Batch? {
-        if side == .right, table.restoresFromTopic { table.update(batch) }
+        if side == .right, table.restoresFromTopic { try table.update(batch) }
         return nil
     }
 
     /// The joined rows of `batch`: its columns, then the table's, then the key's.
-    private func join(_ batch: Batch, _ context: inout OperatorContext) -> Batch {
-        var found = table.find(description.leftKeys.map { batch.columns[$0] }, count: batch.count)
+    private func join(_ batch: Batch, _ context: inout OperatorContext) throws(MartletError) -> Batch {
+        var found = try table.find(description.leftKeys.map { batch.columns[$0] }, count: batch.count)
         if let condition {
             let rows = (0..<UInt32(batch.count)).filter { found[Int($0)] != JoinTable.none }
             let holds = condition.holds(

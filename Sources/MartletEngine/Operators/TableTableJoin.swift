@@ -14,19 +14,18 @@ final class TableTableJoin: StreamOperator {
     init(_ description: PhysicalPlan.Join, left: PhysicalPlan.Node, right: PhysicalPlan.Node, _ setup: OperatorSetup) throws(MartletError) {
         self.description = description
         self.left = JoinTable(
-            name: description.step + "-Left", types: left.outputTypes, keys: description.leftKeys, restoresFromTopic: left.isSourceTable,
-            isPersistent: setup.isPersistent)
+            name: description.step + "-Left", types: left.outputTypes, keys: description.leftKeys, restoresFromTopic: left.isSourceTable, setup)
         self.right = JoinTable(
-            name: description.step + "-Right", types: right.outputTypes, keys: description.rightKeys, restoresFromTopic: right.isSourceTable,
-            isPersistent: setup.isPersistent)
+            name: description.step + "-Right", types: right.outputTypes, keys: description.rightKeys, restoresFromTopic: right.isSourceTable, setup)
         condition = try JoinCondition(description, setup)
     }
 
     var stores: [any StateStore] { left.stores + right.stores }
+    func topicStores(_ side: InputSide) -> [any StateStore] { (side == .left ? left : right).topicStores }
 
     func restore(_ batch: Batch, side: InputSide, _ context: inout OperatorContext) throws(MartletError) -> Batch? {
         let own = side == .left ? left : right
-        if own.restoresFromTopic { own.update(batch) }
+        if own.restoresFromTopic { try own.update(batch) }
         return nil
     }
 
@@ -34,8 +33,8 @@ final class TableTableJoin: StreamOperator {
         let isLeft = side == .left
         let (own, other) = isLeft ? (left, right) : (right, left)
         let keys = (isLeft ? description.leftKeys : description.rightKeys).map { batch.columns[$0] }
-        let before = own.update(batch).before
-        let partners = other.find(keys, count: batch.count)
+        let before = try own.update(batch).before
+        let partners = try other.find(keys, count: batch.count)
         let old = own.gathered(before), partnerColumns = other.gathered(partners), partnerTimes = other.timestamps(partners)
         let isThere = (0..<batch.count).map { batch.nullValues?[$0] != true }, wasThere = before.map { $0 != JoinTable.none }
         let hasPartner = partners.map { $0 != JoinTable.none }

@@ -25,8 +25,21 @@ extension SchemaRegistry {
                 .badStatement,
                 "Schema for message \(side.rawValue)s on topic '\(topic)' does not exist in the Schema Registry.\nSubject: \(subject)\(id)")
         }
-        return try SchemaTranslation.fields(
-            fromSchemaText: found.text, spec: spec, side: side, keepsCase: schemaID != nil, imports: try imports(of: found))
+        let topic = subject.dropLast(side.rawValue.utf8.count + 1), wanted = RegisteredSchema(kind: spec.kind, text: "").type
+        if found.type != wanted {
+            throw MartletError(
+                .badStatement,
+                "\(side == .key ? "Key" : "Value") schema is not in the expected format. You may want to set \(side.rawValue.uppercased())_FORMAT to '\(found.type)'.\ntopic: \(topic)\nexpected format: \(wanted)\nactual format: \(found.type)")
+        }
+        do {
+            return try SchemaTranslation.fields(
+                fromSchemaText: found.text, spec: spec, side: side, keepsCase: schemaID != nil, imports: try imports(of: found))
+        } catch {
+            throw MartletError(
+                error.code,
+                "Unable to verify if the \(side.rawValue) schema for topic: \(topic) is compatible with ksqlDB.\nReason: \(error.message)\n\nSchema:\(found.text)",
+                hint: error.hint, cause: error)
+        }
     }
 
     /// Full name of the Avro record, or of the first Protobuf message, of a schema; nil if it is neither.
@@ -59,8 +72,24 @@ extension SchemaRegistry {
             let chosen = try writerSchema(id: id)
             return WriterSchema(id: id, text: chosen.text, imports: try imports(of: chosen))
         }
+        if let named = try registeredMessage(of: fields, spec: spec, side: side, topic: topic) { return named }
         let text = try SchemaTranslation.schemaText(for: fields, spec: spec, side: side)
         let id = try register(subject: "\(topic)-\(side.rawValue)", schema: RegisteredSchema(kind: spec.kind, text: text))
         return WriterSchema(id: id, text: nil)
+    }
+
+    /// The newest Protobuf schema of the topic, if one of its messages has the full name asked for and holds these columns: then records are written
+    /// as that message of that schema, instead of a schema with this message alone.
+    private func registeredMessage(of fields: [Field], spec: FormatSpec, side: Side, topic: String) throws(MartletError) -> WriterSchema? {
+        guard spec.kind == .protobuf, spec.properties["fullSchemaName"] != nil, let newest = latest(subject: "\(topic)-\(side.rawValue)"),
+            newest.schema.type == RegisteredSchema(kind: .protobuf, text: "").type
+        else { return nil }
+        let imports = try imports(of: newest.schema)
+        guard
+            let declared = try? SchemaTranslation.fields(
+                fromSchemaText: newest.schema.text, spec: spec, side: side, keepsCase: true, imports: imports)
+        else { return nil }
+        let holds = fields.allSatisfy { field in declared.contains { $0.name == field.name && $0.type == field.type } }
+        return holds ? WriterSchema(id: newest.id, text: newest.schema.text, imports: imports) : nil
     }
 }

@@ -167,7 +167,15 @@ struct StreamLoop: ~Copyable {
             case .awaitCommit:
                 if let outcome = committer.wait() { commitEnded(outcome) }
             case .tellCommitted(let token):
-                for slot in slots { slot.task.committed(token) }
+                for slot in slots {
+                    do {
+                        try slot.task.committed(token)
+                    } catch {
+                        note(error, of: slot.factory.query)
+                        _ = perform(machine.receive(.failed))
+                        break
+                    }
+                }
                 if trouble.message != nil && trouble.retryAtNs <= time.monotonicNs {
                     logger.warning("stream thread goes on")
                     trouble = Trouble()

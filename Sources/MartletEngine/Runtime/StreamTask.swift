@@ -14,6 +14,7 @@ final class StreamTask {
     private let tree: OperatorTree
     private var sink: SinkWriter
     private var changelogs: [Changelog] = []
+    private var tables: [TableCopy] = []
     /// Positions as of the last transaction that was prepared.
     private var preparedPositions: [Int64]
     /// What was handed over to a transaction that has not ended yet.
@@ -29,10 +30,10 @@ final class StreamTask {
         var leaves: [Int]
     }
 
-    /// - `changelogs`: the partition of each store's changelog, by the store's name.
+    /// - `changelogs`: gives a store its changelog; `copies`: a store that comes from a table's topic its copy, given the reader and its log.
     init(
-        query: RunningQuery, stage: PhysicalPlan.Stage, partition: Int32, sources: [Source], changelogs: [String: PartitionLog], sink: SinkWriter,
-        setup: OperatorSetup, schemas: any SchemaSource, time: TimeSource
+        query: RunningQuery, stage: PhysicalPlan.Stage, partition: Int32, sources: [Source],
+        changelogs: (any StateStore) throws(MartletError) -> Changelog, copies: (any StateStore, _ reader: Int, Source) -> TableCopy, sink: SinkWriter, setup: OperatorSetup, schemas: any SchemaSource
     ) throws(MartletError) {
         self.query = query
         self.partition = partition
@@ -47,13 +48,22 @@ final class StreamTask {
         }
         preparedPositions = readers.map(\.position)
         for store in tree.stores {
-            guard let log = changelogs[store.name] else { throw MartletError(.internalError, "the state \(store.name) has no changelog") }
-            let changelog = Changelog(store, log, time: time)
+            let changelog = try changelogs(store)
             try changelog.restore()
             self.changelogs.append(changelog)
         }
-        for i in readers.indices {
-            try readers[i].restore { (target, batch) throws(MartletError) in try tree.restore(batch, leaf: target.leaf) }
+        for (i, source) in sources.enumerated() {
+            let own = source.leaves.flatMap { tree.topicStores(leaf: $0) }.map { copies($0, i, source) }
+            if own.isEmpty { continue }
+            // From where the store is that knows least; the others take rows that they have once more.
+            var from = Int64.max
+            for copy in own { from = min(from, try copy.restore() ?? source.log.startOffset) }
+            try readers[i].restore(from: from) { (target, batch) throws(MartletError) in
+                try tree.restore(batch, leaf: target.leaf)
+            } passed: { (position) throws(MartletError) in
+                for copy in own { try copy.restored(to: position) }
+            }
+            tables += own
         }
     }
 
@@ -89,7 +99,13 @@ final class StreamTask {
         while let (i, limit) = readers.first {
             let (target, batch) = readers[i].take(before: limit)
             var context = OperatorContext()
-            try write(tree.push(batch, leaf: target.leaf, &context), &context, source: readers[i].log.id, in: transaction, log: log)
+            let made: Batch
+            do throws(MartletError) {
+                made = try tree.push(batch, leaf: target.leaf, &context)
+            } catch {
+                throw error.processing(readers[i].log.id.topic, batch)
+            }
+            try write(made, &context, source: readers[i].log.id, in: transaction, log: log)
             progressed = true
             if readers[i].isEmpty { break }
         }
@@ -108,8 +124,8 @@ final class StreamTask {
     // MARK: commits
     //
     // A commit may run while the task already processes for the next one. So everything that belongs to it is handed over when it is prepared,
-    // under its token. What a store gave as changes then, and nothing newer, may go into a local store when `committed` tells that very
-    // token. At most one token is under way. There is no undo: after an abort the task is thrown away and made anew from what is committed.
+    // under its token. When `committed` tells that very token, what a store gave as changes then, and nothing newer, is in the changelog, and may
+    // leave memory. At most one token is under way. There is no undo: after an abort the task is thrown away and made anew from what is committed.
 
     private struct Prepared {
         var token: CommitToken
@@ -126,6 +142,7 @@ final class StreamTask {
         }
         try sink.flush(in: transaction)
         for changelog in changelogs { try changelog.write(in: transaction) }
+        for table in tables { try table.prepare(readers[table.reader].position) }
         var offsets: [TopicPartition: Int64] = [:]
         for reader in readers { offsets[reader.log.id] = reader.position }
         transaction.stageOffsets(offsets, group: query.consumerGroup)
@@ -135,9 +152,13 @@ final class StreamTask {
     }
 
     /// That transaction has committed; the task may have had no part in it.
-    func committed(_ token: CommitToken) {
+    ///
+    /// - Throws: what ends the query.
+    func committed(_ token: CommitToken) throws(MartletError) {
         guard let done = prepared, done.token == token else { return }
         prepared = nil
+        for changelog in changelogs { try changelog.committed() }
+        for table in tables { try table.committed() }
         if done.hadWork { query.statistics.update { $0.commits += 1 } }
     }
 }

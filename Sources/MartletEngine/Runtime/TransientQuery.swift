@@ -56,6 +56,8 @@ public final class TransientQuery: Sendable {
         var models: [String: any BatchModel]
         var schemas: any SchemaSource
         var logger: Logger
+        /// Rows of streams with key columns that have no key are left out, as in ksqlDB's scalable push queries.
+        var dropsNullKeys = false
         /// The table of a pull query: its rows are looked up, no topic is read.
         var table: (rows: ResultTable, lookup: TableLookup)?
     }
@@ -180,7 +182,10 @@ public final class TransientQuery: Sendable {
                 }
             }
             while let (i, limit) = readers.first {
-                let (target, batch) = readers[i].take(before: limit)
+                var (target, batch) = readers[i].take(before: limit)
+                if work.dropsNullKeys, let keyless = batch.nullKeys {
+                    batch = batch.gathered((0..<UInt32(batch.count)).filter { !keyless[Int($0)] })
+                }
                 try stages.push(batch, stage: target.stage, leaf: target.leaf)
                 progressed = true
                 if readers[i].isEmpty || stages.results.count >= 16 { break }

@@ -6,19 +6,44 @@ import MartletLog
 final class Changelog {
     let store: any StateStore
     let log: PartitionLog
+    /// What is on disk of it; nil: the store is in memory as a whole.
+    private(set) var index: ChangelogIndex?
+    private let directory: StateDirectory?
+    private let account: StateMemory.Account?
+    /// Where the log ended when the last changes had been written.
+    private var writtenEnd: Int64 = 0
     private var block: RecordBlock?
     private static let batchBytes = 512 * 1024
 
     private let time: TimeSource
 
-    init(_ store: any StateStore, _ log: PartitionLog, time: TimeSource) {
+    init(_ store: any StateStore, _ log: PartitionLog, directory: StateDirectory? = nil, index: ChangelogIndex? = nil, time: TimeSource) {
         self.time = time
         self.store = store
         self.log = log
+        self.index = index
+        self.directory = directory
+        account = index == nil ? nil : directory?.memory.account()
     }
 
-    /// Reads everything committed back into the store.
+    /// Gives the store what is committed: out of its index, which has to read just the newest part of the log; without one, out of the log.
+    ///
+    /// A store that is larger than its share of the memory gets a part of it, and finds the rest when it is asked for.
     func restore() throws(MartletError) {
+        guard let index, let account else { return try restoreFromLog() }
+        do throws(MartletError) {
+            try index.catchUp()
+            if try !index.fill(store, account) { store.complete(from: index) }
+        } catch {
+            guard index.failure != nil else { throw error }
+            directory?.discard(index, because: error)
+            self.index = nil
+            // What the store has got is what is committed; the whole changelog makes the same of it.
+            try restoreFromLog()
+        }
+    }
+
+    private func restoreFromLog() throws(MartletError) {
         var position = log.startOffset
         let end = log.lastStableOffset
         while position < end {
@@ -50,6 +75,25 @@ final class Changelog {
                 valueBuffer: changes.values.buffer, valueStarts: changes.values.starts, valueLengths: changes.values.lengths, rows: from..<to)
             try transaction.append(log, &builder)
             from = to
+        }
+        writtenEnd = log.endOffset
+    }
+
+    /// What was written has committed: a store that takes more than its share gives entries up.
+    func committed() throws(MartletError) {
+        guard let account, let index else { return }
+        let used = store.memoryBytes, share = account.share(using: used, isEvicting: store.isEvicting)
+        guard used > share else { return }
+        do throws(MartletError) {
+            try index.catchUp()
+            // A marker may be missing yet, for want of room on the disk.
+            guard index.applied >= writtenEnd else { return }
+            try store.evict(to: share / 8 * 7, index)
+        } catch {
+            // A store that has all its entries can go on without the disk.
+            guard index.failure != nil, !store.isPartial else { throw error }
+            directory?.discard(index, because: error)
+            self.index = nil
         }
     }
 }

@@ -162,6 +162,10 @@ final class JoinWindow: StateStore {
 
     // MARK: state
 
+    /// Rows are found by a range of times: they stay in memory, for the time of the join.
+    var memoryBytes: Int { index.byteCount + count * (32 + (valueBytes.average ?? 16 * types.count)) }
+    private var valueBytes = AverageBytes()
+
     func takeChanges(_ out: inout StateChanges) throws(MartletError) {
         if isTimeChanged {
             let bytes = [newest, seen].flatMap { time in withUnsafeBytes(of: time.bigEndian) { Array($0) } }
@@ -171,6 +175,7 @@ final class JoinWindow: StateStore {
         let rows = changed.sorted()
         changed = []
         let records = encoded(rows)
+        valueBytes.note(records.values)
         for (i, row) in rows.enumerated() {
             out.append(timestamp: max(timestamps[Int(row)], 0), key: records.keys.slice(i), value: records.values.slice(i))
         }

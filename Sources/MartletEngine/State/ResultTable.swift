@@ -15,6 +15,7 @@ final class ResultTable: Sendable {
         var end: Int64
         /// Index into the columns.
         var at: UInt32
+        var partition: Int32
     }
 
     private struct State {
@@ -62,20 +63,62 @@ final class ResultTable: Sendable {
 
     /// Whether it is still the table of that description and topic.
     func isOf(_ source: Source, topicID: [UInt8], partitions: Int) -> Bool {
-        self.source == source && self.topicID == topicID && self.partitions.count == partitions
+        self.source == source && isOf(topicID: topicID, partitions: partitions)
     }
+
+    func isOf(topicID: [UInt8], partitions: Int) -> Bool { self.topicID == topicID && self.partitions.count == partitions }
 
     /// The rows that `lookup` names as a batch of the columns that `wanted` asks for, consistent as of now.
     func rows(_ lookup: TableLookup, as wanted: PhysicalPlan.Input) throws(MartletError) -> Batch {
-        let result: Result<Batch, MartletError> = state.withLock { state in
+        guard let found = try rows(lookup, as: wanted, mayWait: true) else {
+            throw MartletError(.internalError, "a question that may wait was not answered")
+        }
+        return found
+    }
+
+    /// Where a row lies: `columns` are all key columns, then all value columns of the table, `row` an index into them.
+    typealias Visitor = (_ columns: [Column], _ timestamps: [Int64], _ row: Int) -> Void
+
+    /// More records than this, new since the last question, are not read on a thread that must not wait.
+    private static let recordsWithoutWaiting: Int64 = 256
+
+    /// Calls `visit` for the row of each of `keys` that there is, as of now; for tables without windows.
+    ///
+    /// - `mayWait`: false on an event loop, which neither waits for another question nor reads much.
+    /// - Returns: false, with nothing visited, if it would have to wait and may not.
+    func visit(_ keys: [[SQLValue]], mayWait: Bool, _ visit: Visitor) throws(MartletError) -> Bool {
+        precondition(source.window == nil)
+        return try withState(mayWait: mayWait) { state in
+            for key in keys {
+                for row in state.rows[encoded(key)] ?? [] { visit(state.columns, state.timestamps, Int(row.at)) }
+            }
+        }
+    }
+
+    /// As `rows(_:as:)`; nil if it would have to wait and may not.
+    func rows(_ lookup: TableLookup, as wanted: PhysicalPlan.Input, mayWait: Bool) throws(MartletError) -> Batch? {
+        var out: Batch?
+        _ = try withState(mayWait: mayWait) { state in out = batch(state, find(state, lookup), wanted) }
+        return out
+    }
+
+    private func withState(mayWait: Bool, _ body: (State) -> Void) throws(MartletError) -> Bool {
+        func use(_ state: inout State) -> Result<Bool, MartletError> {
             do throws(MartletError) {
+                if !mayWait {
+                    var new: Int64 = 0
+                    for (partition, position) in zip(partitions, state.positions) { new += partition.lastStableOffset - position }
+                    if new > Self.recordsWithoutWaiting { return .success(false) }
+                }
                 for i in partitions.indices { try refresh(&state, i) }
-                return .success(batch(state, find(state, lookup), wanted))
+                body(state)
+                return .success(true)
             } catch {
                 return .failure(error)
             }
         }
-        return try result.get()
+        if mayWait { return try state.withLock { use(&$0) }.get() }
+        return try state.withLockIfAvailable { use(&$0) }?.get() ?? false
     }
 
     // MARK: keeping up
@@ -92,13 +135,13 @@ final class ResultTable: Sendable {
             state.positions[i] = block.nextOffset
             // What cannot be decoded is no row; whoever reads the topic as a stream hears of it.
             var errors = RowErrors()
-            apply(&state, try state.input.decode(block, errors: &errors))
+            apply(&state, try state.input.decode(block, errors: &errors), partition: Int32(i))
             state.block = block
         }
         state.block = nil
     }
 
-    private func apply(_ state: inout State, _ batch: Batch) {
+    private func apply(_ state: inout State, _ batch: Batch, partition: Int32) {
         let keyCount = input.keyFields.count
         let keys = KeyEncoding.encode(Array(batch.columns[..<keyCount]), rows: (0..<UInt32(batch.count)).map { $0 })
         let first = UInt32(state.timestamps.count)
@@ -114,9 +157,10 @@ final class ResultTable: Sendable {
                 state.liveCount -= 1
             } else if let known {
                 windows[known].at = first + UInt32(row)
+                windows[known].partition = partition
             } else {
                 let at = windows.lastIndex { $0.start < start || $0.start == start && $0.end < end }.map { $0 + 1 } ?? 0
-                windows.insert(Row(start: start, end: end, at: first + UInt32(row)), at: at)
+                windows.insert(Row(start: start, end: end, at: first + UInt32(row), partition: partition), at: at)
                 state.liveCount += 1
             }
             state.rows[key] = windows.isEmpty ? nil : windows
@@ -158,13 +202,18 @@ final class ResultTable: Sendable {
                 found.append(row)
             }
         }
-        /// In the order of the keys.
-        func add(_ keys: some Collection<[UInt8]>) {
-            for key in keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) { add(state.rows[key] ?? []) }
+        /// Partition by partition, as ksqlDB looks into one store after the other; equal ones stay in their order.
+        func add(inOrder keys: [[UInt8]]) {
+            let all = keys.compactMap { state.rows[$0] }
+            if partitions.count == 1 { return all.forEach(add) }
+            let order = all.indices.sorted { (all[$0][0].partition, $0) < (all[$1][0].partition, $1) }
+            for index in order { add(all[index]) }
         }
+        /// In each partition in the order of the keys.
+        func add(_ keys: some Collection<[UInt8]>) { add(inOrder: keys.sorted { $0.lexicographicallyPrecedes($1) }) }
         switch lookup.keys {
         case .some(let keys):
-            for key in keys { add(state.rows[encoded(key)] ?? []) }
+            add(inOrder: keys.map(encoded))
         case .all: add(state.rows.keys)
         case .range(let lower, let upper):
             let low = lower.map { (encoded([$0.value]), $0.isInclusive) }, high = upper.map { (encoded([$0.value]), $0.isInclusive) }

@@ -2,7 +2,7 @@ import MartletColumns
 import MartletCore
 
 /// What changed in a store: records for its changelog, keys and values as bytes, a null value for what is gone.
-struct StateChanges {
+struct StateChanges: Sendable {
     var timestamps: [Int64] = []
     var keys = EncodedColumn()
     var values = EncodedColumn()
@@ -34,10 +34,32 @@ protocol StateStore: AnyObject {
 
     /// Applies records of the changelog, oldest first.
     func restore(_ block: RecordBlock) throws(MartletError)
+
+    /// Whether its keys end with a window (`KeyEncoding`).
+    var hasWindowedKeys: Bool { get }
+    /// Bytes of memory that its entries take, about.
+    var memoryBytes: Int { get }
+    /// Whether it can be without some of its entries, and ask an index for them when their keys come.
+    var isEvicting: Bool { get }
+    /// Some of its entries are not in memory.
+    var isPartial: Bool { get }
+
+    /// From now on what is not in memory is asked of `index`, which has everything that was committed.
+    func complete(from index: any StateIndex)
+
+    /// Gives up entries that have not changed since `takeChanges`, those first that have not been used for longest, until the store takes no
+    /// more than `bytes`, as far as that is possible. `index` has everything that `takeChanges` gave.
+    func evict(to bytes: Int, _ index: any StateIndex) throws(MartletError)
 }
 
 extension StateStore {
     var retentionMs: Int64? { nil }
+    var hasWindowedKeys: Bool { false }
+    var memoryBytes: Int { 0 }
+    var isEvicting: Bool { false }
+    var isPartial: Bool { false }
+    func complete(from index: any StateIndex) {}
+    func evict(to bytes: Int, _ index: any StateIndex) throws(MartletError) {}
 }
 
 extension RecordBlock {

@@ -59,6 +59,16 @@ extension Engine {
         }
     }
 
+    /// Columns of a result as `fields` of an entity has them; those of `keyFlags` are key columns.
+    public static func fieldShapes(_ fields: [Field], keyFlags: [Bool]) -> JSONValue {
+        .array(
+            fields.enumerated().map { index, field in
+                var shape: JSONObject = ["name": .string(field.name), "schema": schema(field.type)]
+                if index < keyFlags.count, keyFlags[index] { shape["type"] = "KEY" }
+                return .object(shape)
+            })
+    }
+
     static func fields(of source: Source) -> JSONValue {
         var values: [JSONValue] = source.schema.value.map { ["name": .string($0.name), "schema": schema($0.type)] }
         for header in source.headers {

@@ -17,11 +17,22 @@ extension Engine {
             "Not executing statement(s) '\(statement.text)' as it would cause the number of active, \(isPush ? "push" : "pull") queries to exceed the configured limit (\(Self.maxTransientQueries))")
     }
 
-    func startTransient(_ statement: Statement, _ session: Session) throws(MartletError) -> TransientQuery {
+    func analyzedTransient(_ statement: Statement, _ session: Session) throws(MartletError) -> AnalyzedTransient {
         let analyzed = try Analyzer(catalog: catalog, context: analysisContext(session, inferred: InferenceRecorder())).analyze(statement)
         guard case .transientQuery(let query) = analyzed else {
             throw MartletError(.notSupported, "this query is not supported by this release", at: statement.span)
         }
+        return query
+    }
+
+    /// Nil: the query does not ask a table for rows by their keys.
+    func prepareLookup(_ query: AnalyzedTransient, _ statement: Statement) throws(MartletError) -> PreparedLookup? {
+        guard query.kind == .pullTable, let lookup = query.lookup, case .some = lookup.keys else { return nil }
+        return try PreparedLookup(
+            query, statement, table: try resultTable(lookup.table, query.plan), log: log, versions: catalogVersion)
+    }
+
+    func startTransient(_ query: AnalyzedTransient, _ statement: Statement, _ session: Session) throws(MartletError) -> TransientQuery {
         try checkRoom(isPush: query.kind == .push, for: statement)
         let isPush = query.kind == .push
         let fromLatest = isPush && session.properties["auto.offset.reset"] != "earliest"
@@ -45,17 +56,18 @@ extension Engine {
         }
         var table: (rows: ResultTable, lookup: TableLookup)?
         if query.kind == .pullTable, let lookup = query.lookup { table = (try resultTable(lookup.table, query.plan), lookup) }
+        let isScalable = fromLatest && session.properties["ksql.query.push.v2.enabled"]?.lowercased() == "true" && isScalablePush(query)
         nextTransientNumber += 1
         let name = query.plan.sources.first ?? "QUERY"
         let transient = TransientQuery(
-            id: "\(Self.isScalablePush(query, catalog, fromLatest: fromLatest) ? "SCALABLE_PUSH_QUERY" : "transient")_\(name)_\(String(UInt64(bitPattern: time.wallMs), radix: 36))\(nextTransientNumber)", statement: statement.text, isPush: isPush,
+            id: "\(isScalable ? "SCALABLE_PUSH_QUERY" : "transient")_\(name)_\(String(UInt64(bitPattern: time.wallMs), radix: 36))\(nextTransientNumber)", statement: statement.text, isPush: isPush,
             fields: query.fields, keyFlags: query.keyFlags, limit: query.plan.limit,
             endsSilently: query.kind == .pullTable)
         let models = try sessions(query.plan.models)
         transients[transient.id] = transient
         let watch = isPush ? watcher.watch(topics) { [weak transient] in transient?.wake() } : nil
         var work = TransientQuery.Work(
-            plan: query.plan, sources: sources, models: models, schemas: registry, logger: logger)
+            plan: query.plan, sources: sources, models: models, schemas: registry, logger: logger, dropsNullKeys: isScalable)
         if let table {
             work.plan.stages[0].root = work.plan.stages[0].root.overRows
             work.table = table
@@ -94,10 +106,10 @@ extension Engine {
 
     private func forget(_ id: String) { transients[id] = nil }
 
-    /// ksqlDB serves a push query from the end, over what one persistent query makes, from that query's own output, and shows it in the
-    /// query's id; clients tell the two by that (ksqlDB, "Scalable push queries").
-    private static func isScalablePush(_ query: AnalyzedTransient, _ catalog: Catalog, fromLatest: Bool) -> Bool {
-        guard fromLatest, query.plan.sources.count == 1, let source = catalog.sources[query.plan.sources[0]], source.createdBy != nil,
+    /// With `ksql.query.push.v2.enabled` ksqlDB serves a push query from the end, over what one persistent query makes, from that query's own
+    /// output. Clients tell it by its id, and that rows without a key do not come (ksqlDB, "Scalable push queries").
+    private func isScalablePush(_ query: AnalyzedTransient) -> Bool {
+        guard query.plan.sources.count == 1, let source = catalog.sources[query.plan.sources[0]], source.createdBy != nil,
             query.plan.stages.count == 1, query.plan.stages[0].inputs.count == 1
         else { return false }
         return query.plan.stages[0].root.operators.allSatisfy { step in

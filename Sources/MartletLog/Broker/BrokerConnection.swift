@@ -20,7 +20,7 @@ final class BrokerConnection: ChannelDuplexHandler {
     private let session: ConnectionSession
     private var isIdentified = false
 
-    private var received = ByteBuffer()
+    private var received = FrameBuffer()
     private var pending = CircularBuffer<PendingRequest>()
     private var nextID = 0
     /// Bytes of answers handed to the socket and not yet taken by it.
@@ -71,7 +71,7 @@ final class BrokerConnection: ChannelDuplexHandler {
 
     func channelInactive(context: ChannelHandlerContext) {
         isClosed = true
-        received = ByteBuffer()
+        received.removeAll()
         idleTimer?.cancel()
         idleTimer = nil
         life.close()
@@ -108,21 +108,13 @@ final class BrokerConnection: ChannelDuplexHandler {
     private var isSaturated: Bool {
         unsentBytes > router.config.pendingBytesMax || pendingRequestBytes > router.config.pendingBytesMax
             || pending.count >= router.config.producesInFlightMax
-            || (pending.first.map { $0.api != .produce } ?? false) || holdsWholeFrame
-    }
-
-    private var holdsWholeFrame: Bool {
-        received.getInteger(at: received.readerIndex, as: Int32.self).map { received.readableBytes >= Int($0) + 4 } ?? false
+            || (pending.first.map { $0.api != .produce } ?? false) || received.holdsWholeFrame
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var bytes = unwrapInboundIn(data)
         lastActive = .now()
-        if received.readableBytes == 0 {
-            received = bytes
-        } else {
-            received.writeBuffer(&bytes)
-        }
+        received.append(&bytes)
         process(context)
     }
 
@@ -140,24 +132,14 @@ final class BrokerConnection: ChannelDuplexHandler {
 
     /// The next whole frame (without its size), if it is there and may be worked on now.
     private func nextFrame(_ context: ChannelHandlerContext) -> ByteBuffer? {
-        guard let size = received.getInteger(at: received.readerIndex, as: Int32.self) else { return nil }
+        guard let size = received.frameSize else { return nil }
         let sizes = allowedSizes
         guard sizes.contains(Int(size)) else {
             refuse(context, "frame size \(size) is not between \(sizes.lowerBound) and \(sizes.upperBound)")
             return nil
         }
-        let total = Int(size) + 4
-        guard received.readableBytes >= total else {
-            // Grow in few steps, yet not on the word of a client alone.
-            received.reserveCapacity(minimumWritableBytes: min(total - received.readableBytes, max(received.readableBytes, 1 << 20)))
-            return nil
-        }
-        let apiKey = size >= 8 ? received.getInteger(at: received.readerIndex + 4, as: Int16.self) : nil
-        guard mayStart(session.expectsBareToken ? nil : apiKey) else { return nil }
-        received.moveReaderIndex(forwardBy: 4)
-        let frame = received.readSlice(length: Int(size))
-        if received.readableBytes == 0 { received = ByteBuffer() }
-        return frame
+        guard received.holdsWholeFrame, mayStart(session.expectsBareToken || size < 2 ? nil : received.leadingInt16) else { return nil }
+        return received.takeFrame()
     }
 
     /// A client that has not said who it is gets by with little.

@@ -170,7 +170,7 @@ private final class FetchSession: Sendable {
                         highWatermark: partition.highWatermark, lastStableOffset: partition.lastStableOffset,
                         logStartOffset: partition.logStartOffset)
                     let hasRecords = partition.records?.isEmpty == false
-                    let isNews = isFull || partition.error != .none || hasRecords || state.entries[place].told != now
+                    let isNews = isFull || partition.error != .none || partition.diverging != nil || hasRecords || state.entries[place].told != now
                     if hasRecords { gave.insert(place) }
                     state.entries[place].told = partition.error == .none ? now : nil
                     return isNews

@@ -17,6 +17,8 @@ public struct BrokerConfig: Sendable {
     public var unsentBytesMax = 512 << 20
     /// More are refused (max.connections).
     public var connectionsMax = 10_000
+    /// Connections from one address; more are refused (max.connections.per.ip).
+    public var connectionsPerAddressMax = Int(Int32.max)
     /// A connection on which nothing happens for so long ends (connections.max.idle.ms).
     public var idleMsMax: Int64 = 600_000
     /// Longest wait of a Fetch.
@@ -27,6 +29,8 @@ public struct BrokerConfig: Sendable {
     public var producesInFlightMax = 64
     /// Request bytes that may wait for the disk, and response bytes that may wait for the socket, on one connection.
     public var pendingBytesMax = 32 << 20
+
+    public var groups = GroupConfig()
 
     /// What is asked of clients; by default nothing.
     public var security = SecurityConfig()
@@ -46,6 +50,8 @@ public final class KafkaBroker: Sendable {
     private struct State {
         var listeners: [any Channel] = []
         var connections: [ObjectIdentifier: any Channel] = [:]
+        /// How many of them come from an address.
+        var byAddress: [String: Int] = [:]
         var logListener: Int?
         var isStopped = false
     }
@@ -63,17 +69,9 @@ public final class KafkaBroker: Sendable {
     }
 
     /// - Throws: if what is kept of users' rights cannot be read.
-    public convenience init(
+    public init(
         log: EmbeddedLog, listeners: [Listener], group: MultiThreadedEventLoopGroup, logger: Logger, time: TimeSource = .system,
         config: BrokerConfig = BrokerConfig()
-    ) throws(MartletError) {
-        try self.init(
-            log: log, listeners: listeners, group: group, logger: logger, time: time, config: config, groupConfig: GroupConfig())
-    }
-
-    init(
-        log: EmbeddedLog, listeners: [Listener], group: MultiThreadedEventLoopGroup, logger: Logger, time: TimeSource,
-        config: BrokerConfig, groupConfig: GroupConfig
     ) throws(MartletError) {
         self.log = log
         self.listeners = listeners
@@ -87,7 +85,7 @@ public final class KafkaBroker: Sendable {
                 store: try AccessRuleStore(directory: log.directory, fileSystem: fileSystem), superUsers: config.security.superUsers,
                 allowsWithoutRule: config.security.allowsWithoutRule)
         }
-        let groups = GroupCoordinator(log: log, timers: group, time: time, logger: logger, config: groupConfig)
+        let groups = GroupCoordinator(log: log, timers: group, time: time, logger: logger, config: config.groups)
         router = RequestRouter(
             log: log, groups: groups, blocking: NIOThreadPool(numberOfThreads: 4), config: config, security: security, time: time,
             logger: logger)
@@ -196,24 +194,30 @@ public final class KafkaBroker: Sendable {
 
     /// False once the broker is stopping.
     private func admit(_ channel: any Channel) -> Bool {
-        let id = ObjectIdentifier(channel)
-        var refused = false
+        let id = ObjectIdentifier(channel), address = channel.remoteAddress?.ipAddress ?? "?"
+        var refusal: (reason: Logger.Message, most: Int)?
         let admitted = state.withLock { state in
             if state.isStopped { return false }
-            guard state.connections.count < router.config.connectionsMax else {
-                refused = true
-                return false
+            let fromThere = state.byAddress[address] ?? 0
+            if state.connections.count >= router.config.connectionsMax {
+                refusal = ("connection refused, there are too many", router.config.connectionsMax)
+            } else if fromThere >= router.config.connectionsPerAddressMax {
+                refusal = ("connection refused, there are too many from this address", router.config.connectionsPerAddressMax)
             }
+            guard refusal == nil else { return false }
             state.connections[id] = channel
+            state.byAddress[address] = fromThere + 1
             return true
         }
-        if refused {
-            logger.warning(
-                "connection refused, there are too many",
-                metadata: ["client": "\(channel.remoteAddress?.description ?? "?")", "connections": "\(router.config.connectionsMax)"])
-        }
+        if let refusal { logger.warning(refusal.reason, metadata: ["client": "\(address)", "connections": "\(refusal.most)"]) }
         if admitted {
-            channel.closeFuture.whenComplete { _ in self.state.withLock { $0.connections[id] = nil } }
+            channel.closeFuture.whenComplete { _ in
+                self.state.withLock { state in
+                    state.connections[id] = nil
+                    let left = (state.byAddress[address] ?? 1) - 1
+                    state.byAddress[address] = left > 0 ? left : nil
+                }
+            }
         }
         return admitted
     }

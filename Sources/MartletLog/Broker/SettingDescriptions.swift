@@ -61,6 +61,7 @@ struct SettingDescription: Sendable {
         "log.retention.ms": .init(kind: .long, text: "The default of retention.ms."),
         "log.segment.bytes": .init(kind: .int, text: "The default of segment.bytes."),
         "max.connections": .init(kind: .int, text: "More connections are refused."),
+        "max.connections.per.ip": .init(kind: .int, text: "More connections from one address are refused."),
         "max.incremental.fetch.session.cache.slots": .init(kind: .int, text: "How many clients may read with fetch sessions."),
         "message.max.bytes": .init(kind: .int, text: "The default of max.message.bytes."),
         "node.id": .init(kind: .int, text: "The number of this broker."),
@@ -69,7 +70,9 @@ struct SettingDescription: Sendable {
         "offsets.retention.minutes": .init(kind: .int, text: "How long offsets are kept of a group that has no members."),
         "offsets.topic.replication.factor": .init(kind: .int, text: "Always 1: there is one broker."),
         "producer.id.expiration.ms": .init(kind: .int, text: "How long the sequence of an idempotent producer that is silent is remembered."),
+        "queued.max.request.bytes": .init(kind: .long, text: "Bytes of requests that may wait for the disk, and of answers that may wait for the socket, of one connection."),
         "socket.request.max.bytes": .init(kind: .int, text: "A larger request ends its connection."),
+        "transactional.id.expiration.ms": .init(kind: .int, text: "A transactional id that is not used for so long is forgotten."),
         "transaction.max.timeout.ms": .init(kind: .int, text: "The longest transaction timeout that a producer may ask for."),
     ]
 }

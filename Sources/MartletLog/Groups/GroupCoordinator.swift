@@ -4,18 +4,20 @@ import NIOCore
 import Synchronization
 
 /// Bounds of what members may ask for.
-struct GroupConfig: Sendable {
-    var sessionTimeoutMinMs: Int64 = 1_000
-    var sessionTimeoutMaxMs: Int64 = 1_800_000
+public struct GroupConfig: Sendable {
+    public var sessionTimeoutMinMs: Int64 = 1_000
+    public var sessionTimeoutMaxMs: Int64 = 1_800_000
     /// Zero: a single consumer starts at once; members that come together cost one more rebalance.
-    var initialRebalanceDelayMs: Int64 = 0
-    var offsetMetadataBytesMax = 4096
+    public var initialRebalanceDelayMs: Int64 = 0
+    public var offsetMetadataBytesMax = 4096
     /// Of consumer groups (KIP-848), where the broker decides: group.consumer.session.timeout.ms, group.consumer.heartbeat.interval.ms.
-    var consumerSessionTimeoutMs: Int64 = 45_000
-    var consumerHeartbeatIntervalMs: Int32 = 5_000
+    public var consumerSessionTimeoutMs: Int64 = 45_000
+    public var consumerHeartbeatIntervalMs: Int32 = 5_000
     /// How long offsets of a group without members are kept (offsets.retention.minutes); how often that is looked at.
-    var offsetsRetentionMs: Int64 = 604_800_000
-    var offsetsRetentionCheckMs: Int64 = 600_000
+    public var offsetsRetentionMs: Int64 = 604_800_000
+    public var offsetsRetentionCheckMs: Int64 = 600_000
+
+    public init() {}
 }
 
 /// All groups of this broker: the shell around the pure `Group` and `ConsumerGroup`, with one lock, timers and the promises of waiting requests.

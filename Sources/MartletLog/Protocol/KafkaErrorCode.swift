@@ -137,6 +137,14 @@ public enum KafkaErrorCode: Int16, Sendable, Hashable, Error {
 public struct KafkaError: Error, Sendable, Hashable {
     public var code: KafkaErrorCode
     public var message: String
+    /// Of a batch that is refused, the records because of which (KIP-467).
+    public var records: [Record] = []
+
+    public struct Record: Sendable, Hashable {
+        /// In its batch, from 0.
+        public var index: Int32
+        public var reason: String
+    }
 
     public init(_ code: KafkaErrorCode, _ message: String) {
         self.code = code

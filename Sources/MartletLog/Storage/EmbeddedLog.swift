@@ -8,6 +8,7 @@ import Synchronization
 /// <data>/lock                                   held with flock while open
 /// <data>/format                                 "martlet-log 1" and the cluster id
 /// <data>/producer-ids                           the first producer id not yet given out
+/// <data>/leader-epoch                           how often the directory was opened
 /// <data>/topics/<name>/topic.json               id, partitions, settings; a topic exists when this file does
 /// <data>/topics/<name>/<partition>/             see PartitionLog
 /// <data>/trash/                                 topics being deleted
@@ -19,6 +20,8 @@ public final class EmbeddedLog: Sendable {
     public let groupOffsets: GroupOffsets
     public let transactions: TransactionCoordinator
     let services: LogServices
+    /// Counts the starts of the node on this directory. A partition's leader epoch counts those since its topic was made.
+    private let nodeEpoch: Int32
     private let topicState: Mutex<[String: Topic]>
     private let producerIDs: Mutex<ProducerIDBlock>
     private let lock: Mutex<(any Sendable)?>
@@ -69,11 +72,12 @@ public final class EmbeddedLog: Sendable {
         lock = Mutex(try system.lock("\(directory)/lock"))
         clusterID = try Self.checkFormat(directory, system)
         services = LogServices(config: config, time: time, logger: logger)
+        nodeEpoch = try Self.raiseNodeEpoch(directory, system)
         try? system.removeTree("\(directory)/trash")
 
         var topics: [String: Topic] = [:]
         for name in try system.list("\(directory)/topics") {
-            if let topic = try Self.openTopic(name, directory, services) { topics[name] = topic }
+            if let topic = try Self.openTopic(name, directory, services, nodeEpoch) { topics[name] = topic }
         }
         var internals: [String: PartitionLog] = [:]
         for name in Self.internalTopics.sorted() {
@@ -81,7 +85,7 @@ public final class EmbeddedLog: Sendable {
             if let existing = topics[name] {
                 topic = existing
             } else {
-                topic = try Self.makeTopic(name, partitions: 1, settings: ["cleanup.policy": "compact", "segment.bytes": "16777216"], directory, services)
+                topic = try Self.makeTopic(name, partitions: 1, settings: ["cleanup.policy": "compact", "segment.bytes": "16777216"], directory, services, nodeEpoch)
             }
             topics[name] = topic
             internals[name] = topic.partitions[0]
@@ -142,6 +146,20 @@ public final class EmbeddedLog: Sendable {
         return String(lines[1])
     }
 
+    /// Durable on return, so that no two starts have the same.
+    private static func raiseNodeEpoch(_ directory: String, _ system: any FileSystem) throws(MartletError) -> Int32 {
+        let path = "\(directory)/leader-epoch"
+        var epoch: Int32 = 0
+        if let bytes = try system.contents(path) {
+            guard let last = Int32(String(decoding: bytes, as: UTF8.self).split(separator: "\n").first ?? ""), (0..<Int32.max).contains(last) else {
+                throw MartletError(.corruptRecord, "\(path) is damaged")
+            }
+            epoch = last
+        }
+        try system.replace(path, with: Array("\(epoch + 1)\n".utf8), durably: true)
+        return epoch + 1
+    }
+
     // MARK: topics
 
     /// Sorted by name.
@@ -169,7 +187,7 @@ public final class EmbeddedLog: Sendable {
         try Self.checkPartitions(partitions)
         try topicState.withLock { (topics) throws(MartletError) in
             if topics[name] != nil { throw MartletError(.alreadyExists, "topic \(name) already exists") }
-            topics[name] = try Self.makeTopic(name, partitions: partitions, settings: settings, directory, services)
+            topics[name] = try Self.makeTopic(name, partitions: partitions, settings: settings, directory, services, nodeEpoch)
         }
         services.notify(.topicsChanged)
     }
@@ -214,7 +232,8 @@ public final class EmbeddedLog: Sendable {
             for number in topic.description.partitions..<total {
                 topic.partitions.append(
                     try PartitionLog.open(
-                        TopicPartition(name, number), directory: "\(directory)/topics/\(name)/\(number)", services: services, settings: settings))
+                        TopicPartition(name, number), directory: "\(directory)/topics/\(name)/\(number)", services: services, settings: settings,
+                        epoch: nodeEpoch - topic.description.firstEpoch))
             }
             topic.description.partitions = total
             try services.fileSystem.syncDirectory("\(directory)/topics/\(name)")
@@ -258,7 +277,7 @@ public final class EmbeddedLog: Sendable {
     }
 
     private static func makeTopic(
-        _ name: String, partitions: Int32, settings: [String: String], _ directory: String, _ services: LogServices
+        _ name: String, partitions: Int32, settings: [String: String], _ directory: String, _ services: LogServices, _ nodeEpoch: Int32
     ) throws(MartletError) -> Topic {
         let parsed = try TopicSettings(settings, defaults: services.config.topics)
         var random = SystemRandomNumberGenerator()
@@ -266,14 +285,15 @@ public final class EmbeddedLog: Sendable {
         topicID[6] = topicID[6] & 0x0f | 0x40  // UUID version 4
         topicID[8] = topicID[8] & 0x3f | 0x80
         let description = TopicDescription(
-            name: name, topicID: topicID, partitions: partitions, settings: settings, isInternal: internalTopics.contains(name))
+            name: name, topicID: topicID, partitions: partitions, settings: settings, isInternal: internalTopics.contains(name),
+            firstEpoch: nodeEpoch)
         let path = "\(directory)/topics/\(name)"
         let system = services.fileSystem
         do throws(MartletError) {
             var logs: [PartitionLog] = []
             for number in 0..<partitions {
                 logs.append(
-                    try PartitionLog.open(TopicPartition(name, number), directory: "\(path)/\(number)", services: services, settings: parsed))
+                    try PartitionLog.open(TopicPartition(name, number), directory: "\(path)/\(number)", services: services, settings: parsed, epoch: 0))
             }
             try write(description, directory, services)
             try system.syncDirectory("\(directory)/topics")
@@ -286,7 +306,7 @@ public final class EmbeddedLog: Sendable {
 
     private static func write(_ topic: TopicDescription, _ directory: String, _ services: LogServices) throws(MartletError) {
         let json: JSONValue = [
-            "id": .string(hex(topic.topicID)), "partitions": .int(topic.partitions),
+            "id": .string(hex(topic.topicID)), "partitions": .int(topic.partitions), "first-epoch": .int(topic.firstEpoch),
             "settings": .object(
                 JSONObject(topic.settings.sorted { $0.key < $1.key }.map { JSONObject.Member($0.key, .string($0.value)) })),
         ]
@@ -295,7 +315,7 @@ public final class EmbeddedLog: Sendable {
     }
 
     /// nil if the directory holds no topic: its making or deletion was cut short; what there is of it is removed.
-    private static func openTopic(_ name: String, _ directory: String, _ services: LogServices) throws(MartletError) -> Topic? {
+    private static func openTopic(_ name: String, _ directory: String, _ services: LogServices, _ nodeEpoch: Int32) throws(MartletError) -> Topic? {
         let path = "\(directory)/topics/\(name)"
         let system = services.fileSystem
         guard let bytes = try system.contents("\(path)/topic.json") else {
@@ -315,14 +335,18 @@ public final class EmbeddedLog: Sendable {
         var settings: [String: String] = [:]
         for member in members { settings[member.name] = member.value.stringValue }
         let parsed = try TopicSettings(settings, defaults: services.config.topics)
+        // A topic of before there were epochs has lived through all of them.
+        let firstEpoch = json["first-epoch"]?.intValue.flatMap { Int32(exactly: $0) } ?? 0
         var logs: [PartitionLog] = []
         for number in 0..<partitions {
             logs.append(
-                try PartitionLog.open(TopicPartition(name, number), directory: "\(path)/\(number)", services: services, settings: parsed))
+                try PartitionLog.open(
+                    TopicPartition(name, number), directory: "\(path)/\(number)", services: services, settings: parsed, epoch: nodeEpoch - firstEpoch))
         }
         return Topic(
             description: TopicDescription(
-                name: name, topicID: id, partitions: partitions, settings: settings, isInternal: internalTopics.contains(name)),
+                name: name, topicID: id, partitions: partitions, settings: settings, isInternal: internalTopics.contains(name),
+                firstEpoch: firstEpoch),
             partitions: logs)
     }
 

@@ -4,14 +4,15 @@ import Synchronization
 /// The clean point of a partition: up to here everything is on disk and was checked, and this is what had been learnt on the way. A start
 /// after a crash looks at what comes behind it only.
 ///
-/// File `checkpoint` in the partition's directory (little-endian): magic "MCKP", version u32 = 1, start offset i64, active segment's base
+/// File `checkpoint` in the partition's directory (little-endian): magic "MCKP", version u32 = 2, start offset i64, active segment's base
 /// offset i64, position in it u64, next offset i64, its max timestamp i64, its index (as in OffsetIndex), cleaned-until and gaps-until offsets i64,
 /// producers (as in ProducerStates), aborted transactions (count u32; producer id, first offset, last offset, i64 each), fenced ranges
-/// (count u32; lower, upper i64); CRC-32C of all that.
+/// (count u32; lower, upper i64), leader epochs (as in LeaderEpochs); CRC-32C of all that. Version 1, of before there were epochs, ends with the
+/// fenced ranges.
 struct LogCheckpoint: Sendable, Equatable {
     static let fileName = "checkpoint"
     private static let magic: UInt32 = 0x504b_434d
-    private static let version: UInt32 = 1
+    private static let version: UInt32 = 2
 
     var startOffset: Int64
     var segmentBase: Int64
@@ -24,6 +25,7 @@ struct LogCheckpoint: Sendable, Equatable {
     var producers: ProducerStates
     var aborted: [AbortedTransaction]
     var fenced: [Range<Int64>]
+    var epochs: LeaderEpochs
 
     init(_ state: borrowing PartitionLog.State) {
         let active = state.segments[state.segments.count - 1]
@@ -38,6 +40,7 @@ struct LogCheckpoint: Sendable, Equatable {
         producers = state.producers
         aborted = state.aborted
         fenced = state.fenced
+        epochs = state.epochs
     }
 
     func encoded() -> [UInt8] {
@@ -64,14 +67,15 @@ struct LogCheckpoint: Sendable, Equatable {
             out.put(range.lowerBound)
             out.put(range.upperBound)
         }
+        epochs.put(into: &out)
         return out.sealed()
     }
 
     /// nil if the bytes are damaged. Throws `.incompatibleFormat` if a newer Martlet wrote them.
     init?(_ bytes: [UInt8], path: String) throws(MartletError) {
         guard var reader = ByteReader(sealed: bytes), reader.take() == Self.magic, let version: UInt32 = reader.take() else { return nil }
-        if version != Self.version {
-            throw MartletError(.incompatibleFormat, "\(path) has format version \(version); this Martlet knows version \(Self.version)")
+        guard (1...Self.version).contains(version) else {
+            throw MartletError(.incompatibleFormat, "\(path) has format version \(version); this Martlet knows versions 1 to \(Self.version)")
         }
         guard let startOffset: Int64 = reader.take(), let segmentBase: Int64 = reader.take(), let position: Int64 = reader.take(),
             let nextOffset: Int64 = reader.take(), let maxTimestamp: Int64 = reader.take(), let index = OffsetIndex(from: &reader),
@@ -88,6 +92,7 @@ struct LogCheckpoint: Sendable, Equatable {
         self.producers = producers
         aborted = []
         fenced = []
+        epochs = LeaderEpochs()
         for _ in 0..<abortedCount {
             guard let id: Int64 = reader.take(), let first: Int64 = reader.take(), let last: Int64 = reader.take() else { return nil }
             aborted.append(AbortedTransaction(producerID: id, firstOffset: first, lastOffset: last))
@@ -96,6 +101,13 @@ struct LogCheckpoint: Sendable, Equatable {
         for _ in 0..<fencedCount {
             guard let lower: Int64 = reader.take(), let upper: Int64 = reader.take(), lower <= upper else { return nil }
             fenced.append(lower..<upper)
+        }
+        if version == 1 {
+            // Everything had the epoch 0.
+            epochs.begin(0, at: startOffset)
+        } else {
+            guard let epochs = LeaderEpochs(from: &reader) else { return nil }
+            self.epochs = epochs
         }
         guard reader.remaining == 0 else { return nil }
     }

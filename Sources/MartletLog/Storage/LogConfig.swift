@@ -17,6 +17,10 @@ public struct LogConfig: Sendable {
     public var maintenanceIntervalMs: Int64 = 5_000
     /// How long the state of an idempotent producer that is silent is kept (Kafka: producer.id.expiration.ms).
     public var producerExpirationMs: Int64 = 86_400_000
+    /// A transactional id that nobody uses for so long is forgotten (Kafka: transactional.id.expiration.ms).
+    public var transactionalIDExpirationMs: Int64 = 604_800_000
+    /// The longest transaction timeout that a client may ask for (Kafka: transaction.max.timeout.ms).
+    public var transactionTimeoutMsMax: Int32 = 900_000
     /// Off for simulations that must repeat exactly, with crashes between two operations of the disk: then only `flush` syncs, and only
     /// `maintain` and `moveCleanPoints` look after the log.
     var worksInBackground = true

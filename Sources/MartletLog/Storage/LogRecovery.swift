@@ -9,12 +9,13 @@ import MartletCore
 // (5), and the log goes on behind it.
 
 extension PartitionLog {
-    /// Opens the partition's directory, or makes it with an empty log.
+    /// Opens the partition's directory, or makes it with an empty log. From now on `epoch` writes, or a later one if that one did before.
     static func open(
-        _ id: TopicPartition, directory: String, services: LogServices, settings: TopicSettings
+        _ id: TopicPartition, directory: String, services: LogServices, settings: TopicSettings, epoch: Int32
     ) throws(MartletError) -> PartitionLog {
         var recovery = LogRecovery(id: id, directory: directory, services: services)
-        let state = try recovery.run(settings)
+        var state = try recovery.run(settings)
+        state.epochs.begin(max(epoch, state.epochs.latest + 1), at: state.endOffset)
         return PartitionLog(id: id, directory: directory, services: services, state: state)
     }
 }
@@ -62,6 +63,7 @@ struct LogRecovery {
         if let point = checkpoint {
             state.producers = point.producers
             state.aborted = point.aborted
+            state.epochs = point.epochs
             state.fenced = point.fenced
             state.cleanedUntil = point.cleanedUntil
             state.gapsUntil = point.gapsUntil
@@ -96,6 +98,7 @@ struct LogRecovery {
         state.endOffset = state.segments[state.segments.count - 1].nextOffset
         if checkpoint == nil { state.gapsUntil = state.endOffset }
         state.startOffset = min(max(checkpoint?.startOffset ?? first, first), state.endOffset)
+        state.epochs.forget(before: state.startOffset)
         for i in state.segments.indices where state.segments[i].size > 0 {
             state.segments[i].firstAppendMs = state.segments[i].maxTimestamp < 0 ? services.time.wallMs : state.segments[i].maxTimestamp
         }
@@ -164,6 +167,7 @@ struct LogRecovery {
     private func take(_ batch: BatchWalk.Batch, _ segment: inout LogSegment, learns: Bool, _ state: inout PartitionLog.State) {
         segment.note(batch.header, at: batch.position)
         guard learns else { return }
+        state.epochs.begin(batch.header.leaderEpoch, at: batch.header.baseOffset)
         let nowMs = services.time.wallMs
         if batch.header.isControl {
             guard let (type, epoch) = batch.bytes.withUnsafeBytes({ ControlBatch.decode($0) }) else { return }

@@ -66,6 +66,8 @@ public struct TopicDescription: Sendable, Hashable {
     public var isInternal: Bool
     /// Only its owner in this process writes, changes or deletes it; Kafka clients may read it (`EmbeddedLog.reserve`).
     public var isReserved = false
+    /// The node's epoch when the topic was made.
+    var firstEpoch: Int32 = 0
 }
 
 /// An offset committed by a consumer group.
@@ -90,9 +92,12 @@ public struct CommittedOffset: Sendable, Hashable {
 struct LogFailure: Error {
     var code: KafkaErrorCode
     var error: MartletError
+    /// Of a batch that is refused, the records because of which.
+    var records: [KafkaError.Record] = []
 
-    init(_ code: KafkaErrorCode, _ error: ErrorCode, _ message: String) {
+    init(_ code: KafkaErrorCode, _ error: ErrorCode, _ message: String, records: [KafkaError.Record] = []) {
         self.code = code
+        self.records = records
         self.error = MartletError(error, message)
     }
 
@@ -109,5 +114,9 @@ struct LogFailure: Error {
             }
     }
 
-    var kafka: KafkaError { KafkaError(code, error.message) }
+    var kafka: KafkaError {
+        var told = KafkaError(code, error.message)
+        told.records = records
+        return told
+    }
 }

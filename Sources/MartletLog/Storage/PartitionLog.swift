@@ -20,6 +20,8 @@ public final class PartitionLog: Sendable {
     public let id: TopicPartition
     let directory: String
     let services: LogServices
+    /// Since this start of the node (LeaderEpochs.swift).
+    public let leaderEpoch: Int32
     let state: Mutex<State>
     /// Held while clean points are written and files replaced, one such thing at a time. Taken before `state`.
     let upkeep = Mutex<Void>(())
@@ -32,6 +34,7 @@ public final class PartitionLog: Sendable {
         var endOffset: Int64
         var highWatermark: Int64
         var producers = ProducerStates()
+        var epochs = LeaderEpochs()
         /// By last offset.
         var aborted: [AbortedTransaction] = []
         /// Offsets that recovery found corrupt in the middle of the log.
@@ -76,6 +79,7 @@ public final class PartitionLog: Sendable {
         self.id = id
         self.directory = directory
         self.services = services
+        leaderEpoch = state.epochs.latest
         self.state = Mutex(state)
     }
 
@@ -246,9 +250,9 @@ public final class PartitionLog: Sendable {
             var header = header
             let batch = UnsafeMutableRawBufferPointer(rebasing: bytes[position..<position + header.sizeBytes])
             header.baseOffset = offset
-            header.leaderEpoch = 0
+            header.leaderEpoch = leaderEpoch
             batch.store(offset, 0)
-            batch.store(Int32(0), 12)
+            batch.store(leaderEpoch, 12)
             if let stampMs {
                 header.attributes |= BatchHeader.logAppendTimeBit
                 header.maxTimestamp = stampMs

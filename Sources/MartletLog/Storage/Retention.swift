@@ -76,6 +76,7 @@ extension PartitionLog {
             let start = state.startOffset
             state.aborted.removeAll { $0.lastOffset < start }
             state.fenced.removeAll { $0.upperBound <= start }
+            state.epochs.forget(before: start)
             return removed
         }
         for segment in removed {

@@ -6,11 +6,21 @@ enum TensorPacking {
     /// Rows worked on at a time: their part of the tensor stays in the first-level cache while each column writes its stripe.
     private static let tileRows = 64
 
-    /// Numbers to `[rows, columns.count]` of single precision, from row `start` of each column: what nearly every model takes.
-    ///
-    /// Four DOUBLE columns at a time: a row of them is one store of 16 bytes. 30 columns cost 4 ns a row so, against 6 column by column and
-    /// 13 through checked spans, where the model itself takes 30: hence the pointers.
+    /// Numbers to `[rows, columns.count]`, from row `start` of each column.
     static func pack(_ columns: ArraySlice<Column>, start: Int, rows: Int, into out: inout MutableSpan<Float>) {
+        packNumbers(columns, start: start, rows: rows, into: &out)
+    }
+
+    static func pack(_ columns: ArraySlice<Column>, start: Int, rows: Int, into out: inout MutableSpan<Double>) {
+        packNumbers(columns, start: start, rows: rows, into: &out)
+    }
+
+    /// Four DOUBLE columns at a time: a row of them is one or two stores of 16 bytes. 30 columns cost 4 ns a row so, against 6 column by column and
+    /// 13 through checked spans, where the model itself takes 30: hence the pointers.
+    @inline(__always)
+    private static func packNumbers<Element: BinaryFloatingPoint & BitwiseCopyable & SIMDScalar>(
+        _ columns: ArraySlice<Column>, start: Int, rows: Int, into out: inout MutableSpan<Element>
+    ) {
         let width = columns.count, first = columns.startIndex
         precondition(rows * width <= out.count && columns.allSatisfy { $0.count >= start + rows }, "packed rows lie inside columns and tensor")
         for tile in stride(from: 0, to: rows, by: tileRows) {
@@ -33,31 +43,23 @@ enum TensorPacking {
     }
 
     @inline(__always)
-    private static func writeFour(
-        _ a: [Double], _ b: [Double], _ c: [Double], _ d: [Double], start: Int, _ rows: Range<Int>, to out: UnsafeMutablePointer<Float>, width: Int
+    private static func writeFour<Element: BinaryFloatingPoint & BitwiseCopyable & SIMDScalar>(
+        _ a: [Double], _ b: [Double], _ c: [Double], _ d: [Double], start: Int, _ rows: Range<Int>, to out: UnsafeMutablePointer<Element>, width: Int
     ) {
         a.withUnsafeBufferPointer { a in
             b.withUnsafeBufferPointer { b in
                 c.withUnsafeBufferPointer { c in
                     d.withUnsafeBufferPointer { d in
                         let a = a.baseAddress! + start, b = b.baseAddress! + start, c = c.baseAddress! + start, d = d.baseAddress! + start
+                        let bytes = MemoryLayout<Element>.stride
                         var place = UnsafeMutableRawPointer(out + rows.lowerBound &* width)
                         for row in rows {
-                            place.storeBytes(of: SIMD4(Float(a[row]), Float(b[row]), Float(c[row]), Float(d[row])), as: SIMD4<Float>.self)
-                            place += width &* 4
+                            place.storeBytes(of: SIMD4(Element(a[row]), Element(b[row]), Element(c[row]), Element(d[row])), as: SIMD4<Element>.self)
+                            place += width &* bytes
                         }
                     }
                 }
             }
-        }
-    }
-
-    /// Numbers to `[rows, columns.count]`, from row `start` of each column.
-    static func pack<Element: BinaryFloatingPoint & BitwiseCopyable>(_ columns: ArraySlice<Column>, start: Int, rows: Int, into out: inout MutableSpan<Element>) {
-        let width = columns.count
-        for tile in stride(from: 0, to: rows, by: tileRows) {
-            let end = min(tile + tileRows, rows)
-            for (stripe, column) in columns.enumerated() { write(column, start, tile, end, stripe, width, &out) }
         }
     }
 

@@ -57,6 +57,9 @@ struct AggregateCalls {
         return out
     }
 
+    /// Functions that are told how many values they keep.
+    private static let withLimit: Set<String> = ["TOPK", "TOPKDISTINCT", "EARLIEST_BY_OFFSET", "LATEST_BY_OFFSET"]
+
     private mutating func call(_ name: String, _ list: [Expression], _ whole: Expression) throws(MartletError) -> AggregateCall {
         var types: [ArgumentType] = [], values: [Typed] = []
         for argument in list {
@@ -78,6 +81,13 @@ struct AggregateCalls {
             if place == arguments.count { arguments.append(bound) }
             columns.append(place)
             columnTypes.append(type)
+        }
+        if Self.withLimit.contains(name) {
+            for constant in constants {
+                if case .integer(let limit) = constant, limit < 1 {
+                    throw MartletError(.badStatement, "\(name): the number of values must be 1 or more, but is \(limit).", at: whole.span)
+                }
+            }
         }
         guard let type = resolved.returnType else { throw FunctionRegistry.mismatch(name, whole.span) }
         return AggregateCall(name: name, arguments: columns, argumentTypes: columnTypes, constants: constants, type: type)

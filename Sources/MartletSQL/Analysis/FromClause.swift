@@ -25,13 +25,19 @@ struct FromClause {
 
     /// Key format of the rows as they are on their topic.
     var keyFormat: FormatSpec
+    /// What the key columns are called there: names are part of the bytes of a JSON key with several columns.
+    var keyFieldNames: [String]
     /// The topic whose partition count the rows have.
     var partitionsOfTopic: String
     /// How the rows' keys are windowed.
     var window: Source.SourceWindow?
     var isWindowed: Bool
-    /// Rows come from several topics: those of equal keys are not on partitions of equal numbers.
-    var isUnion = false
+    /// Bounds of the rows' windows by name, of a subquery: names do not mean them, but joins compare them.
+    var windowBounds: [String: BoundExpression] = [:]
+    /// Rows of equal keys may be on different partitions: they come from several topics, or have keys that they were not written by.
+    var isScattered = false
+    /// Rows are changes: later ones replace earlier ones of their key. In a query that ends a table's rows are looked up, and groups come once.
+    var yieldsChanges: Bool
 
     init(plan: LogicalPlan, scope: Scope, kind: Statement.SourceKind, sources: [Source], keys: [KeySlot]) {
         self.plan = plan
@@ -40,9 +46,11 @@ struct FromClause {
         self.sources = sources
         self.keys = keys
         keyFormat = sources[0].keyFormat
+        keyFieldNames = sources[0].schema.key.map(\.name)
         partitionsOfTopic = sources[0].topic
         window = sources[0].window
         isWindowed = sources.contains { $0.window != nil }
+        yieldsChanges = kind == .table
     }
 
     /// The source whose formats and partitions a sink inherits.
@@ -71,11 +79,23 @@ struct FromAnalysis {
     var isPersistent = true
     /// The query ends.
     var isPull = false
+    /// A table's rows are read from its topic, not looked up.
+    var readsChanges: Bool
+
+    init(catalog: Catalog, context: AnalysisContext, isPersistent: Bool = true, isPull: Bool = false, readsChanges: Bool? = nil) {
+        self.catalog = catalog
+        self.context = context
+        self.isPersistent = isPersistent
+        self.isPull = isPull
+        self.readsChanges = readsChanges ?? !isPull
+    }
 
     func analyze(_ relation: Relation) throws(MartletError) -> FromClause {
         switch relation {
         case .source(let name, let alias):
-            return single(try source(name), alias: alias?.name ?? name.name)
+            var from = single(try source(name), alias: alias?.name ?? name.name)
+            if !readsChanges { from.yieldsChanges = false }
+            return from
         case .join(let join):
             try checkSources(join)
             return try JoinAnalysis(from: self, context: context).analyze(relation)
@@ -113,17 +133,21 @@ struct FromAnalysis {
     }
 
     private func checkSources(_ join: Join) throws(MartletError) {
-        var names: [(name: Identifier, alias: String)] = []
+        var names: [(name: Identifier, alias: String)] = [], subqueries: [Identifier] = []
         func collect(_ relation: Relation) {
             switch relation {
             case .source(let name, let alias): names.append((name, alias?.name ?? name.name))
             case .join(let join):
                 collect(join.left)
                 collect(join.right)
-            case .subquery: break
+            case .subquery(_, let alias): if let alias { subqueries.append(alias) }
             }
         }
         collect(.join(join))
+        for (index, alias) in subqueries.enumerated() {
+            guard subqueries[..<index].contains(where: { $0.name == alias.name }) || names.contains(where: { $0.alias == alias.name }) else { continue }
+            throw MartletError(.badStatement, "Each source of a join needs its own alias, but '\(alias.name)' is used twice.", at: alias.span)
+        }
         for name in names { _ = try source(name.name) }
         for (index, entry) in names.enumerated() where names[..<index].contains(where: { $0.alias == entry.alias }) {
             let isSame = names[..<index].contains { $0.name == entry.name && $0.alias == entry.alias }

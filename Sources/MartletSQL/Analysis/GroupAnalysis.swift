@@ -29,7 +29,7 @@ struct GroupAnalysis {
     }
 
     /// Whether rows are taken out of their groups again.
-    private var isTable: Bool { from.kind == .table && !isPull }
+    private var isTable: Bool { from.yieldsChanges }
     private var text: ExpressionText { ExpressionText(columns: .plain(isJoin: scope.isJoin)) }
 
     /// Whether there are groups: GROUP BY, or in a transient query aggregate functions alone, which make all rows one group.
@@ -285,8 +285,10 @@ struct GroupAnalysis {
         var node = LogicalPlan.Aggregation(
             input: input, keys: keys, arguments: calls.arguments, names: names, calls: calls.calls, undoes: isTable,
             isFinal: query.emit == .final)
-        if isPersistent, !groupsByKey(groups) {
-            if from.isWindowed {
+        // The rows of a windowed table that a subquery yields are grouped over all windows.
+        let leavesWindows = isTable && from.isWindowed
+        if isPersistent, leavesWindows || !groupsByKey(groups) {
+            if from.isWindowed, !leavesWindows {
                 throw MartletError(
                     .badStatement, "Implicit repartitioning of windowed sources is not supported. See https://github.com/confluentinc/ksql/issues/4385.",
                     at: query.groupBy[0].span)
@@ -301,11 +303,11 @@ struct GroupAnalysis {
 
     /// Rows of a group are together already if the groups are the keys of the rows.
     private func groupsByKey(_ groups: [Expression]) -> Bool {
-        !from.isUnion && groups.count == from.keys.count && zip(groups, from.keys).allSatisfy { $1.viable.contains($0) }
+        !from.isScattered && groups.count == from.keys.count && zip(groups, from.keys).allSatisfy { $1.viable.contains($0) }
     }
 
     /// Grouping the rows of a windowed stream by their keys groups them by their windows too.
-    private func groupsByWindow(_ groups: [Expression]) -> Bool { isPersistent && from.isWindowed && groupsByKey(groups) }
+    private func groupsByWindow(_ groups: [Expression]) -> Bool { isPersistent && from.isWindowed && !isTable && groupsByKey(groups) }
 
     /// The source's key format, or JSON where it cannot hold the groups.
     private func internalKeyFormat(_ fields: [Field]) -> FormatSpec {
@@ -332,7 +334,17 @@ struct GroupAnalysis {
     private func grouped(_ groups: [Expression], _ node: LogicalPlan.Aggregation) -> FromClause {
         var out = from
         out.kind = .table
-        out.isUnion = false
+        out.isScattered = false
+        out.yieldsChanges = !isPull
+        out.windowBounds = [:]
+        if node.window != nil {
+            let first = groups.count + node.calls.count
+            out.windowBounds = [PseudoColumns.windowStart: .column(first, .bigint), PseudoColumns.windowEnd: .column(first + 1, .bigint)]
+        }
+        if let repartition = node.repartition {
+            out.keyFormat = repartition.keyFormat
+            out.keyFieldNames = Array(node.names[..<groups.count])
+        }
         out.keys = groups.enumerated().map { index, group in
             KeySlot(viable: [group], expression: .column(index, node.keys[index].type), name: node.names[index])
         }

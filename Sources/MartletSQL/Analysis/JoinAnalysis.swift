@@ -10,8 +10,10 @@ struct JoinAnalysis {
         var from: FromClause
         /// The source that messages name: the one that the condition refers to.
         var name: String
-        /// It is a source, not the result of a join.
+        /// It is a source or a subquery, not the result of a join.
         var isSource: Bool
+        /// In FROM order.
+        var leaves: [JoinTree.Leaf]
     }
 
     func analyze(_ relation: Relation) throws(MartletError) -> FromClause {
@@ -21,7 +23,7 @@ struct JoinAnalysis {
     /// - `depth`: how many joins lie above this one; steps inside are named `L_…`.
     private func plan(_ tree: JoinTree, depth: Int) throws(MartletError) -> FromClause {
         switch tree {
-        case .source(let source, let alias, _): return from.single(source, alias: alias)
+        case .leaf(let leaf): return leaf.from
         case .join(let node):
             let left = try side(node.left, node.equalities[0].left, depth), right = try side(node.right, node.equalities[0].right, depth)
             try checkKinds(node.join, left, right)
@@ -33,8 +35,9 @@ struct JoinAnalysis {
 
     private func side(_ tree: JoinTree, _ expression: Expression, _ depth: Int) throws(MartletError) -> Side {
         let alias = expression.referencedSources.first
-        let named = tree.sources.first { $0.alias == alias }?.source.name ?? ""
-        return Side(from: try plan(tree, depth: depth + 1), name: named, isSource: !tree.isJoin)
+        let leaves = tree.leaves
+        let named = leaves.first { $0.alias == alias }?.name ?? ""
+        return Side(from: try plan(tree, depth: depth + 1), name: named, isSource: !tree.isJoin, leaves: leaves)
     }
 
     private static func text(_ kind: Join.Kind) -> String {
@@ -76,12 +79,14 @@ struct JoinAnalysis {
     }
 
     private func checkWindows(_ left: Side, _ right: Side, _ span: SourceSpan) throws(MartletError) {
-        func text(_ source: Source) -> String { "\(SQLType.quoted(source.name)) is \(source.window.map { "\($0.kind.rawValue) windowed" } ?? "not windowed")" }
-        guard let l = left.from.sources.last, let r = right.from.sources.first else { return }
-        if (l.window == nil) != (r.window == nil) {
+        func text(_ leaf: JoinTree.Leaf) -> String {
+            "\(SQLType.quoted(leaf.name)) is \(leaf.from.window.map { "\($0.kind.rawValue) windowed" } ?? "not windowed")"
+        }
+        guard let l = left.leaves.last, let r = right.leaves.first else { return }
+        if (l.from.window == nil) != (r.from.window == nil) {
             throw MartletError(.badStatement, "Can not join windowed source to non-windowed source.\n\(text(l))\n\(text(r))", at: span)
         }
-        guard let a = l.window, let b = r.window, (a.kind == .session) != (b.kind == .session) else { return }
+        guard let a = l.from.window, let b = r.from.window, (a.kind == .session) != (b.kind == .session) else { return }
         throw MartletError(
             .badStatement,
             "Incompatible windowed sources.\nLeft source: \(a.kind.rawValue)\nRight source: \(b.kind.rawValue)\nSession windowed sources can only be joined to other session windowed sources, and may still not result in expected behaviour as session bounds must be an exact match for the join to work\nHopping and tumbling windowed sources can only be joined to other hopping and tumbling windowed sources",

@@ -6,8 +6,8 @@ import MartletCore
 struct JoinPlanner {
     private let analysis: JoinAnalysis
     private let node: JoinTree.Node
-    private let left: JoinAnalysis.Side
-    private let right: JoinAnalysis.Side
+    private var left: JoinAnalysis.Side
+    private var right: JoinAnalysis.Side
     private let prefix: String
     /// Left columns, then right columns.
     private var scope: Scope
@@ -143,7 +143,7 @@ struct JoinPlanner {
 
     // MARK: the kinds of joins
 
-    private func streamStream() throws(MartletError) -> FromClause {
+    private mutating func streamStream() throws(MartletError) -> FromClause {
         let all = try keys()
         let within = node.join.within ?? WithinClause(beforeMs: 0, afterMs: 0, graceMs: nil, span: span)
         // Rows stay where they are if conditions meet the whole key of both sides in the same order; else all equalities are the key.
@@ -154,7 +154,7 @@ struct JoinPlanner {
             chosen, all, .streamStream(beforeMs: within.beforeMs, afterMs: within.afterMs, graceMs: within.graceMs), kind: .stream)
     }
 
-    private func streamTable() throws(MartletError) -> FromClause {
+    private mutating func streamTable() throws(MartletError) -> FromClause {
         let all = try keys()
         guard let chosen = covering(all, { $0.rightSlot }, count: right.from.keys.count), node.equalities.count > 1 || isColumn(all[0].equality.right) else {
             throw MartletError(
@@ -166,7 +166,7 @@ struct JoinPlanner {
         return try join(chosen, all, .streamTable, kind: .stream)
     }
 
-    private func tableTable() throws(MartletError) -> FromClause {
+    private mutating func tableTable() throws(MartletError) -> FromClause {
         let all = try keys()
         guard let chosen = covering(all, { $0.rightSlot }, count: right.from.keys.count) else {
             throw MartletError(
@@ -183,6 +183,9 @@ struct JoinPlanner {
             }
             return try join(chosen, all, .tableTable, kind: .table)
         }
+        if left.from.isWindowed || right.from.isWindowed {
+            throw MartletError(.badStatement, "Foreign-key table-table joins are not supported on windowed tables.", at: span)
+        }
         guard left.isSource else {
             if isSourceKey(chosen[0].equality.left) {
                 throw MartletError(
@@ -193,6 +196,11 @@ struct JoinPlanner {
             throw MartletError(
                 .badStatement, "Invalid join condition: foreign-key table-table joins are not supported as part of n-way joins. Got \(got).", at: span,
                 hint: "make a table with the inner join first")
+        }
+        guard left.from.plan.readsOneTable else {
+            throw MartletError(
+                .badStatement, "Invalid join condition: foreign-key table-table joins of grouped or joined subqueries are not supported. Got \(got).", at: span,
+                hint: "make a table with the subquery \(left.name) first")
         }
         if node.join.kind == .right || node.join.kind == .full {
             throw MartletError(.badStatement, "\(node.join.kind.rawValue) JOIN on a foreign key is not supported", at: node.join.span)
@@ -206,7 +214,7 @@ struct JoinPlanner {
     /// Whether the expression is the whole key of the source it names.
     private func isSourceKey(_ expression: Expression) -> Bool {
         guard case .column(let alias?, let name) = expression.node, let place = left.from.scope.sources.firstIndex(of: alias.name) else { return false }
-        return left.from.sources[place].schema.key.map(\.name) == [name.name]
+        return left.leaves[place].from.keys.map(\.name) == [name.name]
     }
 
     private var got: String {
@@ -215,15 +223,16 @@ struct JoinPlanner {
 
     // MARK: joining on the key
 
-    private func join(
+    private mutating func join(
         _ keys: [Key], _ all: [Key], _ method: PhysicalPlan.Join.Method, kind: Statement.SourceKind
     ) throws(MartletError) -> FromClause {
+        alignGroups()
         let layout = try layout(keys, isTable: kind == .table, rightIsTable: right.from.kind == .table)
         var leftKeys = keys.map(\.left.expression), rightKeys = keys.map(\.right.expression)
-        var names = keyNames(keys)
+        var names = layout.keyNames
         if isWindowed {
             // Rows of different windows are different rows: a session's both bounds count, of a time window its start.
-            let bounds = left.from.left.window?.kind == .session ? [PseudoColumns.windowStart, PseudoColumns.windowEnd] : [PseudoColumns.windowStart]
+            let bounds = left.from.window?.kind == .session ? [PseudoColumns.windowStart, PseudoColumns.windowEnd] : [PseudoColumns.windowStart]
             for bound in bounds {
                 guard let l = windowBound(left, bound), let r = windowBound(right, bound) else { continue }
                 leftKeys.append(l)
@@ -238,7 +247,10 @@ struct JoinPlanner {
                 leftKeys: leftKeys, rightKeys: rightKeys, keyNames: names, condition: condition?.0, conditionText: condition?.1,
                 leftRepartition: layout.left, rightRepartition: layout.right))
         var out = FromClause(plan: plan, scope: scope, kind: kind, sources: left.from.sources + right.from.sources, keys: [])
+        out.window = left.from.window
+        out.isWindowed = left.from.isWindowed || right.from.isWindowed
         out.keyFormat = layout.keyFormat
+        out.keyFieldNames = layout.keyNames
         out.partitionsOfTopic = layout.partitionsOfTopic
         out.keyDescription = ("join expression", "join expressions")
         for (index, key) in keys.enumerated() { addSlot(key, keyNames(keys)[index], leftWidth + rightWidth + index, &out) }
@@ -284,7 +296,7 @@ struct JoinPlanner {
     }
 
     private func windowBound(_ side: JoinAnalysis.Side, _ name: String) -> BoundExpression? {
-        side.from.scope.columns.first { $0.name == name && $0.role == .pseudo }.map { .column($0.index, $0.type) }
+        side.from.windowBounds[name] ?? side.from.scope.columns.first { $0.name == name && $0.role == .pseudo }.map { .column($0.index, $0.type) }
     }
 
     private static func physical(_ kind: Join.Kind) -> PhysicalPlan.Join.Kind {
@@ -298,10 +310,24 @@ struct JoinPlanner {
 
     // MARK: where rows meet
 
+    /// Groups of a subquery are written to a topic anyway: it gets as many partitions as the other side has.
+    private mutating func alignGroups() {
+        guard isPersistent, left.from.partitionsOfTopic != right.from.partitionsOfTopic else { return }
+        if let plan = right.from.plan.regrouped(like: left.from.partitionsOfTopic) {
+            right.from.plan = plan
+            right.from.partitionsOfTopic = left.from.partitionsOfTopic
+        } else if let plan = left.from.plan.regrouped(like: right.from.partitionsOfTopic) {
+            left.from.plan = plan
+            left.from.partitionsOfTopic = right.from.partitionsOfTopic
+        }
+    }
+
     private struct Layout {
         var left: LogicalPlan.Repartition?
         var right: LogicalPlan.Repartition?
         var keyFormat: FormatSpec
+        /// What the key's columns are called in the topics.
+        var keyNames: [String]
         var partitionsOfTopic: String
     }
 
@@ -310,16 +336,18 @@ struct JoinPlanner {
     /// The key format is the left side's, unless only the left side has to be re-keyed anyway: then the right side's. Sources whose keys' bytes
     /// hold the id of a schema are always written again: equal keys could have different bytes.
     private func layout(_ keys: [Key], isTable: Bool, rightIsTable: Bool) throws(MartletError) -> Layout {
-        let isLeftKeyed = keys.map(\.leftSlot) == left.from.keys.indices.map { $0 }
-        let isRightKeyed = keys.map(\.rightSlot) == right.from.keys.indices.map { $0 }
+        let isLeftKeyed = !left.from.isScattered && keys.map(\.leftSlot) == left.from.keys.indices.map { $0 }
+        let isRightKeyed = !right.from.isScattered && keys.map(\.rightSlot) == right.from.keys.indices.map { $0 }
         let preferred = isLeftKeyed ? left.from.keyFormat : isRightKeyed ? right.from.keyFormat : left.from.keyFormat
         let format = internalKeyFormat(preferred, zip(keyNames(keys), keys).map { Field($0, $1.left.expression.type) })
         let isForced = format.kind.usesSchemaRegistry
-        let hasSameWindows = left.from.left.window == right.from.left.window
+        let hasSameWindows = left.from.window == right.from.window
         let changesLeft = !left.from.keyFormat.isSameKeyFormat(as: format)
         let changesRight = !right.from.keyFormat.isSameKeyFormat(as: format) || !hasSameWindows
         let writesLeft = !isLeftKeyed || changesLeft || (isForced && left.isSource)
-        let writesRight = !isRightKeyed || changesRight || (isForced && right.isSource)
+        // A JSON key of several columns has their names in its bytes.
+        let hasOtherNames = keys.count > 1 && format.kind == .json && !writesLeft && left.from.keyFieldNames != right.from.keyFieldNames
+        let writesRight = !isRightKeyed || changesRight || hasOtherNames || (isForced && right.isSource)
         if isWindowed, isPersistent {
             let isRefused = !isLeftKeyed || !isRightKeyed || (!(isForced && left.isSource) && writesLeft) || (!(isForced && right.isSource) && writesRight)
             if isRefused {
@@ -335,7 +363,7 @@ struct JoinPlanner {
             return LogicalPlan.Repartition(
                 step: prefix + step, kind: side.from.kind, keyFormat: format,
                 valueFormat: FormatSpec(value.kind, properties: FormatRules.inheritedProperties(value)), partitionsOfTopic: topic,
-                window: side.from.left.window)
+                window: side.from.window)
         }
         let steps =
             isTable
@@ -343,7 +371,9 @@ struct JoinPlanner {
             : rightIsTable ? ("Join", "RightSourceKeyed-SelectKey") : ("Join-left", "Join-right")
         return Layout(
             left: isPersistent && writesLeft ? repartition(left, steps.0) : nil,
-            right: isPersistent && writesRight ? repartition(right, steps.1) : nil, keyFormat: format, partitionsOfTopic: topic)
+            right: isPersistent && writesRight ? repartition(right, steps.1) : nil, keyFormat: format,
+            keyNames: keys.count == 1 || writesLeft && writesRight ? keyNames(keys) : writesLeft ? right.from.keyFieldNames : left.from.keyFieldNames,
+            partitionsOfTopic: topic)
     }
 
     /// The format of keys in internal topics: JSON where the wanted one cannot hold them. Ids and names of registered schemas are the source's own.
@@ -389,15 +419,40 @@ struct JoinPlanner {
                 leftKeys: keys.map(\.left.expression), rightKeys: keys.map(\.right.expression), keyNames: left.from.keys.map(\.name),
                 condition: condition?.0, conditionText: condition?.1, rightRepartition: isPersistent && isRewritten ? rewrite : nil,
                 foreign: LogicalPlan.Join.Foreign(
-                    primaryKeys: primary, keyNames: names, keyFormat: format, partitionsOfTopic: right.from.partitionsOfTopic,
-                    answerKeyFormat: left.from.keyFormat, answerPartitionsOfTopic: left.from.partitionsOfTopic, crossesTopics: isPersistent)))
+                    primaryKeys: primary, keyNames: names, keyFieldNames: isRewritten ? names : right.from.keyFieldNames, keyFormat: format, partitionsOfTopic: right.from.partitionsOfTopic,
+                    answerKeyFieldNames: left.from.keyFieldNames, answerKeyFormat: left.from.keyFormat, answerPartitionsOfTopic: left.from.partitionsOfTopic, crossesTopics: isPersistent)))
         var out = FromClause(plan: plan, scope: scope, kind: .table, sources: left.from.sources + right.from.sources, keys: [])
         out.keyFormat = left.from.keyFormat
+        out.keyFieldNames = left.from.keyFieldNames
         out.partitionsOfTopic = left.from.partitionsOfTopic
         out.keyDescription = ("primary key column", "primary key columns")
         out.keys = left.from.keys.enumerated().map { index, slot in
             KeySlot(viable: slot.viable, expression: .column(leftWidth + rightWidth + index, slot.expression.type), name: slot.name)
         }
         return out
+    }
+}
+
+extension LogicalPlan {
+    /// The plan with the topic that brings its groups together as wide as `topic`; nil if there is none.
+    fileprivate func regrouped(like topic: String) -> LogicalPlan? {
+        switch self {
+        case .filter(let input, let condition, let text): return input.regrouped(like: topic).map { .filter($0, condition, text: text) }
+        case .project(let input, let expressions, let names): return input.regrouped(like: topic).map { .project($0, expressions, names: names) }
+        case .aggregate(var node):
+            guard node.repartition != nil else { return nil }
+            node.repartition?.partitionsOfTopic = topic
+            return .aggregate(node)
+        case .scan, .flatMap, .selectKey, .join, .materialize, .union: return nil
+        }
+    }
+
+    /// Whether rows are those of one table's topic, filtered and projected: their offsets rise with the changes of each key.
+    fileprivate var readsOneTable: Bool {
+        switch self {
+        case .scan: true
+        case .filter(let input, _, _), .project(let input, _, _), .materialize(let input, _, _): input.readsOneTable
+        case .flatMap, .selectKey, .join, .aggregate, .union: false
+        }
     }
 }

@@ -3,8 +3,16 @@ import MartletCore
 
 /// The joins of a FROM clause with their conditions resolved: everything that can be said before it is known how rows are keyed.
 indirect enum JoinTree {
-    case source(Source, alias: String, span: SourceSpan)
+    case leaf(Leaf)
     case join(Node)
+
+    /// A source, or a subquery.
+    struct Leaf {
+        var from: FromClause
+        var alias: String
+        /// What messages call it: the source's name, the subquery's alias.
+        var name: String
+    }
 
     struct Node {
         var join: Join
@@ -36,10 +44,10 @@ indirect enum JoinTree {
     }
 
     /// In FROM order.
-    var sources: [(source: Source, alias: String)] {
+    var leaves: [Leaf] {
         switch self {
-        case .source(let source, let alias, _): [(source, alias)]
-        case .join(let node): node.left.sources + node.right.sources
+        case .leaf(let leaf): [leaf]
+        case .join(let node): node.left.leaves + node.right.leaves
         }
     }
 
@@ -56,9 +64,14 @@ struct JoinTreeBuilder {
     func build(_ relation: Relation) throws(MartletError) -> JoinTree {
         switch relation {
         case .source(let name, let alias):
-            return .source(try from.source(name), alias: alias?.name ?? name.name, span: name.span)
-        case .subquery(let query, _):
-            throw MartletError(.notSupported, "Subqueries cannot be joined.", at: query.span, hint: "create a stream or table with the inner query first")
+            let source = try from.source(name), alias = alias?.name ?? name.name
+            return .leaf(JoinTree.Leaf(from: from.single(source, alias: alias), alias: alias, name: source.name))
+        case .subquery(let query, let alias):
+            guard let alias else { throw MartletError(.badStatement, "A subquery that is joined needs a name.", at: query.span, hint: "(SELECT …) AS name") }
+            // Tables are read from their topics: their rows are changes, also in queries that end.
+            var inner = from
+            inner.readsChanges = true
+            return .leaf(JoinTree.Leaf(from: try SubqueryAnalysis(from: inner).analyze(query, alias: alias), alias: alias.name, name: alias.name))
         case .join(let join):
             let left = try build(join.left), right = try build(join.right)
             return .join(try node(join, left, right))
@@ -67,12 +80,12 @@ struct JoinTreeBuilder {
 
     private func node(_ join: Join, _ left: JoinTree, _ right: JoinTree) throws(MartletError) -> JoinTree.Node {
         var scope = Scope(sources: [], columns: [])
-        for (source, alias) in left.sources + right.sources {
-            scope.sources.append(alias)
-            scope.columns += FromClause.columns(of: LogicalPlan.Scan(source), alias: alias)
+        for leaf in left.leaves + right.leaves {
+            scope.sources.append(leaf.alias)
+            scope.columns += leaf.from.scope.columns
         }
         let condition = try Qualifier(scope: scope, clause: .joinOn, functions: from.context.functions).qualify(join.on)
-        let leftNames = Set(left.sources.map(\.alias)), rightNames = Set(right.sources.map(\.alias))
+        let leftNames = Set(left.leaves.map(\.alias)), rightNames = Set(right.leaves.map(\.alias))
         let parts = condition.conjuncts
         var node = JoinTree.Node(join: join, left: left, right: right, equalities: [], residual: [], condition: condition)
         if parts.count == 1 {

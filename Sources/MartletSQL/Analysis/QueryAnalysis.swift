@@ -24,7 +24,7 @@ struct AnalyzedSelect {
     var warnings: [String] = []
     /// What happens to the results when the input of a query that ends has ended, and columns behind the outputs that this needs.
     var ending: PhysicalPlan.Ending?
-    /// Of a query that ends: its rows are groups.
+    /// Rows are groups.
     var isGrouped = false
     var hidden: [Output] = []
     var span: SourceSpan
@@ -50,10 +50,14 @@ struct QueryAnalysis {
     var isInner = false
     /// The rows go to a sink in the end.
     var isPersistent: Bool
+    /// A table's rows are read from its topic, not looked up.
+    var readsChanges: Bool
 
     init(
-        catalog: Catalog, context: AnalysisContext, sink: String?, isPull: Bool = false, isInner: Bool = false, isPersistent: Bool? = nil
+        catalog: Catalog, context: AnalysisContext, sink: String?, isPull: Bool = false, isInner: Bool = false, isPersistent: Bool? = nil,
+        readsChanges: Bool? = nil
     ) {
+        self.readsChanges = readsChanges ?? !isPull
         self.catalog = catalog
         self.context = context
         self.sink = sink
@@ -79,8 +83,10 @@ struct QueryAnalysis {
 
     /// One SELECT, without what UNION ALL puts behind it.
     func single(_ query: Query) throws(MartletError) -> AnalyzedSelect {
-        var from = try FromAnalysis(catalog: catalog, context: context, isPersistent: isPersistent, isPull: isPull).analyze(query.from)
-        if let sink, from.kind == .table, from.isWindowed {
+        var from = try FromAnalysis(
+            catalog: catalog, context: context, isPersistent: isPersistent, isPull: isPull, readsChanges: readsChanges
+        ).analyze(query.from)
+        if let sink, from.kind == .table, from.sources.contains(where: { $0.kind == .table && $0.window != nil }) {
             throw MartletError(
                 .badStatement, "KSQL does not support persistent queries on windowed tables.", at: query.span, hint: "\(sink) would be one")
         }
@@ -122,10 +128,10 @@ struct QueryAnalysis {
         try bind(items, binder, from, &select)
         if isPull, !isInner {
             let ending = EndingAnalysis(items: items, outputs: select.outputs, binder: binder, scope: sourceScope)
-            let isTable = groups.isGrouped || select.from.scope.isJoin && select.from.kind == .table
+            let isTable = groups.isGrouped || select.from.yieldsChanges
             (select.ending, select.hidden) = try ending.analyze(query, groups: isTable ? select.from.keys : nil)
-            select.isGrouped = groups.isGrouped
         }
+        select.isGrouped = groups.isGrouped
         return select
     }
 
@@ -142,7 +148,7 @@ struct QueryAnalysis {
     /// What FROM yields. Of a table's changes whatever is above may need the rows before, and so do lookups in the result.
     private func input(_ query: Query, _ from: FromClause) -> LogicalPlan {
         guard case .scan(let scan) = from.plan, scan.source.kind == .table, !scan.source.schema.key.isEmpty else { return from.plan }
-        let isNeeded = isPersistent || !isPull && (isInner || query.whereClause != nil || !query.groupBy.isEmpty)
+        let isNeeded = isPersistent || readsChanges && (isInner || query.whereClause != nil || !query.groupBy.isEmpty)
         return isNeeded ? .materialize(from.plan, step: "KsqlTopic-Reduce", keyCount: scan.source.schema.key.count) : from.plan
     }
 
@@ -257,6 +263,7 @@ struct QueryAnalysis {
         }
         let bound = nulls == 1 ? [] : keys.map(\.expression)
         plan = .selectKey(plan, bound, names: names)
+        from.isScattered = true
         rekey(&from, expressions, bound, names)
         computed = computed.mapValues { column in
             var column = column

@@ -219,7 +219,7 @@ extension Expression {
     }
 
     /// The operands of a chain of ANDs.
-    var conjuncts: [Expression] {
+    public var conjuncts: [Expression] {
         if case .and(let a, let b) = node { return a.conjuncts + b.conjuncts }
         return [self]
     }

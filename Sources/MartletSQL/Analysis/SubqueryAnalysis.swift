@@ -3,41 +3,67 @@ import MartletCore
 
 /// `FROM (SELECT …) alias`: the inner query's rows as something to select from.
 ///
-/// They are not written to a topic of their own. Columns are those of the inner SELECT; its key columns are keys here.
+/// They are not written to a topic of their own. Columns are those of the inner SELECT; its key columns are keys here, and its pseudo columns
+/// pseudo columns.
 struct SubqueryAnalysis {
     var from: FromAnalysis
 
     func analyze(_ query: Query, alias: Identifier?) throws(MartletError) -> FromClause {
         try check(query)
         let analysis = QueryAnalysis(
-            catalog: from.catalog, context: from.context, sink: nil, isPull: from.isPull, isInner: true, isPersistent: from.isPersistent)
+            catalog: from.catalog, context: from.context, sink: nil, isPull: from.isPull, isInner: true, isPersistent: from.isPersistent,
+            readsChanges: from.readsChanges)
         let select = try analysis.analyze(query)
         let name = alias?.name ?? ""
         try checkNames(select, query)
         // Keys that are not selected are still the rows' keys.
         let hidden = select.from.keys.indices.filter { key in !select.outputs.contains { $0.keyIndex == key } }
         let keys = hidden.map { AnalyzedSelect.Output(name: select.from.keys[$0].name, expression: select.from.keys[$0].expression, keyIndex: $0) }
-        let outputs = keys + select.keyOutputs + select.valueOutputs
+        let pseudos = pseudoColumns(select)
+        let outputs = keys + select.keyOutputs + select.valueOutputs + pseudos
+        let named = outputs.count - pseudos.count
         let slots = select.from.keys.indices.map { key in
             let index = outputs.firstIndex { $0.keyIndex == key } ?? 0
-            let viable = outputs[keys.count...].filter { $0.keyIndex == key }.map { reference(name, $0.name) }
+            let viable = outputs[keys.count..<named].filter { $0.keyIndex == key }.map { reference(name, $0.name) }
             return KeySlot(viable: viable, expression: .column(index, outputs[index].expression.type), name: outputs[index].name)
         }
         var columns: [Scope.Column] = []
         for output in select.outputs {
-            let index = outputs.firstIndex { $0.name == output.name && $0.keyIndex == output.keyIndex } ?? 0
+            let index = outputs.firstIndex { $0.name == output.name && $0.keyIndex == output.keyIndex && $0.expression == output.expression } ?? 0
             columns.append(
                 Scope.Column(
                     source: name, name: output.name, type: output.expression.type, role: output.keyIndex == nil ? .value : .key, index: index))
+        }
+        for (offset, column) in pseudos.enumerated() where !columns.contains(where: { $0.name == column.name }) {
+            columns.append(Scope.Column(source: name, name: column.name, type: column.expression.type, role: .pseudo, index: named + offset))
         }
         var out = FromClause(
             plan: select.projected(outputs), scope: Scope(sources: [name], columns: columns), kind: select.from.kind, sources: select.from.sources,
             keys: slots)
         out.keyFormat = select.from.keyFormat
+        out.keyFieldNames = select.from.keyFieldNames
         out.partitionsOfTopic = select.from.partitionsOfTopic
         out.window = select.window
         out.isWindowed = select.window != nil
-        out.isUnion = select.from.isUnion
+        out.isScattered = select.from.isScattered
+        out.yieldsChanges = select.from.yieldsChanges
+        for (offset, column) in pseudos.enumerated() where PseudoColumns.isWindowBound(column.name) {
+            out.windowBounds[column.name] = .column(named + offset, .bigint)
+        }
+        return out
+    }
+
+    /// What belongs to the rows without being selected: behind the columns that are. Rows of joins and groups have only their windows' bounds.
+    private func pseudoColumns(_ select: AnalyzedSelect) -> [AnalyzedSelect.Output] {
+        var out: [AnalyzedSelect.Output] = []
+        if !select.isGrouped, !select.from.scope.isJoin {
+            for column in select.from.scope.columns where column.role == .pseudo && column.index >= 0 {
+                out.append(AnalyzedSelect.Output(name: column.name, expression: .column(column.index, column.type), keyIndex: nil))
+            }
+        }
+        for name in [PseudoColumns.windowStart, PseudoColumns.windowEnd] where !out.contains(where: { $0.name == name }) {
+            if let bound = select.from.windowBounds[name] { out.append(AnalyzedSelect.Output(name: name, expression: bound, keyIndex: nil)) }
+        }
         return out
     }
 
@@ -50,6 +76,7 @@ struct SubqueryAnalysis {
             MartletError(.badStatement, "\(what) belongs to the outermost query.", at: span)
         }
         if query.emit != nil { throw refuse("EMIT", query.span) }
+        if query.isDistinct { throw refuse("SELECT DISTINCT", query.span) }
         if let first = query.orderBy.first { throw refuse("ORDER BY", first.expression.span) }
         if let limit = query.limit ?? query.offset { throw refuse(query.limit == nil ? "OFFSET" : "LIMIT", limit.span) }
     }

@@ -23,14 +23,9 @@ struct TransientQueryAnalysis {
         switch (query.emit, tables.first) {
         case (.some, _): kind = .push
         case (nil, nil): kind = .pullStream
-        case (nil, _) where select.from.scope.isJoin:
+        case (nil, _) where select.input.hasJoin:
             // Joins read their sources from the beginning to the present end; of a join of tables what is left then is the result.
             kind = .pullStream
-            if tables.count == select.from.sources.count, select.isGrouped {
-                throw MartletError(
-                    .badStatement, "Pull queries don't support GROUP BY over a join of tables.\(Self.help)", at: query.span,
-                    hint: "make a table with the join first")
-            }
         case (nil, let table?):
             kind = .pullTable
             guard select.from.sources.count == 1 else {
@@ -87,7 +82,16 @@ struct TransientQueryAnalysis {
         func refuse(_ what: String, _ span: SourceSpan, _ hint: String? = nil) -> MartletError {
             MartletError(.badStatement, "Pull queries don't support \(what).\(Self.help)", at: span, hint: hint)
         }
-        if case .subquery(let inner, _) = query.from { try checkPull(inner) }
+        func checkInner(_ relation: Relation) throws(MartletError) {
+            switch relation {
+            case .source: break
+            case .subquery(let inner, _): try checkPull(inner)
+            case .join(let join):
+                try checkInner(join.left)
+                try checkInner(join.right)
+            }
+        }
+        try checkInner(query.from)
         for one in query.unions { try checkPull(one) }
         if context.properties[Self.groupingProperty]?.lowercased() != "true" {
             let hint = "SET '\(Self.groupingProperty)'='true' groups what is there now"
@@ -144,5 +148,19 @@ struct TransientQueryAnalysis {
             .badStatement,
             "The \(SQLType.quoted(table.name)) table isn't queryable. To derive a queryable table, you can do 'CREATE TABLE QUERYABLE_\(table.name) AS SELECT * FROM \(table.name)'.\(Self.help)",
             at: span)
+    }
+}
+
+extension LogicalPlan {
+    /// Whether rows of several sources meet somewhere below.
+    fileprivate var hasJoin: Bool {
+        switch self {
+        case .scan: false
+        case .filter(let input, _, _), .flatMap(let input, _), .selectKey(let input, _, _), .project(let input, _, _), .materialize(let input, _, _):
+            input.hasJoin
+        case .join: true
+        case .aggregate(let node): node.input.hasJoin
+        case .union(let inputs): inputs.contains(where: \.hasJoin)
+        }
     }
 }

@@ -64,7 +64,7 @@ struct UnionAnalysis {
             for source in branch.from.sources where !out.contains(where: { $0.name == source.name }) { out.append(source) }
         }
         from.scope = Scope(sources: [""], columns: [])
-        from.isUnion = true
+        from.isScattered = true
         from.keyDescription = ("key column", "key columns")
         var outputs = first.outputs
         for index in outputs.indices {

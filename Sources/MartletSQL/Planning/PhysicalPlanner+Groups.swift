@@ -38,10 +38,17 @@ extension PhysicalPlanner {
     }
 
     /// A name for state and internal topics that no other step of the query has; the same for the same statement.
-    private mutating func step(_ name: String) -> String {
+    mutating func step(_ name: String) -> String {
         let count = steps[name, default: 0]
         steps[name] = count + 1
         return count == 0 ? name : "\(name)-\(count + 1)"
+    }
+
+    /// The same for steps that end in a topic: these may be called as the operator that reads them.
+    mutating func topicStep(_ name: String) -> String {
+        let made = step(name + "-repartition")
+        let number = made.dropFirst(name.utf8.count + "-repartition".utf8.count)
+        return name + number
     }
 
     private func unique(_ names: [String]) -> [String] {

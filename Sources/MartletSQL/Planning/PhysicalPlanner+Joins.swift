@@ -4,6 +4,9 @@ import MartletCore
 extension PhysicalPlanner {
     /// The stage of a join: both sides' operators, or topics that earlier stages write, then the join.
     mutating func lower(_ join: LogicalPlan.Join) -> Open {
+        var join = join
+        // A subquery may have a join of its own.
+        join.step = step(join.step)
         if let foreign = join.foreign { return lower(join, foreign) }
         let (left, leftKeys) = side(join.left, join.leftKeys, join.keyNames, join.carriedLeft, join.leftRepartition)
         let (right, rightKeys) = side(join.right, join.rightKeys, join.keyNames, join.carriedRight, join.rightRepartition)
@@ -94,7 +97,9 @@ extension PhysicalPlanner {
         _ root: PhysicalPlan.Node, _ topic: PhysicalPlan.Repartition, kind: Statement.SourceKind,
         columns: [PhysicalPlan.Input.ColumnSource], place: [Int]
     ) -> Open {
-        stages.append(PhysicalPlan.Stage(root: root, output: .repartition(topic)))
+        var topic = topic
+        topic.step = topicStep(topic.step)
+        end(root, .repartition(topic))
         let input = PhysicalPlan.Input(
             topic: .repartition(step: topic.step), kind: kind, keyFields: topic.keyFields, keyFormat: topic.keyFormat, valueFields: topic.valueFields,
             valueFormat: topic.valueFormat, columns: columns, window: topic.window)
@@ -136,11 +141,15 @@ extension PhysicalPlanner {
             own.unwrapSingle = FormatRules.unwrapsKey(own.kind, columns: fields.count)
             return own
         }
+        // Keys of several columns have the names, and so the bytes, of those they are to meet.
+        func renamed(_ fields: [Field], _ names: [String]) -> [Field] {
+            names.count == fields.count && names.count > 1 ? zip(names, fields).map { Field($0, $1.type) } : fields
+        }
         if foreign.crossesTopics {
             root = cross(
                 root,
                 PhysicalPlan.Repartition(
-                    step: join.step + "-subscription-topic", keyFields: foreignFields, keyFormat: keyFormat(foreign.keyFormat, foreignFields),
+                    step: join.step + "-subscription-topic", keyFields: renamed(foreignFields, foreign.keyFieldNames), keyFormat: keyFormat(foreign.keyFormat, foreignFields),
                     valueFields: keyFields + carriedFields + flags, valueFormat: json, partitionsOfTopic: foreign.partitionsOfTopic),
                 kind: .stream, columns: foreignFields.indices.map { .key($0) } + (keyFields + carriedFields + flags).indices.map { .value($0) }, place: []
             ).root
@@ -170,7 +179,7 @@ extension PhysicalPlanner {
             root = cross(
                 root,
                 PhysicalPlan.Repartition(
-                    step: join.step + "-answer-topic", keyFields: keyFields, keyFormat: keyFormat(foreign.answerKeyFormat, keyFields), valueFields: values,
+                    step: join.step + "-answer-topic", keyFields: renamed(keyFields, foreign.answerKeyFieldNames), keyFormat: keyFormat(foreign.answerKeyFormat, keyFields), valueFields: values,
                     valueFormat: json, partitionsOfTopic: foreign.answerPartitionsOfTopic),
                 kind: .stream, columns: keyFields.indices.map { .key($0) } + values.indices.map { .value($0) }, place: []
             ).root

@@ -81,7 +81,7 @@ struct PhysicalPlanner {
         case .join(let join): return lower(join)
         case .materialize(let below, let step, let keyCount):
             var open = lower(below)
-            open.append(.materialize(step: step, keyCount: keyCount))
+            open.append(.materialize(step: self.step(step), keyCount: keyCount))
             return open
         case .aggregate(let node): return lower(node)
         case .union(let inputs):

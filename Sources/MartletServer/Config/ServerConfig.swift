@@ -32,6 +32,12 @@ public struct ServerConfig: Sendable {
     public var security: SecurityConfig
     /// Whether SQL and schemas ask for user and password; nil: where there is TLS.
     public var asksHTTPUsers: Bool?
+    /// Limits of the Kafka listeners; its `security` is the one above.
+    public var broker = BrokerConfig()
+    /// What the settings say of limits and topic defaults, for `configure`.
+    var brokerValues: [(setting: BrokerSetting, value: String)] = []
+    /// Of the state of queries; nil: a quarter of the machine's memory.
+    public var stateMemoryBytes: Int?
 
     public init(host: String = "127.0.0.1", kafkaPort: Int = 9092, ksqlPort: Int = 8088, registryPort: Int = 8081) {
         kafka = [Listener(host: host, port: kafkaPort)]
@@ -90,11 +96,30 @@ public struct ServerConfig: Sendable {
             security.superUsers.insert(principal.description)
         }
         security.allowsWithoutRule = try Self.flag("allow.everyone.if.no.acl.found", value("allow.everyone.if.no.acl.found")) ?? false
+        if let text = value("authorizer.class.name") {
+            guard ServerSetting.authorizers.contains(text) else {
+                throw MartletError(
+                    .invalidProperty, "authorizer.class.name is \(ServerSetting.authorizers[0]), which stands for Martlet's own, or empty, not \"\(text)\"")
+            }
+            security.authorizes = true
+        }
+        var log = LogConfig()
+        for setting in BrokerSetting.all {
+            guard let text = value(setting.name) else { continue }
+            try setting.apply(text, &broker, &log)
+            brokerValues.append((setting, text))
+        }
         if let text = value("authentication.method") {
             guard text == "BASIC" || text == "NONE" else {
                 throw MartletError(.invalidProperty, "authentication.method is BASIC or NONE, not \"\(text)\"")
             }
             asksHTTPUsers = text == "BASIC"
+        }
+        if let text = value("state.memory.bytes") {
+            guard let bytes = Int(text), bytes >= 1 << 20 else {
+                throw MartletError(.invalidProperty, "state.memory.bytes is a number of bytes, at least 1048576, not \"\(text)\"")
+            }
+            stateMemoryBytes = bytes
         }
         if security.tls != nil {
             kafka[0].security = .saslSSL

@@ -1,6 +1,6 @@
 import MartletCore
 
-/// A setting of the ports of a node. Names are Kafka's, librdkafka's (files) and Confluent's, where they have one.
+/// A setting of a node: its ports, and what it may take of the machine. Names are Kafka's, librdkafka's (files) and Confluent's, where they have one.
 public struct ServerSetting: Sendable {
     public var name: String
     public var defaultValue: String
@@ -29,6 +29,9 @@ public struct ServerSetting: Sendable {
         .init(
             name: "connections.max.reauth.ms", defaultValue: "0",
             summary: "how long a SASL session lasts unless the client authenticates again; 0: for ever"),
+        .init(
+            name: "authorizer.class.name", defaultValue: "",
+            summary: "`org.apache.kafka.metadata.authorizer.StandardAuthorizer`: access rules are in force on listeners that ask nobody, too; everybody there is `User:ANONYMOUS`"),
         .init(name: "super.users", defaultValue: "", summary: "who may do everything: `User:alice;User:bob`"),
         .init(
             name: "allow.everyone.if.no.acl.found", defaultValue: "false",
@@ -36,7 +39,13 @@ public struct ServerSetting: Sendable {
         .init(
             name: "authentication.method", defaultValue: "",
             summary: "BASIC or NONE: whether SQL and schemas ask for user and password; by default BASIC with https, NONE with http"),
-    ]
+        .init(
+            name: "state.memory.bytes", defaultValue: "",
+            summary: "memory that the state of queries may take, about; what is more is read from disk when it is needed; by default a quarter of the machine's"),
+    ] + BrokerSetting.all.map(\.row)
+
+    /// Kafka's names for what decides on access rules; here all mean the same.
+    static let authorizers = ["org.apache.kafka.metadata.authorizer.StandardAuthorizer", "kafka.security.authorizer.AclAuthorizer"]
 
     public static func isKnown(_ name: String) -> Bool { all.contains { $0.name == name } }
 

@@ -43,16 +43,28 @@ final class BasicAuthentication: Sendable {
         guard let header = request.headers.first(name: "authorization"), let user = try await self.user(header) else {
             throw HTTPFailure(.unauthorized, "Unauthorized")
         }
+        guard may(user, request) else {
+            throw HTTPFailure(
+                .forbidden, "You are forbidden from using this cluster.", hint: "user \(user) needs the operation ALTER on the cluster")
+        }
+    }
+
+    /// Whether the request's user was let in a moment ago and may do what it asks.
+    func remembers(_ request: HTTPRequest) -> Bool {
+        guard let header = request.headers.first(name: "authorization"), let remembered = known.withLock({ $0[header] }),
+            remembered.untilNs > time.monotonicNs
+        else { return false }
+        return may(remembered.user, request)
+    }
+
+    private func may(_ user: String, _ request: HTTPRequest) -> Bool {
         let needsMore =
             switch right {
             case .user: false
             case .alterCluster: true
             case .alterClusterToChange: request.method != .GET && request.method != .HEAD && request.method != .POST
             }
-        if needsMore, !broker.mayAlterCluster(user: user, host: request.client?.host ?? "") {
-            throw HTTPFailure(
-                .forbidden, "You are forbidden from using this cluster.", hint: "user \(user) needs the operation ALTER on the cluster")
-        }
+        return !needsMore || broker.mayAlterCluster(user: user, host: request.client?.host ?? "")
     }
 
     private func user(_ header: String) async throws -> String? {

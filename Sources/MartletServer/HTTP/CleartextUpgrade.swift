@@ -1,7 +1,9 @@
 import NIOCore
 import NIOHTTP1
+import NIOWebSocket
 
-/// HTTP/2 by `Upgrade: h2c` (RFC 7540 §3.2), as Java's own HTTP client asks for it.
+/// From HTTP/1.1 to another protocol on the same connection: to a websocket, or
+/// to HTTP/2 by `Upgrade: h2c` (RFC 7540 §3.2), as Java's own HTTP client asks for it.
 ///
 /// The request that asks comes by HTTP/1.1 and is answered on stream 1. The client may send HTTP/2 only after the 101, and begins with its
 /// preface and SETTINGS; behind those we put the HEADERS frame that the request would have been, so that the HTTP/2 handler sees an ordinary
@@ -43,6 +45,31 @@ struct CleartextUpgrade {
         // Last: it hands on the bytes that it has not read.
         pipeline.removeHandler(decoder, promise: nil)
         return true
+    }
+
+    /// Answers the request with 101 and makes its connection a websocket.
+    func openWebSocket(
+        _ request: HTTPRequest, _ exchange: any RemovableChannelHandler, _ channel: any Channel
+    ) -> EventLoopFuture<WebSocketConnection> {
+        let upgrader = NIOWebSocketServerUpgrader(
+            shouldUpgrade: { channel, _ in channel.eventLoop.makeSucceededFuture([:]) },
+            upgradePipelineHandler: { channel, _ in channel.eventLoop.makeSucceededVoidFuture() })
+        let asked = HTTPRequestHead(version: .http1_1, method: .GET, uri: "/", headers: request.headers)
+        let old = NIOLoopBound((handlers: handlers + [exchange], decoder: decoder), eventLoop: channel.eventLoop)
+        return upgrader.buildUpgradeResponse(channel: channel, upgradeRequest: asked, initialResponseHeaders: [:]).flatMapThrowing { headers in
+            var response = HTTPResponseHead(version: .http1_1, status: .switchingProtocols, headers: headers)
+            response.headers.replaceOrAdd(name: "connection", value: "Upgrade")
+            response.headers.replaceOrAdd(name: "upgrade", value: "websocket")
+            channel.writeAndFlush(HTTPServerResponsePart.head(response), promise: nil)
+            let pipeline = channel.pipeline.syncOperations
+            for handler in old.value.handlers { pipeline.removeHandler(handler, promise: nil) }
+            let socket = WebSocketConnection(channel)
+            try pipeline.addHandlers(
+                WebSocketFrameEncoder(), ByteToMessageHandler(WebSocketFrameDecoder(maxFrameSize: 1 << 16)), WebSocketHandler(socket))
+            // Last: it hands on the bytes that it has not read.
+            pipeline.removeHandler(old.value.decoder, promise: nil)
+            return socket
+        }
     }
 
     /// The request's head as a HEADERS frame that opens and half-closes stream 1; nil if it does not fit into one frame.

@@ -1,6 +1,7 @@
 import MartletCore
 import NIOCore
 import NIOHTTP1
+import NIOWebSocket
 
 /// What all connections of one port share.
 struct PortContext: Sendable {
@@ -64,6 +65,7 @@ final class HTTPExchange: ChannelDuplexHandler, RemovableChannelHandler {
             var request = HTTPRequest(head: head, isHTTP2: isHTTP2)
             request.body = Array((bodyBeforeUpgrade ?? body).readableBytesView)
             bodyBeforeUpgrade = nil
+            if answerImmediately(request, head, context) { return }
             start(request, head, context)
         case (.end, .streaming(let body)):
             receiving = .nothing
@@ -103,19 +105,60 @@ final class HTTPExchange: ChannelDuplexHandler, RemovableChannelHandler {
 
     // MARK: - The answer
 
+    /// Answers here and now what needs no task; false: it does.
+    private func answerImmediately(_ request: HTTPRequest, _ head: HTTPRequestHead, _ context: ChannelHandlerContext) -> Bool {
+        guard head.method == .POST else { return false }
+        var request = request
+        if port.router.authentication != nil { request.client = ResponseWriter(channel: context.channel, omitsBody: false) }
+        guard let response = port.router.immediately(request), case .bytes(let bytes) = response.body, port.activity.begin() else { return false }
+        defer { port.activity.end() }
+        let keepsAlive = keepsAlive(head)
+        var headers = response.headers
+        headers.replaceOrAdd(name: "content-length", value: "\(bytes.count)")
+        if !isHTTP2 { Self.tellConnection(&headers, head.version, keepsAlive: keepsAlive, hasLength: true) }
+        context.write(wrapOutboundOut(.head(HTTPResponseHead(version: head.version, status: response.status, headers: headers))), promise: nil)
+        if !bytes.isEmpty { context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: bytes)))), promise: nil) }
+        let end = context.writeAndFlush(wrapOutboundOut(.end(nil)))
+        if !keepsAlive && !isHTTP2 {
+            let channel = context.channel
+            end.whenComplete { _ in channel.close(promise: nil) }
+        }
+        return true
+    }
+
+    /// A connection that asked for another protocol than ours cannot be used for a second request: its parser has stopped.
+    private func keepsAlive(_ head: HTTPRequestHead) -> Bool { head.isKeepAlive && (isHTTP2 || !head.headers.contains(name: "upgrade")) }
+
+    private static func tellConnection(_ headers: inout HTTPHeaders, _ version: HTTPVersion, keepsAlive: Bool, hasLength: Bool) {
+        if version.minor == 0 && version.major == 1 {
+            if keepsAlive, hasLength { headers.add(name: "connection", value: "keep-alive") }
+        } else if !keepsAlive {
+            headers.add(name: "connection", value: "close")
+        }
+    }
+
     private func start(_ request: HTTPRequest, _ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
         let writer = ResponseWriter(channel: context.channel, omitsBody: head.method == .HEAD)
         self.writer = writer
         var request = request
         request.client = writer
-        // A connection that asked for another protocol than ours cannot be used for a second request: its parser has stopped.
-        let keepsAlive = head.isKeepAlive && (isHTTP2 || !head.headers.contains(name: "upgrade"))
+        let keepsAlive = keepsAlive(head)
         let port = port, channel = context.channel
         let finished = NIOLoopBound(self, eventLoop: context.eventLoop)
         let asked = request, version = head.version
         Task { @Sendable in
-            let closes = await Self.answer(asked, writer, port, version: version, keepsAlive: keepsAlive)
-            channel.eventLoop.execute { finished.value.finish(asked, writer, channel, closes: closes) }
+            switch await Self.answer(asked, writer, port, version: version, keepsAlive: keepsAlive) {
+            case .sent(let closes): channel.eventLoop.execute { finished.value.finish(asked, writer, channel, closes: closes) }
+            case .upgraded(let run):
+                do {
+                    let socket = try await channel.eventLoop.flatSubmit { finished.value.openWebSocket(asked, channel) }.get()
+                    await run(socket)
+                    await socket.close(.normalClosure, "done")
+                } catch {
+                    channel.close(promise: nil)
+                }
+                port.activity.end()
+            }
         }
     }
 
@@ -131,21 +174,35 @@ final class HTTPExchange: ChannelDuplexHandler, RemovableChannelHandler {
         }
     }
 
+    /// Takes HTTP out of the pipeline.
+    private func openWebSocket(_ request: HTTPRequest, _ channel: any Channel) -> EventLoopFuture<WebSocketConnection> {
+        guard let upgrade, channel.isActive else { return channel.eventLoop.makeFailedFuture(ClientGone()) }
+        writer = nil
+        return upgrade.openWebSocket(request, self, channel)
+    }
+
+    private enum Answered {
+        /// The response is under way; `closes`: the connection cannot be used for another request.
+        case sent(closes: Bool)
+        /// The connection is to be a websocket; the request goes on until that ends.
+        case upgraded(@Sendable (WebSocketConnection) async -> Void)
+    }
+
     /// Runs the route and sends its response.
-    /// - Returns: whether the connection cannot be used for another request.
     private static func answer(
         _ request: HTTPRequest, _ writer: ResponseWriter, _ port: PortContext, version: HTTPVersion, keepsAlive: Bool
-    ) async -> Bool {
+    ) async -> Answered {
         guard port.activity.begin() else {
             let response = port.router.errorResponse(MartletError(.shuttingDown, "The server is shutting down"))
             _ = await send(response, writer, request, version: version, keepsAlive: false)
-            return true
+            return .sent(closes: true)
         }
-        defer { port.activity.end() }
         let response = await port.router.respond(to: request)
+        if case .webSocket(let run) = response.body { return .upgraded(run) }
+        defer { port.activity.end() }
         let isComplete = await send(response, writer, request, version: version, keepsAlive: keepsAlive)
         writer.forgetCallbacks()
-        return !isComplete || !keepsAlive
+        return .sent(closes: !isComplete || !keepsAlive)
     }
 
     private static func send(
@@ -153,13 +210,8 @@ final class HTTPExchange: ChannelDuplexHandler, RemovableChannelHandler {
     ) async -> Bool {
         let isHTTP2 = request.isHTTP2
         var head = HTTPResponseHead(version: version, status: response.status, headers: response.headers)
-        if !isHTTP2 {
-            if version.minor == 0 && version.major == 1 {
-                if keepsAlive, case .bytes = response.body { head.headers.add(name: "connection", value: "keep-alive") }
-            } else if !keepsAlive {
-                head.headers.add(name: "connection", value: "close")
-            }
-        }
+        let hasLength = if case .bytes = response.body { true } else { false }
+        if !isHTTP2 { tellConnection(&head.headers, version, keepsAlive: keepsAlive, hasLength: hasLength) }
         do throws(ClientGone) {
             switch response.body {
             case .bytes(let bytes):
@@ -169,12 +221,13 @@ final class HTTPExchange: ChannelDuplexHandler, RemovableChannelHandler {
             case .stream(let write):
                 writer.start(head)
                 try await write(writer)
+            case .webSocket: preconditionFailure("a websocket is opened, not sent")
             }
         } catch {
             return false
         }
         // Without chunks the end of a streamed body is the end of the connection.
-        let isDelimited = isHTTP2 || version.minor >= 1 || { if case .bytes = response.body { true } else { false } }()
+        let isDelimited = isHTTP2 || version.minor >= 1 || hasLength
         return await writer.end() && isDelimited
     }
 

@@ -72,6 +72,13 @@ struct HTTPRequest: Sendable {
         }
     }
 
+    /// Whether the client asks for a websocket in a way that can be granted (RFC 6455 §4.2.1).
+    var isWebSocketUpgrade: Bool {
+        !isHTTP2 && method == .GET && headers[canonicalForm: "upgrade"].contains { $0.lowercased() == "websocket" }
+            && headers[canonicalForm: "connection"].contains { $0.lowercased() == "upgrade" }
+            && headers[canonicalForm: "sec-websocket-version"].first == "13" && headers["sec-websocket-key"].count == 1
+    }
+
     /// A query parameter that is present without a value, or with `true`, counts as yes.
     func flag(_ name: String) -> Bool { query[name].map { $0.isEmpty || $0.lowercased() == "true" } ?? false }
 

@@ -7,6 +7,8 @@ struct HTTPResponse: Sendable {
         case bytes([UInt8])
         /// Called once the status line is under way; its end is the body's end.
         case stream(@Sendable (ResponseWriter) async throws(ClientGone) -> Void)
+        /// The connection becomes a websocket; it is closed when this returns. Only for requests of which `isWebSocketUpgrade` holds.
+        case webSocket(@Sendable (WebSocketConnection) async -> Void)
     }
 
     var status: HTTPResponseStatus

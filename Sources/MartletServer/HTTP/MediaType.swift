@@ -21,6 +21,8 @@ enum MediaType {
     /// - `offered`: types without parameters in the server's order of preference; empty = whatever the answer is.
     static func choose(accept: [String], offered: [String]) -> String? {
         guard let first = offered.first else { return "" }
+        if accept.isEmpty { return first }
+        if accept.count == 1, let only = offered.first(where: { $0 == accept[0] }) { return only }
         var wishes: [(type: String, quality: Double)] = []
         for value in accept {
             for item in value.split(separator: ",") {

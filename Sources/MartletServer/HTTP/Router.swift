@@ -12,13 +12,19 @@ struct Route: Sendable {
     var produces: [String]
     /// The body goes to the handler as it arrives.
     var streamsBody: Bool
+    /// Tried first, on the event loop, so it neither waits nor takes long; nil: the handler is to do it.
+    var immediate: (@Sendable (HTTPRequest) -> HTTPResponse?)?
     var handler: Handler
 
-    init(_ method: HTTPMethod, _ pattern: String, produces: [String] = [], streamsBody: Bool = false, _ handler: @escaping Handler) {
+    init(
+        _ method: HTTPMethod, _ pattern: String, produces: [String] = [], streamsBody: Bool = false,
+        immediate: (@Sendable (HTTPRequest) -> HTTPResponse?)? = nil, _ handler: @escaping Handler
+    ) {
         self.method = method
         self.pattern = pattern.split(separator: "/")
         self.produces = produces
         self.streamsBody = streamsBody
+        self.immediate = immediate
         self.handler = handler
     }
 
@@ -55,6 +61,22 @@ struct Router: Sendable {
 
     func streamsBody(_ method: HTTPMethod, _ segments: [String]) -> Bool { route(method, segments)?.0.streamsBody ?? false }
 
+    /// The response, if it can be given here and now.
+    func immediately(_ request: HTTPRequest) -> HTTPResponse? {
+        guard request.method == .POST, let (route, parameters) = route(.POST, request.segments), let immediate = route.immediate,
+            authentication?.remembers(request) ?? true, mayHoldJSON(request),
+            let accepted = MediaType.choose(accept: request.headers["accept"], offered: route.produces)
+        else { return nil }
+        var request = request
+        request.parameters = parameters
+        request.accepted = accepted
+        return immediate(request)
+    }
+
+    private func mayHoldJSON(_ request: HTTPRequest) -> Bool {
+        request.headers.first(name: "content-type").map { MediaType.mayHoldJSON($0) } ?? true
+    }
+
     func respond(to request: HTTPRequest) async -> HTTPResponse {
         var request = request
         do {
@@ -71,9 +93,7 @@ struct Router: Sendable {
                 throw HTTPFailure(.notAcceptable, "Not Acceptable", hint: "this endpoint answers with \(route.produces.joined(separator: ", "))")
             }
             request.accepted = accepted
-            if route.method == .POST || route.method == .PUT, let type = request.headers.first(name: "content-type"),
-                !MediaType.mayHoldJSON(type)
-            {
+            if route.method == .POST || route.method == .PUT, !mayHoldJSON(request) {
                 throw HTTPFailure(.unsupportedMediaType, "Unsupported Media Type", hint: "send \(MediaType.json)")
             }
             return try await route.handler(request)

@@ -25,6 +25,7 @@ final class ServerActivity: Sendable {
     init(startedNs: Int64) { self.startedNs = startedNs }
 
     var counts: Counts { state.withLock { $0.counts } }
+    var isStopping: Bool { state.withLock { $0.isStopping } }
     var openRequests: Int { state.withLock { $0.open } }
     var openQueries: Int { state.withLock { $0.queries.count } }
 
@@ -41,6 +42,13 @@ final class ServerActivity: Sendable {
     func end() { state.withLock { $0.open -= 1 } }
     func countFailure() { state.withLock { $0.counts.failures += 1 } }
     func count(rows: Int) { state.withLock { $0.counts.queryRows += rows } }
+    /// A query that was answered at once.
+    func answered(rows: Int) {
+        state.withLock { state in
+            state.counts.queries += 1
+            state.counts.queryRows += rows
+        }
+    }
     func count(inserted: Int) { state.withLock { $0.counts.insertedRows += inserted } }
 
     /// A query runs for a client; `close` ends it when the server stops.

@@ -36,27 +36,60 @@ struct QueryStreamEncoding {
         }
     }
 
-    /// The first line.
-    static func header(_ shape: Shape, id: String, isPush: Bool, fields: [Field], keyFlags: [Bool]) throws(MartletError) -> [UInt8] {
-        let queryID: JSONValue = isPush || shape == .streamedRows || shape == .protobufRows ? .string(id) : .null
-        let columns: JSONObject = [
-            "queryId": queryID, "columnNames": .array(fields.map { .string($0.name) }),
-            "columnTypes": .array(fields.map { .string($0.type.description) }),
-        ]
-        switch shape {
-        case .delimited: return line(.object(columns))
-        case .array: return [UInt8(ascii: "[")] + line(.object(columns))
-        case .protobufRows:
-            let schema = try SchemaTranslation.schemaText(for: fields, spec: FormatSpec(.protobuf), side: .value)
-            return [UInt8(ascii: "[")] + line(["header": ["queryId": queryID, "protoSchema": .string(schema)]], separator: ",")
-        case .streamedRows:
-            // Only pull queries mark the key (ksqlDB, "Run a query").
-            let schema = zip(fields, keyFlags + [Bool](repeating: false, count: fields.count)).map { field, isKey in
-                "\(SQLType.quoted(field.name)) \(field.type)" + (isKey && !isPush ? " KEY" : "")
+    /// The first line, but for the query's id.
+    struct Header: Sendable {
+        private let before: [UInt8]
+        private let after: [UInt8]
+        private let showsID: Bool
+
+        var bytesCount: Int { before.count + after.count + 64 }
+
+        /// - Throws: `.notSupported` if the columns have no Protobuf message.
+        init(_ shape: Shape, isPush: Bool, fields: [Field], keyFlags: [Bool]) throws(MartletError) {
+            showsID = isPush || shape == .streamedRows || shape == .protobufRows
+            func member(_ name: String, _ value: JSONValue) -> String { ",\"\(name)\":\(value)" }
+            let opening: String, closing: String
+            switch shape {
+            case .delimited, .array:
+                opening = shape == .array ? "[{\"queryId\":" : "{\"queryId\":"
+                closing =
+                    member("columnNames", .array(fields.map { .string($0.name) }))
+                    + member("columnTypes", .array(fields.map { .string($0.type.description) })) + "}\n"
+            case .protobufRows:
+                let schema = try SchemaTranslation.schemaText(for: fields, spec: FormatSpec(.protobuf), side: .value)
+                opening = "[{\"header\":{\"queryId\":"
+                closing = member("protoSchema", .string(schema)) + "}},\n"
+            case .streamedRows:
+                // Only pull queries mark the key (ksqlDB, "Run a query").
+                let schema = zip(fields, keyFlags + [Bool](repeating: false, count: fields.count)).map { field, isKey in
+                    "\(SQLType.quoted(field.name)) \(field.type)" + (isKey && !isPush ? " KEY" : "")
+                }
+                opening = "[{\"header\":{\"queryId\":"
+                closing = member("schema", .string(schema.joined(separator: ", "))) + "}},\n"
             }
-            return [UInt8(ascii: "[")]
-                + line(["header": ["queryId": queryID, "schema": .string(schema.joined(separator: ", "))]], separator: ",")
+            before = Array(opening.utf8)
+            after = Array(closing.utf8)
         }
+
+        func write(id: String, to out: inout [UInt8]) {
+            out += before
+            if showsID { JSONValue.writeString(id, to: &out) } else { out += "null".utf8 }
+            out += after
+        }
+    }
+
+    static func header(_ shape: Shape, id: String, isPush: Bool, fields: [Field], keyFlags: [Bool]) throws(MartletError) -> [UInt8] {
+        var out: [UInt8] = []
+        try Header(shape, isPush: isPush, fields: fields, keyFlags: keyFlags).write(id: id, to: &out)
+        return out
+    }
+
+    /// One row, in any shape but that of Protobuf messages.
+    func appendRow(_ columns: [Column], _ row: Int, to out: inout [UInt8]) {
+        precondition(shape != .protobufRows)
+        out += before
+        writer.appendRow(columns, row: row, to: &out)
+        out += after
     }
 
     /// All rows of a batch. The delimited and array shapes cannot show deletions and leave them out.

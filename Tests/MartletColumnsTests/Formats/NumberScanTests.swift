@@ -106,6 +106,42 @@ import Testing
         #expect(different.isEmpty, "seed \(seed): \(different.prefix(3))")
     }
 
+    // Law: the digits of the one product are the shortest and nearest, whatever the exponent; where it has no answer the long way has.
+    @Test(arguments: 0..<10) func shortestDoublesAreThose(seed: UInt64) {
+        var random = SeededRandom(seed: seed &+ 92)
+        var different: [Double] = [], answered = 0
+        let count = NumberScanTests.manyDoubles
+        for _ in 0..<count {
+            // Exponents of 10⁻²⁴ … 10⁵⁴, where it is to answer, and somewhat beyond.
+            let value = Double(bitPattern: UInt64.random(in: 943...1203, using: &random) << 52 | UInt64.random(in: 0..<(1 << 52), using: &random))
+            if ShortestDouble.decimal(value.bitPattern) != nil { answered += 1 }
+            if printed({ $0.append(double: value) }) != value.javaDescription { different.append(value) }
+        }
+        #expect(different.isEmpty, "seed \(seed): \(different.prefix(3))")
+        #expect(answered > count * 9 / 10)
+    }
+
+    /// Millions where asked for.
+    private static let manyDoubles = getenv("MARTLET_MANY_DOUBLES") == nil ? 3_000 : 3_000_000
+
+    @Test func doublesAtTheEdgesPrintAsJavaDoes() {
+        var values: [Double] = [0, -0.0, .nan, -.nan, .infinity, -.infinity, .leastNonzeroMagnitude, .leastNormalMagnitude, .greatestFiniteMagnitude, 5e-324, 1e-323]
+        for power in -330...310 {
+            let ten = strtod("1e\(power)", nil)
+            values += [ten, ten.nextUp, ten.nextDown, 9.5 * ten, 2 * ten, 1.5 * ten]
+        }
+        for exponent in -1074...1023 {
+            let two = Double(sign: .plus, exponent: exponent, significand: 1)
+            values += [two, two.nextUp, two.nextDown, 3 * two]
+        }
+        // Integers, also those whose decimal lies half-way between two doubles.
+        values += [1, 2, 9, 10, 100, 123_456, 9_999_999, 10_000_000, 9_007_199_254_740_993, 9_007_199_254_740_995, 2e23, 8.41e21, 9.2e22, 2.0E-3, 0.001, 0.00099999]
+        for value in values {
+            #expect(printed { $0.append(double: value) } == value.javaDescription)
+            #expect(printed { $0.append(double: -value) } == (-value).javaDescription)
+        }
+    }
+
     @Test func integersAndDecimalsPrintPlainly() {
         for value in [0, 9, 10, 99, 100, -1, 999_999_999_999_999_999, 1_000_000_000_000_000_000, Int64.max, Int64.min] {
             #expect(printed { $0.append(integer: value) } == "\(value)")

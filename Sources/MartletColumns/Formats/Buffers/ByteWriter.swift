@@ -53,6 +53,7 @@ struct ByteWriter: ~Copyable {
         bytes.withUnsafeBufferPointer { if let start = $0.baseAddress { append(start, count: $0.count) } }
     }
 
+    @inline(__always)
     mutating func append(_ text: StaticString) { append(text.utf8Start, count: text.utf8CodeUnitCount) }
 
     mutating func append(text: String) {

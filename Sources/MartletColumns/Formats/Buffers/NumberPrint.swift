@@ -58,11 +58,22 @@ extension ByteWriter {
     }
 
     /// The shortest digits that read back, in the layout of `Double.toString`.
+    @inline(__always)
+    mutating func append(double value: Double) {
+        reserve(40)
+        guard let (digits, exponent) = ShortestDouble.decimal(value.magnitude.bitPattern) else { return appendRare(value) }
+        end.pointee = 0x2d
+        count &+= Int(truncatingIfNeeded: value.bitPattern &>> 63)
+        count &+= ShortestDouble.write(digits, exponent, end)
+    }
+
+    /// What `ShortestDouble` leaves open.
     ///
     /// A double that some decimal of at most 15 digits reads as has just one such decimal, and that is the shortest: it is found by one
     /// multiplication and proved by one division. For others the 16 or 17 digits are found by exact 128-bit arithmetic. Exponent forms take the
     /// long way.
-    mutating func append(double value: Double) {
+    @inline(never)
+    private mutating func appendRare(_ value: Double) {
         let magnitude = value.magnitude
         guard magnitude >= 1e-3, magnitude < 1e7 else {
             if magnitude == 0 {

@@ -6,27 +6,40 @@ import MartletCore
 /// character up to `#`, ends with a blank or control character, or holds the delimiter, a quote or a line break. A null is nothing at all.
 struct DelimitedEncoder: Sendable {
     let delimiter: UInt8
+    /// Whether a number or `true` may hold the delimiter.
+    private let isInWords: Bool
+
+    init(delimiter: UInt8) {
+        self.delimiter = delimiter
+        isInWords = "0123456789+-.EINFinfityNatruefals".utf8.contains(delimiter)
+    }
 
     func encode(_ rows: EncodeRows, into out: inout EncodedColumn) {
         rows.forEach(into: &out) { row, views, roots, writer in
-            for (i, root) in roots.enumerated() {
+            for i in 0..<roots.count {
                 if i > 0 { writer.append(delimiter) }
-                let view = views[root]
-                guard view.isValid(row) else { continue }
+                let view = views + roots[i]
+                guard view.pointee.isValid(row) else { continue }
                 let start = writer.count
-                switch view.kind {
-                case .boolean: writer.append(view.value(Bool.self, row) ? "true" : "false")
-                case .integer, .date, .time: writer.append(integer: Int64(view.value(Int32.self, row)))
-                case .bigint, .timestamp: writer.append(integer: view.value(Int64.self, row))
-                case .double: writer.append(double: view.value(Double.self, row))
-                case .decimal: writer.append(decimal: view.value(Int128.self, row), scale: view.scale)
-                case .bytes: Base64.encode(view.text(row), to: &writer)
+                switch view.pointee.kind {
+                case .boolean: writer.append(view.pointee.value(Bool.self, row) ? "true" : "false")
+                case .integer, .date, .time: writer.append(integer: Int64(view.pointee.value(Int32.self, row)))
+                case .bigint, .timestamp: writer.append(integer: view.pointee.value(Int64.self, row))
+                case .double: writer.append(double: view.pointee.value(Double.self, row))
+                case .decimal: writer.append(decimal: view.pointee.value(Int128.self, row), scale: view.pointee.scale)
+                case .bytes:
+                    Base64.encode(view.pointee.text(row), to: &writer)
+                    quote(from: start, isFirst: i == 0, &writer)
+                    continue
                 case .string:
-                    let text = view.text(row)
+                    let text = view.pointee.text(row)
                     if let base = text.baseAddress { writer.append(base, count: text.count) }
+                    quote(from: start, isFirst: i == 0, &writer)
+                    continue
                 case .array, .map, .structure: preconditionFailure("DELIMITED holds no nested types")
                 }
-                quote(from: start, isFirst: i == 0, &writer)
+                // Digits and letters need no look, but for a sign at the beginning.
+                if i == 0 || isInWords { quote(from: start, isFirst: i == 0, &writer) }
             }
             return .written
         }
@@ -66,8 +79,19 @@ struct DelimitedEncoder: Sendable {
         } else if first <= UInt8(ascii: "#") {
             return true
         }
-        for i in 0..<length {
+        var i = 0
+        let pattern = UInt64(delimiter) &* 0x0101_0101_0101_0101
+        while i &+ 8 <= length {
+            let word = NumberScan.word(text + i)
+            let hits =
+                NumberScan.zeroBytes(word ^ 0x0a0a_0a0a_0a0a_0a0a) | NumberScan.zeroBytes(word ^ 0x0d0d_0d0d_0d0d_0d0d)
+                | NumberScan.zeroBytes(word ^ 0x2222_2222_2222_2222) | NumberScan.zeroBytes(word ^ pattern)
+            if hits != 0 { return true }
+            i &+= 8
+        }
+        while i < length {
             let byte = text[i]
+            i &+= 1
             if byte == 0x0a || byte == 0x0d || byte == 0x22 || byte == delimiter { return true }
         }
         return text[length - 1] <= 0x20

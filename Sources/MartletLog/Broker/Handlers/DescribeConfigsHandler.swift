@@ -144,6 +144,7 @@ extension RequestRouter {
             ("log.retention.ms", "\(log.config.topics.retentionMs)"),
             ("log.segment.bytes", "\(log.config.topics.segmentBytes)"),
             ("max.connections", "\(config.connectionsMax)"),
+            ("max.connections.per.ip", "\(config.connectionsPerAddressMax)"),
             ("max.incremental.fetch.session.cache.slots", "\(config.fetchSessionsMax)"),
             ("message.max.bytes", "\(log.config.topics.maxMessageBytes)"),
             ("node.id", "\(Self.nodeID)"),
@@ -152,8 +153,10 @@ extension RequestRouter {
             ("offsets.retention.minutes", "\(groups.config.offsetsRetentionMs / 60_000)"),
             ("offsets.topic.replication.factor", "1"),
             ("producer.id.expiration.ms", "\(log.config.producerExpirationMs)"),
+            ("queued.max.request.bytes", "\(config.pendingBytesMax)"),
             ("socket.request.max.bytes", "\(config.frameBytesMax)"),
-            ("transaction.max.timeout.ms", "\(TransactionCoordinator.timeoutMsMax)"),
+            ("transaction.max.timeout.ms", "\(log.config.transactionTimeoutMsMax)"),
+            ("transactional.id.expiration.ms", "\(log.config.transactionalIDExpirationMs)"),
         ]
     }
 

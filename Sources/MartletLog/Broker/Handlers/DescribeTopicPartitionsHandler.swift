@@ -120,10 +120,14 @@ extension RequestRouter {
                 continue
             }
             let end = min(topic.partitions, first + left)
+            let logs = log.partitions(of: name)
             response.topics.append(
                 .init(
                     name: name, id: UUIDBytes(topic.topicID), isInternal: topic.isInternal,
-                    partitions: (min(first, end)..<end).map { .init(index: $0) }, authorizedOperations: Operations.topic))
+                    partitions: (min(first, end)..<end).map { number in
+                        .init(index: number, leaderEpoch: logs.indices.contains(Int(number)) ? logs[Int(number)].leaderEpoch : 0)
+                    },
+                    authorizedOperations: Operations.topic))
             left -= max(0, end - first)
             if end < topic.partitions {
                 response.nextCursor = PartitionCursor(topic: name, partition: end)

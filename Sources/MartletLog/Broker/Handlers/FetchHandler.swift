@@ -67,6 +67,44 @@ struct FetchResponse: WireMessage {
         }
     }
 
+    struct CurrentLeader: WireMessage {
+        var leaderID: Int32 = -1
+        var epoch: Int32 = -1
+
+        mutating func code(_ wire: inout Wire) throws(WireError) {
+            try wire.field(&leaderID)
+            try wire.field(&epoch)
+            try wire.tags()
+        }
+    }
+
+    struct EpochEnd: WireMessage {
+        var epoch: Int32 = -1
+        var offset: Int64 = -1
+
+        mutating func code(_ wire: inout Wire) throws(WireError) {
+            try wire.field(&epoch)
+            try wire.field(&offset)
+            try wire.tags()
+        }
+    }
+
+    /// Where a leader can be reached (KIP-951).
+    struct Endpoint: WireMessage {
+        var nodeID: Int32 = -1
+        var host = ""
+        var port: Int32 = -1
+        var rack: String?
+
+        mutating func code(_ wire: inout Wire) throws(WireError) {
+            try wire.field(&nodeID)
+            try wire.field(&host)
+            try wire.field(&port)
+            try wire.field(&rack)
+            try wire.tags()
+        }
+    }
+
     struct Partition: WireMessage {
         var index: Int32 = 0
         var error = KafkaErrorCode.none
@@ -76,6 +114,10 @@ struct FetchResponse: WireMessage {
         var aborted: [Aborted]?
         var preferredReadReplica: Int32 = -1
         var records: [UInt8]? = []
+        /// The last epoch that the client has read ends here, before its place: no records (KIP-595).
+        var diverging: EpochEnd?
+        /// Who leads, if the client's epoch is not in force.
+        var leader: CurrentLeader?
 
         mutating func code(_ wire: inout Wire) throws(WireError) {
             try wire.field(&index)
@@ -86,7 +128,9 @@ struct FetchResponse: WireMessage {
             try wire.field(&aborted)
             try wire.field(&preferredReadReplica, from: 11)
             try wire.field(&records)
-            try wire.tags()
+            try wire.tags(wire.isReading ? [0, 1] : (diverging == nil ? [] : [0]) + (leader == nil ? [] : [1])) { (tag, wire) throws(WireError) in
+                if tag == 0 { try tagged(&diverging, &wire) } else { try tagged(&leader, &wire) }
+            }
         }
     }
 
@@ -96,6 +140,8 @@ struct FetchResponse: WireMessage {
     var error = KafkaErrorCode.none
     var sessionID: Int32 = 0
     var topics: [Topic] = []
+    /// Of the leaders that partitions name.
+    var endpoints: [Endpoint] = []
 
     mutating func code(_ wire: inout Wire) throws(WireError) {
         wire.topicIDsFrom = 13
@@ -103,12 +149,23 @@ struct FetchResponse: WireMessage {
         try wire.field(&error, from: 7)
         try wire.field(&sessionID, from: 7)
         try wire.field(&topics)
-        try wire.tags()
+        try wire.tags(wire.isReading || (wire.version >= 16 && !endpoints.isEmpty) ? [0] : []) { (_, wire) throws(WireError) in
+            try wire.field(&endpoints)
+        }
     }
+
+    var namesLeaders: Bool { topics.contains { $0.partitions.contains { $0.leader != nil } } }
 
     var recordBytes: Int {
         topics.reduce(0) { sum, topic in topic.partitions.reduce(sum) { $0 + ($1.records?.count ?? 0) + 64 } }
     }
+}
+
+/// An optional structure in a tagged field: it is there whenever the tag is.
+private func tagged<Message: WireMessage>(_ value: inout Message?, _ wire: inout Wire) throws(WireError) {
+    var present = value ?? Message()
+    try present.code(&wire)
+    value = present
 }
 
 extension RequestRouter {
@@ -122,13 +179,19 @@ extension RequestRouter {
         }
         let plan = FetchPlan(request, reading.partitions, log, topicIDs, context.access, bytesMax: answerBytes.allowance(config.fetchBytesMax))
         let waitMs = min(max(request.waitMsMax, 0), config.fetchWaitMsMax)
+        let endpoint = FetchResponse.Endpoint(nodeID: Self.nodeID, host: context.advertisedHost, port: context.advertisedPort)
+        let told: @Sendable (FetchResponse) -> FetchResponse = { response in
+            var response = reading.told(response)
+            if response.namesLeaders { response.endpoints = [endpoint] }
+            return response
+        }
         if plan.isAnswerable || waitMs == 0 {
-            if plan.isCold { return offload(context) { reading.told(plan.read()) } }
+            if plan.isCold { return offload(context) { told(plan.read()) } }
             let response = plan.read()
-            if waitMs == 0 || plan.satisfies(response) { return .now(reading.told(response)) }
+            if waitMs == 0 || plan.satisfies(response) { return .now(told(response)) }
         }
         let delayed = DelayedFetch(plan, waitMs: Int64(waitMs), loop: context.loop, life: context.life, blocking: blocking, waiting: delayedFetches)
-        return .later(delayed.start().map { reading.told($0) })
+        return .later(delayed.start().map(told))
     }
 }
 
@@ -179,9 +242,17 @@ struct FetchPlan: Sendable {
         guard let log = partition.log, source.partition(partition.id) === log else {
             return partition.topicID == .zero || partition.log == nil ? .unknownTopicOrPartition : .unknownTopicID
         }
-        if partition.request.currentLeaderEpoch > 0 { return .unknownLeaderEpoch }
+        let stale = EpochCheck.error(partition.request.currentLeaderEpoch, inForce: log.leaderEpoch)
+        if stale != .none { return stale }
         let offset = partition.request.fetchOffset
         return offset < log.startOffset || offset > log.endOffset ? .offsetOutOfRange : .none
+    }
+
+    /// Where the last epoch that the client has read ends, if that is before its place or was followed by others there.
+    private func divergence(_ partition: Partition, _ log: PartitionLog) -> FetchResponse.EpochEnd? {
+        let epoch = partition.request.lastFetchedEpoch
+        guard epoch >= 0, let end = log.end(ofEpoch: epoch), end.epoch < epoch || end.startOffset < partition.request.fetchOffset else { return nil }
+        return FetchResponse.EpochEnd(epoch: end.epoch, offset: end.startOffset)
     }
 
     /// Whether there may be something to tell already: cheap, no disk.
@@ -189,7 +260,7 @@ struct FetchPlan: Sendable {
         if bytesMin == 0 || partitions.isEmpty { return true }
         return partitions.contains { partition in
             guard error(partition) == .none, let log = partition.log else { return true }
-            return partition.request.fetchOffset < readableEnd(log)
+            return partition.request.fetchOffset < readableEnd(log) || divergence(partition, log) != nil
         }
     }
 
@@ -208,7 +279,7 @@ struct FetchPlan: Sendable {
         var bytes = 0
         for topic in response.topics {
             for partition in topic.partitions {
-                if partition.error != .none { return true }
+                if partition.error != .none || partition.diverging != nil { return true }
                 bytes += partition.records?.count ?? 0
             }
         }
@@ -233,10 +304,15 @@ struct FetchPlan: Sendable {
 
     private func read(_ partition: Partition, atMost left: Int) -> FetchResponse.Partition {
         var answer = FetchResponse.Partition(index: partition.request.index, error: error(partition))
+        if answer.error == .fencedLeaderEpoch || answer.error == .unknownLeaderEpoch, let log = partition.log {
+            answer.leader = .init(leaderID: RequestRouter.nodeID, epoch: log.leaderEpoch)
+        }
         guard answer.error == .none, let log = partition.log else { return answer }
         answer.highWatermark = log.highWatermark
         answer.lastStableOffset = log.lastStableOffset
         answer.logStartOffset = log.startOffset
+        answer.diverging = divergence(partition, log)
+        if answer.diverging != nil { return answer }
         let bytesMax = min(Int(partition.request.bytesMax), left)
         guard left > 0, partition.request.fetchOffset < readableEnd(log) else { return answer }
         do throws(KafkaError) {

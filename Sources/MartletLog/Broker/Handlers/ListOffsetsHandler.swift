@@ -88,23 +88,23 @@ extension RequestRouter {
             answer.error = .unknownTopicOrPartition
             return answer
         }
-        if wanted.currentLeaderEpoch > 0 {
-            answer.error = .unknownLeaderEpoch
-            return answer
-        }
+        answer.error = EpochCheck.error(wanted.currentLeaderEpoch, inForce: log.leaderEpoch)
+        guard answer.error == .none else { return answer }
         let end = isCommitted ? log.lastStableOffset : log.highWatermark
         switch wanted.timestamp {
-        case -1: (answer.offset, answer.leaderEpoch) = (end, 0)
-        case -2, -4: (answer.offset, answer.leaderEpoch) = (log.startOffset, 0)
+        case -1: (answer.offset, answer.leaderEpoch) = (end, log.leaderEpoch)
+        case -2, -4:
+            let start = log.startOffset
+            (answer.offset, answer.leaderEpoch) = (start, log.leaderEpoch(at: start))
         case -3:
             if let found = log.offsetOfMaxTimestamp(), found.offset < end {
-                (answer.offset, answer.timestamp, answer.leaderEpoch) = (found.offset, found.timestamp, 0)
+                (answer.offset, answer.timestamp, answer.leaderEpoch) = (found.offset, found.timestamp, log.leaderEpoch(at: found.offset))
             }
         case -5: break  // there is no tiered storage: offset −1
         case 0...:
             // Nothing that late, or not yet readable: offset and timestamp −1.
             if let found = log.offset(forTimestamp: wanted.timestamp), found.offset < end {
-                (answer.offset, answer.timestamp, answer.leaderEpoch) = (found.offset, found.timestamp, 0)
+                (answer.offset, answer.timestamp, answer.leaderEpoch) = (found.offset, found.timestamp, log.leaderEpoch(at: found.offset))
             }
         default: answer.error = .unsupportedVersion
         }

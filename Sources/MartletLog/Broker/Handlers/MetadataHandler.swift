@@ -197,7 +197,7 @@ extension RequestRouter {
             response.topics.append(
                 MetadataResponse.Topic(
                     name: topic.name, id: UUIDBytes(topic.topicID), isInternal: topic.isInternal,
-                    partitions: (0..<topic.partitions).map { MetadataResponse.Partition(index: $0) },
+                    partitions: log.partitions(of: topic.name).map { .init(index: $0.id.partition, leaderEpoch: $0.leaderEpoch) },
                     authorizedOperations: request.includesTopicOperations ? Operations.topic : .min))
         }
         guard let wanted else {

@@ -58,7 +58,7 @@ struct OffsetForLeaderEpochResponse: WireMessage {
 }
 
 extension RequestRouter {
-    /// One broker leads for ever: there is one epoch, 0, and it ends where the log ends.
+    /// Where an epoch that the client has read records of ends in this log: if before the client's place, what it has read is gone.
     func offsetForLeaderEpoch(_ request: OffsetForLeaderEpochRequest) -> Answer<OffsetForLeaderEpochResponse> {
         .now(
             OffsetForLeaderEpochResponse(
@@ -71,10 +71,9 @@ extension RequestRouter {
                                 answer.error = .unknownTopicOrPartition
                                 return answer
                             }
-                            if wanted.currentLeaderEpoch > 0 {
-                                answer.error = .unknownLeaderEpoch
-                            } else if wanted.leaderEpoch == 0 {
-                                (answer.leaderEpoch, answer.endOffset) = (0, log.highWatermark)
+                            answer.error = EpochCheck.error(wanted.currentLeaderEpoch, inForce: log.leaderEpoch)
+                            if answer.error == .none, let end = log.end(ofEpoch: wanted.leaderEpoch) {
+                                (answer.leaderEpoch, answer.endOffset) = (end.epoch, end.startOffset)
                             }
                             return answer
                         })

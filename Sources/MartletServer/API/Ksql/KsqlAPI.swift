@@ -11,12 +11,15 @@ struct KsqlAPI: Sendable {
     /// `host:port` of this API.
     let address: @Sendable () -> String
     let pool: NIOThreadPool
+    /// For reading tables the first time they are asked.
+    let reading: NIOThreadPool
     let activity: ServerActivity
     let logger: Logger
     let time: TimeSource
+    let lookups = LookupAnswers()
 
     var router: Router {
-        Router(routes: statementRoutes + queryRoutes + insertRoutes + statusRoutes + operationRoutes) { [activity, logger] error in
+        Router(routes: statementRoutes + queryRoutes + webSocketRoutes + insertRoutes + statusRoutes + operationRoutes) { [activity, logger] error in
             activity.countFailure()
             let response = ErrorResponse.ksql(error)
             if response.status.code >= 500 { logger.warning("request failed", metadata: ["error": "\(error)"]) }
@@ -32,24 +35,38 @@ struct SQLRequest {
     var sql: String
     var properties: [String: String]
     var variables: [String: String]
+    /// The command that has to have been applied before.
+    var commandSequenceNumber: Int?
 
-    /// - `names`: what the text is called here (`ksql` or `sql`), the endpoint's own first.
+    /// What the members of the body are called at an endpoint, its own names first: each endpoint takes the others' too.
+    struct Names: Sendable {
+        var text: [String]
+        var properties: [String]
+    }
+
     /// - Throws: `.badRequest`, `.unknownProperty`.
-    init(_ request: HTTPRequest, textNames: [String], propertyNames: [String]) throws(MartletError) {
-        let body = try request.jsonObject()
-        guard let text = textNames.lazy.compactMap({ body[$0] }).first else {
-            throw MartletError(.badRequest, "Missing required property '\(textNames[0])' in the request's body")
+    init(_ request: HTTPRequest, _ names: Names) throws(MartletError) { try self.init(try request.jsonObject(), names) }
+
+    init(_ body: JSONObject, _ names: Names) throws(MartletError) {
+        guard let text = names.text.lazy.compactMap({ body[$0] }).first(where: { !$0.isNull }) else {
+            throw MartletError(.badRequest, "Missing required property '\(names.text[0])' in the request's body")
         }
-        guard let sql = text.stringValue else { throw MartletError(.badRequest, "property '\(textNames[0])' of the request's body is a text") }
+        guard let sql = text.stringValue else { throw MartletError(.badRequest, "property '\(names.text[0])' of the request's body is a text") }
         self.sql = sql
         properties = [:]
-        for name in propertyNames {
-            for (key, value) in try Self.texts(body[name], of: name) { properties[try Self.propertyName(key)] = value }
+        for name in names.properties {
+            for (key, value) in try Self.texts(body[name], of: name) {
+                let checked = try Settings.checked(key, value)
+                properties[checked.name] = checked.value
+            }
         }
         variables = [:]
         for (key, value) in try Self.texts(body["sessionVariables"], of: "sessionVariables") { variables[key] = value }
-        if let number = body["commandSequenceNumber"], !number.isNull, number.intValue == nil {
-            throw MartletError(.badRequest, "property 'commandSequenceNumber' of the request's body is a whole number")
+        if let number = body["commandSequenceNumber"], !number.isNull {
+            guard let sequence = number.intValue else {
+                throw MartletError(.badRequest, "property 'commandSequenceNumber' of the request's body is a whole number")
+            }
+            commandSequenceNumber = sequence
         }
     }
 
@@ -67,15 +84,5 @@ struct SQLRequest {
             }
         }
         return out
-    }
-
-    /// The name by which the engine knows a property; `ksql.streams.` may stand before Kafka's names.
-    static func propertyName(_ name: String) throws(MartletError) -> String {
-        var bare = name
-        if name.hasPrefix("ksql.streams.") { bare = String(name.dropFirst("ksql.streams.".count)) }
-        guard Settings.isKnown(name) || Settings.all.contains(where: { $0.name == bare }) else {
-            throw MartletError(.unknownProperty, "Not recognizable as ksql, streams, consumer, or producer property: '\(name)'")
-        }
-        return Settings.all.contains { $0.name == bare } ? bare : name
     }
 }

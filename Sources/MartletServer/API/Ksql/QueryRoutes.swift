@@ -2,25 +2,23 @@ import MartletColumns
 import MartletCore
 import MartletEngine
 import NIOHTTP1
+import NIOPosix
 
 /// `POST /query`, `POST /query-stream` and `POST /close-query`: SELECT and PRINT.
 extension KsqlAPI {
     var queryRoutes: [Route] {
         [
-            Route(.POST, "/query", produces: [MediaType.ksql, MediaType.json, MediaType.delimited]) { request in
-                let sql = try SQLRequest(request, textNames: ["ksql", "sql"], propertyNames: ["streamsProperties", "properties"])
-                return try await run(sql, request.accepted == MediaType.delimited ? .delimited : .streamedRows, request)
+            Route(
+                .POST, "/query", produces: [MediaType.ksql, MediaType.json, MediaType.delimited, MediaType.protobuf],
+                immediate: { request in lookUp(request, Self.oldNames, Self.shape(request.accepted, isOld: true)) }
+            ) { request in
+                try await run(try SQLRequest(request, Self.oldNames), Self.shape(request.accepted, isOld: true), request)
             },
-            Route(.POST, "/query-stream", produces: [MediaType.delimited, MediaType.json, MediaType.ksql, MediaType.protobuf]) { request in
-                let sql = try SQLRequest(request, textNames: ["sql", "ksql"], propertyNames: ["properties", "streamsProperties"])
-                let shape: QueryStreamEncoding.Shape =
-                    switch request.accepted {
-                    case MediaType.json: .array
-                    case MediaType.ksql: .streamedRows
-                    case MediaType.protobuf: .protobufRows
-                    default: .delimited
-                    }
-                return try await run(sql, shape, request)
+            Route(
+                .POST, "/query-stream", produces: [MediaType.delimited, MediaType.json, MediaType.ksql, MediaType.protobuf],
+                immediate: { request in lookUp(request, Self.newNames, Self.shape(request.accepted, isOld: false)) }
+            ) { request in
+                try await run(try SQLRequest(request, Self.newNames), Self.shape(request.accepted, isOld: false), request)
             },
             Route(.POST, "/close-query") { request in
                 guard let id = try request.jsonObject()["queryId"]?.stringValue else {
@@ -32,8 +30,40 @@ extension KsqlAPI {
         ]
     }
 
+    static let oldNames = SQLRequest.Names(text: ["ksql", "sql"], properties: ["streamsProperties", "properties"])
+    static let newNames = SQLRequest.Names(text: ["sql", "ksql"], properties: ["properties", "streamsProperties"])
+
+    private static func shape(_ accepted: String, isOld: Bool) -> QueryStreamEncoding.Shape {
+        switch accepted {
+        case MediaType.json: isOld ? .streamedRows : .array
+        case MediaType.ksql: .streamedRows
+        case MediaType.protobuf: .protobufRows
+        default: .delimited
+        }
+    }
+
+    /// Answers on the event loop what was asked before in another request; nil: it has to go the whole way.
+    private func lookUp(_ request: HTTPRequest, _ names: SQLRequest.Names, _ shape: QueryStreamEncoding.Shape) -> HTTPResponse? {
+        guard let sql = try? SQLRequest(request, names), let answer = lookups.answer(sql, shape) else { return nil }
+        activity.answered(rows: answer.rows)
+        return HTTPResponse(headers: ["content-type": request.accepted], body: .bytes(answer.body))
+    }
+
     private func run(_ sql: SQLRequest, _ shape: QueryStreamEncoding.Shape, _ request: HTTPRequest) async throws -> HTTPResponse {
-        switch try await engine.query(sql.sql, properties: sql.properties, variables: sql.variables) {
+        let result = try await engine.query(
+            sql.sql, properties: sql.properties, variables: sql.variables, preparesLookups: shape != .protobufRows)
+        switch result {
+        case .lookup(let lookup):
+            let answer: LookupAnswer.Answer
+            do throws(MartletError) {
+                let prepared = try LookupAnswer(lookup, shape)
+                lookups.add(prepared, to: sql, shape)
+                answer = try await patiently(prepared)
+            } catch {
+                throw error.inStatement(lookup.statement)
+            }
+            activity.answered(rows: answer.rows)
+            return HTTPResponse(headers: ["content-type": request.accepted], body: .bytes(answer.body))
         case .rows(let query): return try await rows(of: query, shape, request)
         case .lines(let print):
             if shape == .array || shape == .protobufRows {
@@ -42,6 +72,21 @@ extension KsqlAPI {
             }
             return lines(of: print, type: shape == .delimited ? MediaType.delimited : MediaType.text)
         }
+    }
+
+    /// The first question may have to read the table's topic.
+    private func patiently(_ prepared: LookupAnswer) async throws(MartletError) -> LookupAnswer.Answer {
+        if let answer = try prepared.answer(nil, mayWait: false) { return answer }
+        let result: Result<LookupAnswer.Answer?, MartletError>
+        do {
+            result = try await reading.runIfActive {
+                do throws(MartletError) { return .success(try prepared.answer(nil, mayWait: true)) } catch { return .failure(error) }
+            }
+        } catch {
+            throw MartletError(.shuttingDown, "The server is shutting down")
+        }
+        guard let answer = try result.get() else { throw MartletError(.internalError, "a question that may wait was not answered") }
+        return answer
     }
 
     /// A push query's header goes out at once. A pull query waits for its first rows, so that what fails before them is an HTTP error.

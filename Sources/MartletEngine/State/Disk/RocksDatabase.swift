@@ -1,0 +1,203 @@
+import MartletColumns
+import MartletCore
+import Synchronization
+
+/// What all databases of a node share: the cache of blocks and the background threads.
+final class RocksShared: @unchecked Sendable {  // The library's objects are safe to use from any thread, and never change here.
+    let library: RocksLibrary
+    fileprivate let cache: OpaquePointer
+    fileprivate let environment: OpaquePointer
+    fileprivate let writeOptions: OpaquePointer
+    fileprivate let readOptions: OpaquePointer
+    /// For scans: what they read pushes nothing out of the cache.
+    fileprivate let scanOptions: OpaquePointer
+    fileprivate let flushOptions: OpaquePointer
+
+    /// - `cacheBytes`: of blocks, indexes and filters together.
+    init(_ library: RocksLibrary, cacheBytes: Int) throws(MartletError) {
+        guard let cache = library.cacheCreate(cacheBytes), let environment = library.environmentCreate(), let write = library.writeOptionsCreate(),
+            let read = library.readOptionsCreate(), let scan = library.readOptionsCreate(), let flush = library.flushOptionsCreate()
+        else { throw MartletError(.io, "RocksDB made nothing of its options") }
+        self.library = library
+        (self.cache, self.environment, writeOptions, readOptions, scanOptions, flushOptions) = (cache, environment, write, read, scan, flush)
+        library.setBackgroundThreads(environment, 1)
+        // The changelog is the log of what is written.
+        library.disableWAL(write, 1)
+        library.setFillCache(scan, 0)
+    }
+
+    deinit {
+        library.flushOptionsDestroy(flushOptions)
+        library.readOptionsDestroy(scanOptions)
+        library.readOptionsDestroy(readOptions)
+        library.writeOptionsDestroy(writeOptions)
+        library.environmentDestroy(environment)
+        library.cacheDestroy(cache)
+    }
+}
+
+/// A database of RocksDB in a folder: byte strings to byte strings, in the order of the keys.
+///
+/// What a `write` holds is there as a whole or not at all; after a crash the database is what it was at some `write` before, since nothing of it
+/// goes to a log of its own. Safe to use from several threads.
+final class RocksDatabase: @unchecked Sendable {  // As the library says of its databases.
+    private let shared: RocksShared
+    private let database: OpaquePointer
+    private let folder: String
+    private var library: RocksLibrary { shared.library }
+    /// The folder goes when the database is closed.
+    let removesFolder = Mutex(false)
+
+    /// Opens the database in `folder`, which is made if it is not there; the one above it has to be.
+    ///
+    /// - Throws: `.io`: what is there is damaged, or no database, or somebody else's.
+    init(_ folder: String, _ shared: RocksShared) throws(MartletError) {
+        self.shared = shared
+        self.folder = folder
+        let library = shared.library
+        guard let options = library.optionsCreate(), let table = library.tableOptionsCreate() else {
+            throw MartletError(.io, "RocksDB made nothing of its options")
+        }
+        defer {
+            library.tableOptionsDestroy(table)
+            library.optionsDestroy(options)
+        }
+        library.setCreateIfMissing(options, 1)
+        library.setEnvironment(options, shared.environment)
+        library.setWriteBufferSize(options, 4 << 20)
+        library.setWriteBufferCount(options, 2)
+        library.setArenaBlockSize(options, 64 << 10)
+        library.setMaxOpenFiles(options, 64)
+        library.setDynamicLevels(options, 1)
+        library.setInfoLogLevel(options, 3)  // errors
+        library.setLogFileCount(options, 1)
+        library.setLogFileSize(options, 64 << 10)
+        library.setStatisticsPeriod(options, 0)
+        library.setBlockCache(table, shared.cache)
+        library.setCachesIndexAndFilter(table, 1)
+        library.setPinsFirstLevel(table, 1)
+        // The table takes the filter over.
+        if let filter = library.bloomFilter(10) { library.setFilterPolicy(table, filter) }
+        library.setTableFactory(options, table)
+        var message: UnsafeMutablePointer<CChar>?
+        let made = folder.withCString { library.open(options, $0, &message) }
+        try Self.check(message, library)
+        guard let made else { throw MartletError(.io, "RocksDB opened nothing in \(folder)") }
+        database = made
+    }
+
+    deinit {
+        library.close(database)
+        if removesFolder.withLock({ $0 }) { StateDirectory.remove(folder) }
+    }
+
+    private static func check(_ message: UnsafeMutablePointer<CChar>?, _ library: RocksLibrary) throws(MartletError) {
+        guard let message else { return }
+        let text = String(cString: message)
+        library.free(message)
+        throw MartletError(.io, "RocksDB: \(text)")
+    }
+
+    /// Writes changes in order, all or none of them; a null value deletes.
+    func write(_ changes: StateChanges) throws(MartletError) {
+        guard let batch = library.batchCreate() else { throw MartletError(.io, "RocksDB made no batch") }
+        defer { library.batchDestroy(batch) }
+        changes.keys.buffer.withUnsafeBytes { keys in
+            changes.values.buffer.withUnsafeBytes { values in
+                for row in 0..<changes.count {
+                    let key = Self.part(keys, changes.keys, row)
+                    if changes.values.lengths[row] < 0 {
+                        library.batchDelete(batch, Self.text(key), key.count)
+                    } else {
+                        let value = Self.part(values, changes.values, row)
+                        library.batchPut(batch, Self.text(key), key.count, Self.text(value), value.count)
+                    }
+                }
+            }
+        }
+        var message: UnsafeMutablePointer<CChar>?
+        library.write(database, shared.writeOptions, batch, &message)
+        try Self.check(message, library)
+    }
+
+    private static func part(_ buffer: UnsafeRawBufferPointer, _ column: EncodedColumn, _ row: Int) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(rebasing: buffer[Int(column.starts[row])..<Int(column.starts[row]) + Int(column.lengths[row])])
+    }
+
+    /// Calls `found` with the row of each of `keys` that is there and its value, valid during the call.
+    func read(_ keys: BytesColumn, _ found: (Int, UnsafeRawBufferPointer) -> Void) throws(MartletError) {
+        let count = keys.count
+        if count == 0 { return }
+        var starts = [RocksLibrary.Bytes?](repeating: nil, count: count)
+        let lengths = keys.lengths.map { Int($0) }
+        var values = [UnsafeMutablePointer<CChar>?](repeating: nil, count: count), messages = values
+        var sizes = [Int](repeating: 0, count: count)
+        keys.buffer.withUnsafeBytes { buffer in
+            for row in 0..<count {
+                starts[row] = Self.text(UnsafeRawBufferPointer(rebasing: buffer[Int(keys.starts[row])..<Int(keys.starts[row] + keys.lengths[row])]))
+            }
+            library.multiGet(database, shared.readOptions, count, starts, lengths, &values, &sizes, &messages)
+        }
+        var failure: MartletError?
+        for row in 0..<count {
+            do throws(MartletError) { try Self.check(messages[row], library) } catch { failure = error }
+            guard let value = values[row] else { continue }
+            if failure == nil { found(row, UnsafeRawBufferPointer(start: value, count: sizes[row])) }
+            library.free(value)
+        }
+        if let failure { throw failure }
+    }
+
+    func value(of key: [UInt8]) throws(MartletError) -> [UInt8]? {
+        var out: [UInt8]?
+        var one = BytesColumn()
+        one.append(key)
+        try read(one) { out = Array($1) }
+        return out
+    }
+
+    enum Order { case rising, falling }
+
+    /// Calls `visit` with the keys and values from `first` on (nil: from the end where the order begins), until it answers false.
+    func scan(from first: [UInt8]? = nil, _ order: Order = .rising, _ visit: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Bool) throws(MartletError) {
+        guard let iterator = library.iteratorCreate(database, shared.scanOptions) else { throw MartletError(.io, "RocksDB made no iterator") }
+        defer { library.iteratorDestroy(iterator) }
+        if let first {
+            first.withUnsafeBytes { library.seek(iterator, Self.text($0), $0.count) }
+        } else if order == .rising {
+            library.seekToFirst(iterator)
+        } else {
+            library.seekToLast(iterator)
+        }
+        while library.isValid(iterator) != 0 {
+            var keyLength = 0, valueLength = 0
+            let key = library.key(iterator, &keyLength), value = library.value(iterator, &valueLength)
+            if !visit(UnsafeRawBufferPointer(start: key, count: keyLength), UnsafeRawBufferPointer(start: value, count: valueLength)) { break }
+            if order == .rising { library.next(iterator) } else { library.previous(iterator) }
+        }
+        var message: UnsafeMutablePointer<CChar>?
+        library.iteratorError(iterator, &message)
+        try Self.check(message, library)
+    }
+
+    /// Brings everything written so far to disk.
+    func flush() throws(MartletError) {
+        var message: UnsafeMutablePointer<CChar>?
+        library.flush(database, shared.flushOptions, &message)
+        try Self.check(message, library)
+    }
+
+    /// Keys, about.
+    var keyCount: Int {
+        var out: UInt64 = 0
+        return library.number(database, "rocksdb.estimate-num-keys", &out) == 0 ? Int(clamping: out) : 0
+    }
+
+    /// An empty key has no address of its own; the library wants one.
+    private static func text(_ bytes: UnsafeRawBufferPointer) -> RocksLibrary.Bytes {
+        bytes.baseAddress?.assumingMemoryBound(to: CChar.self) ?? nowhere
+    }
+
+    // One byte that nobody reads or writes.
+    nonisolated(unsafe) private static let nowhere: RocksLibrary.Bytes = UnsafePointer(UnsafeMutablePointer<CChar>.allocate(capacity: 1))
+}
