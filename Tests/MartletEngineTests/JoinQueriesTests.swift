@@ -46,6 +46,33 @@ import Testing
         await harness.close()
     }
 
+    @Test func groupedSubqueriesMeetAndGoOnAfterARestart() async throws {
+        let harness = try await EngineHarness()
+        try await harness.execute(
+            """
+            CREATE STREAM sales (id INT KEY, shop STRING, amount INT) WITH (kafka_topic='sales', value_format='JSON', partitions=3);
+            CREATE STREAM visits (id INT KEY, shop STRING) WITH (kafka_topic='visits', value_format='JSON', partitions=2);
+            CREATE TABLE shops (name STRING PRIMARY KEY, town STRING) WITH (kafka_topic='shops', value_format='JSON', partitions=3);
+            CREATE TABLE o AS
+              WITH s AS (SELECT shop, SUM(amount) AS total FROM sales GROUP BY shop), v AS (SELECT shop, COUNT(*) AS n FROM visits GROUP BY shop)
+              SELECT s.shop AS shop, total, n, t.town AS town
+              FROM s JOIN v ON s.shop = v.shop LEFT JOIN (SELECT name, town FROM shops WHERE town <> 'nowhere') t ON s.shop = t.name
+              EMIT CHANGES;
+            """)
+        for id in 0..<12 {
+            try await harness.execute("INSERT INTO sales VALUES (\(id), 'shop\(id % 4)', \(id)); INSERT INTO visits VALUES (\(id), 'shop\(id % 3)');")
+        }
+        try await harness.execute("INSERT INTO shops VALUES ('shop0', 'Bern'); INSERT INTO shops VALUES ('shop1', 'nowhere');")
+        let first = ["shop0|12|4|Bern", "shop1|15|4|null", "shop2|18|4|null"]
+        #expect(try await rows(harness, "SELECT * FROM o;", until: first) == first)
+        try await harness.restart()
+        try await harness.execute(
+            "INSERT INTO sales VALUES (1, 'shop0', 100); INSERT INTO visits VALUES (1, 'shop3'); INSERT INTO shops VALUES ('shop1', 'Basel'); INSERT INTO shops VALUES ('shop0', 'nowhere');")
+        let then = ["shop0|112|4|null", "shop1|15|4|Basel", "shop2|18|4|null", "shop3|21|1|null"]
+        #expect(try await rows(harness, "SELECT * FROM o;", until: then) == then)
+        await harness.close()
+    }
+
     @Test func tablesAndTheirJoinsGoOnAfterARestart() async throws {
         let harness = try await EngineHarness()
         try await harness.execute(

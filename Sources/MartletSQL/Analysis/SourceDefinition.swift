@@ -317,6 +317,9 @@ enum TimestampRules {
                     .invalidProperty,
                     "A String timestamp field has been specified without also specifying the timestamp_format", at: span)
             }
+            if let format, let problem = PatternCheck.problem(format) {
+                throw MartletError(.invalidProperty, "Configuration TIMESTAMP_FORMAT is invalid: \(problem)", at: properties.span("TIMESTAMP_FORMAT"))
+            }
         case .bigint, .timestamp:
             if format != nil {
                 throw MartletError(
