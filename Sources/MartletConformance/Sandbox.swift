@@ -216,7 +216,7 @@ struct Sandbox {
         queries[index].stages[at].tasks[partition] = task
         if outputs.isEmpty { return }
         let made = outputs.map {
-            RecordBytes(timestamp: $0.timestampMs, key: $0.key, value: $0.value, headers: $0.headers, home: Int32(partition))
+            RecordBytes(timestamp: $0.timestampMs, key: $0.key, value: $0.value, headers: $0.headers, home: Int32(partition), keySuffixBytes: $0.keySuffixBytes)
         }
         if task.outputTopic == queries[index].sinkTopic {
             topics[task.outputTopic, default: []] += made

@@ -70,4 +70,29 @@ import Testing
             #expect(error?.code == .invalidProperty || error?.code == .unknownProperty)
         }
     }
+
+    @Test func limitsAndDefaultsHaveKafkasNames() throws {
+        let config = try ServerConfig(settings: [
+            ("num.partitions", "4"), ("auto.create.topics.enable", "false"), ("max.connections.per.ip", "7"), ("offsets.retention.minutes", "2"),
+            ("log.retention.ms", "1234"), ("transactional.id.expiration.ms", "99"), ("message.max.bytes", "5000"),
+            ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
+        ])
+        #expect(config.broker.partitionsDefault == 4 && !config.broker.createTopicsOnUse && config.broker.connectionsPerAddressMax == 7)
+        #expect(config.broker.groups.offsetsRetentionMs == 120_000 && config.security.authorizes == true)
+        var log = LogConfig(durability: .os)
+        try config.configure(&log)
+        #expect(log.topics.retentionMs == 1234 && log.topics.maxMessageBytes == 5000 && log.transactionalIDExpirationMs == 99)
+        #expect(log.durability == .os)
+        for (name, value) in [
+            ("num.partitions", "0"), ("num.partitions", "many"), ("auto.create.topics.enable", "yes"), ("log.cleanup.policy", "burn"),
+            ("authorizer.class.name", "com.example.Mine"), ("connections.max.idle.ms", "-1"),
+        ] {
+            let error = #expect(throws: MartletError.self) { try ServerConfig(settings: [(name, value)]) }
+            #expect(error?.code == .invalidProperty && error?.message.contains(name) == true)
+        }
+        // What the table says is in force is in force.
+        for setting in ServerSetting.all where !setting.defaultValue.isEmpty {
+            #expect(throws: Never.self, "\(setting.name)") { try ServerConfig(settings: [(setting.name, setting.defaultValue)]) }
+        }
+    }
 }
