@@ -66,9 +66,8 @@ extension SchemaRegistry {
     }
 
     /// The schema that a writer of these columns uses; registers it if need be. Nil for formats without schemas.
-    /// - `ofInsert`: for INSERT VALUES, which keeps to the schema that the source's columns came from.
     public func writerSchema(
-        of fields: [Field], spec: FormatSpec, side: Side, topic: String, ofInsert: Bool = false
+        of fields: [Field], spec: FormatSpec, side: Side, topic: String
     ) throws(MartletError) -> WriterSchema? {
         guard spec.kind.usesSchemaRegistry, !fields.isEmpty else { return nil }
         if let id = spec.properties["schemaId"].flatMap({ Int32($0) }) {
@@ -77,7 +76,7 @@ extension SchemaRegistry {
         }
         if let named = try registeredMessage(of: fields, spec: spec, side: side, topic: topic) { return named }
         let text = try SchemaTranslation.schemaText(for: fields, spec: spec, side: side)
-        let id = try register(subject: subject, schema: RegisteredSchema(kind: spec.kind, text: text))
+        let id = try register(subject: "\(topic)-\(side.rawValue)", schema: RegisteredSchema(kind: spec.kind, text: text))
         return WriterSchema(id: id, text: nil)
     }
 
