@@ -18,10 +18,25 @@ enum CastKernels {
             return .time(FixedColumn(c.values.map { Int32(CivilDate.floorMod(Int($0), 86_400_000)) }, validity: c.validity))
         case (.date(let c), .timestamp):
             return .timestamp(FixedColumn(c.values.map { Int64($0) * 86_400_000 }, validity: c.validity))
-        case (.integer(let c), .string): return texts(c) { digits(Int64($0), &$1) }
-        case (.bigint(let c), .string): return texts(c) { digits($0, &$1) }
-        case (.boolean(let c), .string): return texts(c) { $1 += Array(($0 ? "true" : "false").utf8) }
-        case (.double(let c), .string): return texts(c) { $1 += Array($0.javaDescription.utf8) }
+        case (_, .string): return .string(TextWriter.texts(column))
+        case (.string(let c), .integer): return .integer(parsed(c, type, zero: 0, &failures) { NumberScan.integer($0, as: Int32.self) })
+        case (.string(let c), .bigint): return .bigint(parsed(c, type, zero: 0, &failures) { NumberScan.integer($0, as: Int64.self) })
+        case (.string(let c), .double):
+            return .double(
+                parsed(c, type, zero: 0, &failures) { text in
+                    // No "nan", "inf", hexadecimal or suffixes.
+                    guard let last = text.last, text.allSatisfy({ $0 < 0x3a || $0 | 0x20 == 0x65 }), last < 0x3a else { return nil }
+                    return NumberScan.double(text)
+                })
+        case (.string(let c), .date):
+            return .date(parsed(c, type, zero: 0, &failures, format: TemporalText.dateFormat) { TemporalText.date($0) })
+        case (.string(let c), .timestamp):
+            return .timestamp(parsed(c, type, zero: 0, &failures, format: TemporalText.timestampFormat) { TemporalText.timestamp($0) })
+        case (.array(let list), .array(let element)):
+            var inner = RowFailures()
+            let elements = cast(list.elements, to: element, &inner)
+            // A failing element fails the row it is in: below.
+            if inner.isEmpty { return .array(ListColumn(offsets: list.offsets, elements: elements, validity: list.validity)) }
         default: break
         }
         var builder = ColumnBuilder(type)
@@ -109,29 +124,26 @@ enum CastKernels {
 
     // MARK: text
 
-    /// A string column with what `write` appends for each value.
-    private static func texts<T>(_ column: FixedColumn<T>, _ write: (T, inout [UInt8]) -> Void) -> Column {
-        var out = BytesColumn(validity: column.validity)
-        out.starts.reserveCapacity(column.count)
-        out.lengths.reserveCapacity(column.count)
-        for row in 0..<column.count {
-            let start = out.buffer.count
-            if column.validity.isValid(row) { write(column.values[row], &out.buffer) }
-            out.starts.append(UInt32(start))
-            out.lengths.append(UInt32(out.buffer.count - start))
+    /// What `read` makes of the trimmed text of each row; nil is a failure.
+    private static func parsed<T>(
+        _ column: BytesColumn, _ type: SQLType, zero: T, _ failures: inout RowFailures, format: String? = nil,
+        _ read: (UnsafeBufferPointer<UInt8>) -> T?
+    ) -> FixedColumn<T> {
+        var out = FixedColumn([T](repeating: zero, count: column.count), validity: column.validity)
+        column.buffer.withUnsafeBufferPointer { buffer in
+            for row in 0..<column.count where column.validity.isValid(row) {
+                var from = Int(column.starts[row]), to = from + Int(column.lengths[row])
+                while from < to, buffer[from] <= 0x20 { from += 1 }
+                while to > from, buffer[to - 1] <= 0x20 { to -= 1 }
+                if let value = read(UnsafeBufferPointer(rebasing: buffer[from..<to])) {
+                    out.values[row] = value
+                } else {
+                    out.validity.setNull(row, count: column.count)
+                    failures.add(row, format.map { "Required format is: \"\($0)\"" } ?? "text does not denote a value of type \(type)", isFatal: true)
+                }
+            }
         }
-        return .string(out)
-    }
-
-    private static func digits(_ value: Int64, _ out: inout [UInt8]) {
-        if value < 0 { out.append(UInt8(ascii: "-")) }
-        let start = out.count
-        var rest = value.magnitude
-        repeat {
-            out.append(UInt8(truncatingIfNeeded: 0x30 + rest % 10))
-            rest /= 10
-        } while rest > 0
-        out[start...].reverse()
+        return out
     }
 
     static func trimmed(_ text: String) -> Substring.UTF8View {
