@@ -66,9 +66,7 @@ extension SchemaRegistry {
     }
 
     /// The schema that a writer of these columns uses; registers it if need be. Nil for formats without schemas.
-    public func writerSchema(
-        of fields: [Field], spec: FormatSpec, side: Side, topic: String
-    ) throws(MartletError) -> WriterSchema? {
+    public func writerSchema(of fields: [Field], spec: FormatSpec, side: Side, topic: String) throws(MartletError) -> WriterSchema? {
         guard spec.kind.usesSchemaRegistry, !fields.isEmpty else { return nil }
         if let id = spec.properties["schemaId"].flatMap({ Int32($0) }) {
             let chosen = try writerSchema(id: id)
