@@ -78,15 +78,27 @@ extension SchemaRegistry {
         let subject = "\(topic)-\(side.rawValue)"
         if ofInsert, let known = try registered(fields, spec: spec, side: side, subject: subject) { return known }
         let text = try SchemaTranslation.schemaText(for: fields, spec: spec, side: side)
-        let id = try register(subject: subject, schema: RegisteredSchema(kind: spec.kind, text: text))
-        return WriterSchema(id: id, text: nil)
+        do throws(MartletError) {
+            let id = try register(subject: subject, schema: RegisteredSchema(kind: spec.kind, text: text))
+            return WriterSchema(id: id, text: nil)
+        } catch {
+            // A schema of somebody else, from which the columns came: a record of another name, fields that cannot be null.
+            guard ofInsert, error.code == .schemaIncompatible, let known = try newest(holding: fields, spec: spec, side: side, subject: subject) else {
+                throw error
+            }
+            return known
+        }
     }
 
     /// The newest schema of `subject`, if it defines the message that the format names, with just these columns: it may define others beside it.
     private func registered(_ fields: [Field], spec: FormatSpec, side: Side, subject: String) throws(MartletError) -> WriterSchema? {
-        guard spec.kind == .protobuf, spec.properties["fullSchemaName"] != nil, let known = latest(subject: subject), known.schema.type == "PROTOBUF" else {
-            return nil
-        }
+        guard spec.kind == .protobuf, spec.properties["fullSchemaName"] != nil else { return nil }
+        return try newest(holding: fields, spec: spec, side: side, subject: subject)
+    }
+
+    /// The newest schema of `subject`, if it is of the format's kind and stands for just these columns.
+    private func newest(holding fields: [Field], spec: FormatSpec, side: Side, subject: String) throws(MartletError) -> WriterSchema? {
+        guard let known = latest(subject: subject), known.schema.type == RegisteredSchema(kind: spec.kind, text: "").type else { return nil }
         let imports = try imports(of: known.schema)
         guard let own = try? SchemaTranslation.fields(fromSchemaText: known.schema.text, spec: spec, side: side, imports: imports), own == fields else {
             return nil
