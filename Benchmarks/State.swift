@@ -37,9 +37,10 @@ enum StateBenchmarks {
         /// Events of random users below `users`, or of each user in turn.
         func produce(_ rows: Int, users: Int, inTurn: Bool) throws {
             var random = SeededRandom(seed: 7), builder = RecordBatchBuilder()
+            let now = TimeSource.system.wallMs
             for row in 0..<rows {
                 let key = Array("user-\(inTurn ? row % users : Int.random(in: 0..<users, using: &random))".utf8), value = Array(#"{"amount":1.25}"#.utf8)
-                value.withUnsafeBytes { value in key.withUnsafeBytes { builder.append(timestamp: 0, key: $0, value: value, headers: nil) } }
+                value.withUnsafeBytes { value in key.withUnsafeBytes { builder.append(timestamp: now, key: $0, value: value, headers: nil) } }
                 if builder.sizeBytes > 500_000 || row == rows - 1 {
                     let batch = builder.finish(producerID: -1, epoch: -1, baseSequence: -1, isTransactional: false)
                     _ = try batch.withUnsafeBytes { try source.append(client: $0) }
