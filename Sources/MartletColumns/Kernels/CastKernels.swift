@@ -32,6 +32,20 @@ enum CastKernels {
             return .date(parsed(c, type, zero: 0, &failures, format: TemporalText.dateFormat) { TemporalText.date($0) })
         case (.string(let c), .timestamp):
             return .timestamp(parsed(c, type, zero: 0, &failures, format: TemporalText.timestampFormat) { TemporalText.timestamp($0) })
+        case (.integer(let c), .decimal(let p, let s)): return decimals(c, p, s, &failures) { Decimal128(unscaled: Int128($0), scale: 0) }
+        case (.bigint(let c), .decimal(let p, let s)): return decimals(c, p, s, &failures) { Decimal128(unscaled: Int128($0), scale: 0) }
+        case (.decimal(let c, _, let scale), .decimal(let p, let s)): return decimals(c, p, s, &failures) { Decimal128(unscaled: $0, scale: scale) }
+        case (.double(let c), .decimal(let p, let s)):
+            // By the shortest text, as Java's BigDecimal.valueOf.
+            var text = ByteWriter(capacity: 64)
+            return decimals(c, p, s, &failures) { value in
+                text.count = 0
+                text.append(double: value)
+                guard let number = NumberScan.bigNumber(UnsafeBufferPointer(start: text.base, count: text.count)), let digits = number.unscaled,
+                    number.exponent <= 0, number.exponent >= -38, digits < UInt128(Int128.max)
+                else { return value.isFinite ? Decimal128(parsing: value.description) : nil }
+                return Decimal128(unscaled: number.negative ? -Int128(digits) : Int128(digits), scale: -number.exponent)
+            }
         case (.array(let list), .array(let element)):
             var inner = RowFailures()
             let elements = cast(list.elements, to: element, &inner)
@@ -123,6 +137,24 @@ enum CastKernels {
     }
 
     // MARK: text
+
+    /// DECIMAL(precision, scale) of what `exact` makes of each value, rounded half up; nil, or what does not fit, is a failure.
+    private static func decimals<T>(
+        _ column: FixedColumn<T>, _ precision: Int, _ scale: Int, _ failures: inout RowFailures, _ exact: (T) -> Decimal128?
+    ) -> Column {
+        var out = FixedColumn([Int128](repeating: 0, count: column.count), validity: column.validity)
+        for row in 0..<column.count where column.validity.isValid(row) {
+            if let fitted = exact(column.values[row])?.fitted(precision: precision, scale: scale) {
+                out.values[row] = fitted.unscaled
+            } else {
+                out.validity.setNull(row, count: column.count)
+                failures.add(
+                    row, "Numeric field overflow: a field with precision \(precision) and scale \(scale) must round to an absolute value less than 10^\(precision - scale)",
+                    isFatal: true)
+            }
+        }
+        return .decimal(out, precision: precision, scale: scale)
+    }
 
     /// What `read` makes of the trimmed text of each row; nil is a failure.
     private static func parsed<T>(
