@@ -135,6 +135,25 @@ import Testing
         await harness.close()
     }
 
+    @Test func pushQueriesJoinSubqueries() async throws {
+        let harness = try await EngineHarness()
+        try await harness.execute(
+            """
+            CREATE STREAM sales (id INT KEY, shop STRING, amount INT) WITH (kafka_topic='sales', value_format='JSON', partitions=3);
+            CREATE TABLE shops (name STRING PRIMARY KEY, town STRING) WITH (kafka_topic='shops', value_format='JSON', partitions=2);
+            INSERT INTO sales (ROWTIME, id, shop, amount) VALUES (1, 1, 'a', 5); INSERT INTO sales (ROWTIME, id, shop, amount) VALUES (2, 2, 'a', 6);
+            INSERT INTO shops (ROWTIME, name, town) VALUES (0, 'a', 'Bern');
+            """)
+        #expect(
+            try await harness.push("SELECT s.shop, total, town FROM (SELECT shop, SUM(amount) AS total FROM sales GROUP BY shop) s JOIN shops t ON s.shop = t.name", count: 2)
+                == ["a|5|Bern", "a|11|Bern"])
+        #expect(
+            try await harness.push(
+                "SELECT x.shop, x.n, y.n FROM (SELECT shop, COUNT(*) AS n FROM sales WINDOW TUMBLING (SIZE 1 SECOND) GROUP BY shop) x JOIN (SELECT shop, SUM(amount) AS n FROM sales WINDOW TUMBLING (SIZE 1 SECOND) GROUP BY shop) y ON x.shop = y.shop",
+                count: 3) == ["a|1|5", "a|2|5", "a|2|11"])
+        await harness.close()
+    }
+
     @Test func queriesThatEndJoinWhatIsThere() async throws {
         let harness = try await EngineHarness()
         try await harness.execute(

@@ -56,6 +56,22 @@ import Testing
         }
     }
 
+    /// A row goes into a topic whose schema somebody else registered, under another name and without nulls, as that schema says.
+    @Test func insertsFollowRegisteredSchemas() async throws {
+        try await ServerFixture.with { fixture in
+            let schema = #"{"type":"record","name":"Other","fields":[{"name":"A","type":"string"},{"name":"N","type":"int"}]}"#
+            _ = try await fixture.json("POST", "/subjects/o-value/versions", ["schema": .string(schema)], registry: true)
+            _ = try await fixture.ksql("CREATE STREAM o WITH (kafka_topic='o', partitions=1, value_format='AVRO');")
+            _ = try await fixture.ksql("INSERT INTO o VALUES ('x', 1);")
+            let rows = try await fixture.ask("POST", "/query-stream", #"{"sql":"SELECT * FROM o;"}"#)
+            #expect(rows.lines.last == #"["x",1]"#)
+            #expect(try await fixture.json("GET", "/subjects/o-value/versions", registry: true).body == [1])
+            let refused = try await fixture.json("POST", "/ksql", ["ksql": "INSERT INTO o (A) VALUES ('x');"])
+            #expect(refused.status == 400 && refused.body["error_code"]?.intValue == 40001)
+            #expect(refused.body["message"]?.stringValue?.hasPrefix("Failed to insert values into 'O'.") == true)
+        }
+    }
+
     /// A command that has been told of is applied; one that is still to come is waited for.
     @Test func commandsAreWaitedFor() async throws {
         try await ServerFixture.with { fixture in

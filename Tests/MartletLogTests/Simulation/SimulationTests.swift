@@ -24,25 +24,26 @@ import Darwin
         let seconds = number("SIM_SECONDS"), only = number("SEED")
         let first = only ?? (seconds == nil ? 1 : UInt64.random(in: 0 ..< 1 << 40))
         let clock = ContinuousClock(), began = clock.now
-        var seed = first, lives = 0, survivors = 0
+        var seed = first, lives = 0, survivors = 0, commits = 0
         while true {
             if only != nil ? seed > first : seconds.map({ clock.now - began >= .seconds(Int64($0)) }) ?? (seed > Self.historiesDefault) { break }
             do {
                 let history = try Self.play(seed)
                 lives += history.lives
                 survivors += history.survivors
+                commits += history.commits
             } catch {
                 Issue.record("seed \(seed): \(error)")
             }
             seed += 1
         }
         // Else nothing of this was tried.
-        if only == nil { #expect(survivors > 0, "no transaction outlived a start") }
+        if only == nil { #expect(survivors > 0 && commits > 0, "\(survivors) transactions outlived a start, consumer groups committed \(commits) times") }
         if seconds != nil { print("simulation: seeds \(first) to \(seed - 1), \(lives) lives of a node, \(survivors) transactions that outlived a start, \(clock.now - began)") }
     }
 
     /// - Returns: how often the node started, and how many transactions of clients were open then and committed later.
-    static func play(_ seed: UInt64) throws -> (lives: Int, survivors: Int) {
+    static func play(_ seed: UInt64) throws -> (lives: Int, survivors: Int, commits: Int) {
         var random = SeededRandom(seed: seed)
         let node = try SimulatedNode()
         try node.log.createTopic("events", partitions: 2, settings: ["segment.bytes": "1500"])
@@ -52,6 +53,7 @@ import Darwin
         var producers = [SimulatedProducer(name: "p0", partition: 0), SimulatedProducer(name: "p1", partition: 1), SimulatedProducer(name: "p2", partition: 0)]
         var transactions = [SimulatedTransactions(name: "t0"), SimulatedTransactions(name: "t1")]
         var consumers = SimulatedConsumers()
+        var readers = SimulatedReaders()
         var table = SimulatedTable()
         var pipeline = try SimulatedPipeline(node)
         var seen: [[String]] = [[], []]
@@ -64,7 +66,8 @@ import Darwin
         let hasFullDisks = Bool.random(using: &random), hasLostSyncs = kind != .kill && Int.random(in: 0..<3, using: &random) == 0
         node.willCrash(kind, after: Int.random(in: 0..<250, using: &random), seed: random.next())
         for step in 0..<150 {
-            switch Int.random(in: 0..<46, using: &random) {
+            switch Int.random(in: 0..<54, using: &random) {
+            case 46...53: try readers.step(node, &random)
             case 0...9: try producers[Int.random(in: 0..<3, using: &random)].step(node, &random)
             case 10...21: try transactions[Int.random(in: 0..<2, using: &random)].step(node, &random)
             case 22...32: try consumers.step(node, &random)
@@ -102,6 +105,7 @@ import Darwin
                 for producer in producers { producer.check(try node.partition("events", producer.partition).values(.readUncommitted), note) }
                 for client in transactions { client.check(node, values, isSettled: isSettled, note) }
                 consumers.check(node, note)
+                readers.check(node, note)
                 try pipeline.check(node, note)
                 try table.check(node, note)
                 for p in 0..<2 {
@@ -122,6 +126,6 @@ import Darwin
                 }
             }
         }
-        return (node.lives, transactions.reduce(0) { $0 + $1.survivors })
+        return (node.lives, transactions.reduce(0) { $0 + $1.survivors }, readers.commits)
     }
 }
