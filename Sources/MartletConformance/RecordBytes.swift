@@ -65,7 +65,7 @@ enum HeaderSection {
         for header in headers {
             varint(header.name.utf8.count)
             out += header.name.utf8
-            guard let value = header.value.map({ Base64Text.decode($0) ?? [] }) else {
+            guard let value = header.value.map({ Base64.decode($0.utf8) ?? [] }) else {
                 varint(-1)
                 continue
             }
@@ -92,7 +92,7 @@ enum HeaderSection {
             let name = String(decoding: rest.prefix(nameLength), as: UTF8.self)
             rest = rest.dropFirst(nameLength)
             let length = varint()
-            out.append(ConformanceCase.Header(name: name, value: length < 0 ? nil : Base64Text.encode(Array(rest.prefix(length)))))
+            out.append(ConformanceCase.Header(name: name, value: length < 0 ? nil : Base64.encode(Array(rest.prefix(length)))))
             rest = rest.dropFirst(max(0, length))
         }
         return out

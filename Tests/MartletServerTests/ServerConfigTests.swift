@@ -32,7 +32,8 @@ import Testing
         let config = try config(
             "# comment", "listeners=SASL_SSL://:9094, PLAINTEXT://127.0.0.1:9092", "advertised.listeners=SASL_SSL://kafka.example:443",
             "ksql.listeners=https://[::1]:1", Self.tls, "ssl.client.auth=required", "ssl.ca.location=ca.pem",
-            "sasl.enabled.mechanisms=SCRAM-SHA-512", "connections.max.reauth.ms=1000", "allow.everyone.if.no.acl.found=true")
+            "sasl.enabled.mechanisms=SCRAM-SHA-512", "connections.max.reauth.ms=1000", "allow.everyone.if.no.acl.found=true", "state.memory.bytes=1000000")
+        #expect(config.stateMemoryBytes == 1_000_000)
         #expect(config.kafka.map(\.description) == ["SASL_SSL://0.0.0.0:9094", "PLAINTEXT://127.0.0.1:9092"])
         #expect(config.kafka[0].advertisedHost == "kafka.example" && config.kafka[0].advertisedPort == 443 && config.kafka[1].advertisedHost == nil)
         #expect(config.ksql == HTTPListener(hasTLS: true, host: "::1", port: 1))
@@ -62,11 +63,36 @@ import Testing
             "ssl.certificate.location=x", "ssl.key.location=x", "ssl.client.auth=required", "ssl.client.auth=maybe", "sasl.enabled.mechanisms=GSSAPI",
             "connections.max.reauth.ms=-1", "connections.max.reauth.ms=soon", "super.users=alice", "allow.everyone.if.no.acl.found=yes",
             "authentication.method=DIGEST", "listeners=x", "listeners=,", "advertised.listeners=SSL://a:1", "ksql.listeners=ftp://a:1",
-            "no.such.setting=1", "words", "=1",
+            "state.memory.bytes=0", "state.memory.bytes=1GB", "no.such.setting=1", "words", "=1",
         ]
         for line in wrong {
             let error = #expect(throws: MartletError.self, "\(line)") { try config(line) }
             #expect(error?.code == .invalidProperty || error?.code == .unknownProperty)
+        }
+    }
+
+    @Test func limitsAndDefaultsHaveKafkasNames() throws {
+        let config = try ServerConfig(settings: [
+            ("num.partitions", "4"), ("auto.create.topics.enable", "false"), ("max.connections.per.ip", "7"), ("offsets.retention.minutes", "2"),
+            ("log.retention.ms", "1234"), ("transactional.id.expiration.ms", "99"), ("message.max.bytes", "5000"),
+            ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
+        ])
+        #expect(config.broker.partitionsDefault == 4 && !config.broker.createTopicsOnUse && config.broker.connectionsPerAddressMax == 7)
+        #expect(config.broker.groups.offsetsRetentionMs == 120_000 && config.security.authorizes == true)
+        var log = LogConfig(durability: .os)
+        try config.configure(&log)
+        #expect(log.topics.retentionMs == 1234 && log.topics.maxMessageBytes == 5000 && log.transactionalIDExpirationMs == 99)
+        #expect(log.durability == .os)
+        for (name, value) in [
+            ("num.partitions", "0"), ("num.partitions", "many"), ("auto.create.topics.enable", "yes"), ("log.cleanup.policy", "burn"),
+            ("authorizer.class.name", "com.example.Mine"), ("connections.max.idle.ms", "-1"),
+        ] {
+            let error = #expect(throws: MartletError.self) { try ServerConfig(settings: [(name, value)]) }
+            #expect(error?.code == .invalidProperty && error?.message.contains(name) == true)
+        }
+        // What the table says is in force is in force.
+        for setting in ServerSetting.all where !setting.defaultValue.isEmpty {
+            #expect(throws: Never.self, "\(setting.name)") { try ServerConfig(settings: [(setting.name, setting.defaultValue)]) }
         }
     }
 }

@@ -74,8 +74,23 @@ public class Clients {
         return full;
     }
 
+    /** Those whose libraries are on the classpath. */
+    static List<String> codecsAtHand() {
+        List<String> codecs = new ArrayList<>(List.of("none", "gzip"));
+        Map<String, String> libraries = Map.of("lz4", "net.jpountz.lz4.LZ4Factory", "zstd", "com.github.luben.zstd.Zstd", "snappy", "org.xerial.snappy.Snappy");
+        for (Map.Entry<String, String> library : new TreeMap<>(libraries).entrySet()) {
+            try {
+                Class.forName(library.getValue());
+                codecs.add(library.getKey());
+            } catch (Throwable missing) {
+                System.out.println("not tried, there is no library: " + library.getKey());
+            }
+        }
+        return codecs;
+    }
+
     static void codecs() throws Exception {
-        for (String codec : List.of("none", "gzip", "lz4")) {
+        for (String codec : codecsAtHand()) {
             String topic = topic("codec-" + codec, 1);
             List<String> sent = new ArrayList<>();
             try (KafkaProducer<String, String> producer = producer("compression.type", codec, "linger.ms", 5)) {

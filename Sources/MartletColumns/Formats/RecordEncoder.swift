@@ -40,13 +40,14 @@ public struct RecordEncoder: Sendable {
                 missing = chosen.filter { field in !fields.contains { $0.name == field.name } }
             }
             let all = fields + missing
-            let entries =
+            let shapes =
                 if let schemaText {
-                    try JSONSchemaTranslation.mapsAsEntries(all, schemaText: schemaText, unwrapped: spec.unwrapSingle, imports: imports)
+                    try JSONSchemaTranslation.shapes(all, schemaText: schemaText, unwrapped: spec.unwrapSingle, imports: imports)
                 } else {
-                    [Bool](repeating: true, count: all.reduce(0) { $0 + ColumnView.count($1.type) })
+                    // Of our own schema: maps are entries, structs are objects whatever their names.
+                    [JSONWriter.Shape](repeating: .entries, count: all.reduce(0) { $0 + ColumnView.count($1.type) })
                 }
-            implementation = .json(JSONEncoder(fields: all, unwrapped: spec.unwrapSingle, schemaID: schemaID, mapsAsEntries: entries))
+            implementation = .json(JSONEncoder(fields: all, unwrapped: spec.unwrapSingle, schemaID: schemaID, shapes: shapes))
         case .avro:
             implementation = .avro(try AvroEncoder(spec: spec, fields: fields, schemaID: schemaID ?? 0, schemaText: schemaText, imports: imports))
         case .protobuf, .protobufNoSR:

@@ -3,14 +3,16 @@
 /// `[scheme:][//[user@]host[:port]][path][?query][#fragment]`, or `scheme:anything[#fragment]`, which has no path. A host that is none by the
 /// book (`a_b.org`) is a name of some registry: the URL is fine but has neither host nor port.
 struct URLParts {
-    private(set) var scheme: ArraySlice<UInt8>?
-    private(set) var host: ArraySlice<UInt8>?
-    private(set) var port: Int32?
-    private(set) var path: ArraySlice<UInt8>?
-    private(set) var query: ArraySlice<UInt8>?
-    private(set) var fragment: ArraySlice<UInt8>?
+    typealias Bytes = Slice<UnsafeBufferPointer<UInt8>>
 
-    init(_ bytes: ArraySlice<UInt8>) throws(KernelFailure) {
+    private(set) var scheme: Bytes?
+    private(set) var host: Bytes?
+    private(set) var port: Int32?
+    private(set) var path: Bytes?
+    private(set) var query: Bytes?
+    private(set) var fragment: Bytes?
+
+    init(_ bytes: Bytes) throws(KernelFailure) {
         var rest = bytes
         if let hash = rest.firstIndex(of: UInt8(ascii: "#")) {
             let part = rest[(hash + 1)...]
@@ -55,25 +57,29 @@ struct URLParts {
     private static func isDigit(_ byte: UInt8) -> Bool { byte >= 0x30 && byte <= 0x39 }
 
     /// Characters that must be encoded, and `%` without two digits, are mistakes.
-    private static func check(_ bytes: ArraySlice<UInt8>, _ part: String, brackets: Bool) throws(KernelFailure) {
+    private static func check(_ bytes: Bytes, _ part: String, brackets: Bool) throws(KernelFailure) {
         var i = bytes.startIndex
         while i < bytes.endIndex {
-            switch bytes[i] {
-            case UInt8(ascii: "%"):
-                guard i + 2 < bytes.endIndex, FunctionTable.hexByte(bytes[i + 1], bytes[i + 2]) != nil else {
+            let byte = bytes[i]
+            i += 1
+            if byte >= 0x80 || Self.plain.containsASCII(byte) { continue }
+            if byte == UInt8(ascii: "%") {
+                guard i + 1 < bytes.endIndex, FunctionTable.hexByte(bytes[i], bytes[i + 1]) != nil else {
                     throw KernelFailure("not a URL: % is followed by two hexadecimal digits")
                 }
-            case 0...0x20, 0x7f, UInt8(ascii: "\""), UInt8(ascii: "#"), UInt8(ascii: "<"), UInt8(ascii: ">"), UInt8(ascii: "\\"), UInt8(ascii: "^"), UInt8(ascii: "`"), UInt8(ascii: "{"), UInt8(ascii: "|"), UInt8(ascii: "}"):
+            } else if !brackets || (byte != UInt8(ascii: "[") && byte != UInt8(ascii: "]")) {
                 throw KernelFailure("not a URL: its \(part) contains a character that must be encoded")
-            case UInt8(ascii: "["), UInt8(ascii: "]"):
-                if !brackets { throw KernelFailure("not a URL: its \(part) contains a character that must be encoded") }
-            default: break
             }
-            i += 1
         }
     }
 
-    private mutating func readAuthority(_ authority: ArraySlice<UInt8>) throws(KernelFailure) {
+    /// What may stand everywhere: neither `%` nor brackets nor what must be encoded.
+    private static let plain = CodePointSet(.none) { point in
+        guard point > 0x20, point < 0x7f, let scalar = Unicode.Scalar(point) else { return false }
+        return !"\"#<>\\^`{|}%[]".unicodeScalars.contains(scalar)
+    }
+
+    private mutating func readAuthority(_ authority: Bytes) throws(KernelFailure) {
         var rest = authority
         if let at = rest.firstIndex(of: UInt8(ascii: "@")) { rest = rest[(at + 1)...] }
         if rest.first == UInt8(ascii: "[") {
@@ -93,7 +99,7 @@ struct URLParts {
     }
 
     /// Nil for what is no port; `.some(nil)` where none is given.
-    private static func port(_ text: ArraySlice<UInt8>) -> Int32?? {
+    private static func port(_ text: Bytes) -> Int32?? {
         if text.isEmpty { return .some(nil) }
         let digits = text.dropFirst()
         guard text.first == UInt8(ascii: ":"), digits.allSatisfy(isDigit) else { return nil }
@@ -103,7 +109,7 @@ struct URLParts {
     }
 
     /// An IPv4 address, or labels of letters, digits and inner hyphens, of which the last begins with a letter.
-    private static func isHost(_ text: ArraySlice<UInt8>) -> Bool {
+    private static func isHost(_ text: Bytes) -> Bool {
         var labels = text.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         if labels.count == 4, labels.allSatisfy({ !$0.isEmpty && $0.count <= 3 && $0.allSatisfy(isDigit) }) {
             return labels.allSatisfy { $0.reduce(0) { $0 * 10 + Int($1 - 0x30) } <= 255 }

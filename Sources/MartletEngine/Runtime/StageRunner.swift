@@ -131,7 +131,11 @@ public struct StageRunner {
             for entry in errors.entries { failures.append("offset \(block.offsets[entry.row]): \(entry.column): \(entry.reason)") }
             if decoded.count == 0 { continue }
             var context = OperatorContext()
-            try encode(tree.push(decoded, leaf: leaf, &context), &context, &out)
+            do throws(MartletError) {
+                try encode(tree.push(decoded, leaf: leaf, &context), &context, &out)
+            } catch {
+                throw error.processing(topic, decoded)
+            }
         }
         return out
     }
@@ -171,5 +175,14 @@ extension SinkEncoder.Description {
             valueFields: repartition.valueFields, valueFormat: repartition.valueFormat,
             valueSchema: try registry.writerSchema(of: repartition.valueFields, spec: repartition.valueFormat, side: .value, topic: topic),
             window: repartition.window)
+    }
+}
+
+extension MartletError {
+    /// What ended a query while it processed rows of a topic (Kafka Streams: "Exception caught in process").
+    func processing(_ topic: String, _ rows: Batch) -> MartletError {
+        var place = "topic=\(topic), partition=\(rows.partition)"
+        if let first = rows.offsets.first, let last = rows.offsets.last { place += first == last ? ", offset=\(first)" : ", offsets=\(first)-\(last)" }
+        return MartletError(code, "Exception caught in process. \(place): \(message)", detail: detail, hint: hint, cause: self)
     }
 }

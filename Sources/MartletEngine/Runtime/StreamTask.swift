@@ -99,7 +99,13 @@ final class StreamTask {
         while let (i, limit) = readers.first {
             let (target, batch) = readers[i].take(before: limit)
             var context = OperatorContext()
-            try write(tree.push(batch, leaf: target.leaf, &context), &context, source: readers[i].log.id, in: transaction, log: log)
+            let made: Batch
+            do throws(MartletError) {
+                made = try tree.push(batch, leaf: target.leaf, &context)
+            } catch {
+                throw error.processing(readers[i].log.id.topic, batch)
+            }
+            try write(made, &context, source: readers[i].log.id, in: transaction, log: log)
             progressed = true
             if readers[i].isEmpty { break }
         }

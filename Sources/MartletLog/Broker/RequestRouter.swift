@@ -138,6 +138,8 @@ final class RequestRouter: Sendable {
         case .describeAcls: return try serve(DescribeAclsRequest.self) { describeAcls($0) }
         case .createAcls: return try serve(CreateAclsRequest.self) { createAcls($0, context) }
         case .deleteAcls: return try serve(DeleteAclsRequest.self) { deleteAcls($0, context) }
+        case .describeClientQuotas: return try serve(DescribeClientQuotasRequest.self) { describeClientQuotas($0) }
+        case .alterClientQuotas: return try serve(AlterClientQuotasRequest.self) { alterClientQuotas($0) }
         case .describeUserScramCredentials:
             return try serve(DescribeUserScramCredentialsRequest.self) { describeUserScramCredentials($0, context) }
         case .alterUserScramCredentials:

@@ -38,6 +38,8 @@ enum APIKey: Int16, Sendable, CaseIterable {
     case alterPartitionReassignments = 45
     case listPartitionReassignments = 46
     case offsetDelete = 47
+    case describeClientQuotas = 48
+    case alterClientQuotas = 49
     case describeUserScramCredentials = 50
     case alterUserScramCredentials = 51
     case describeCluster = 60
@@ -85,7 +87,7 @@ enum APIKey: Int16, Sendable, CaseIterable {
         case .saslAuthenticate: (0...2, 2)
         case .createPartitions: (0...3, 2)
         case .deleteGroups, .electLeaders: (0...2, 2)
-        case .incrementalAlterConfigs: (0...1, 1)
+        case .incrementalAlterConfigs, .describeClientQuotas, .alterClientQuotas: (0...1, 1)
         case .offsetDelete: (0...0, .max)
         case .describeUserScramCredentials, .alterUserScramCredentials: (0...0, 0)
         case .alterPartitionReassignments, .consumerGroupHeartbeat, .consumerGroupDescribe: (0...1, 0)

@@ -16,12 +16,7 @@ extension TransactionCoordinator {
             throw KafkaError(.invalidTransactionTimeout, "the transaction timeout must be 1 to \(services.config.transactionTimeoutMsMax) ms, not \(timeoutMs)")
         }
         do throws(LogFailure) {
-            let transaction: Transaction
-            do throws(MartletError) {
-                transaction = try findOrMake(transactionalID, timeoutMs: timeoutMs, isFromClient: true)
-            } catch {
-                throw LogFailure(error)
-            }
+            let transaction = try find(transactionalID, timeoutMs: timeoutMs)
             if let expected {
                 let now = transaction.state.withLock { ($0.record.producerID, $0.record.epoch) }
                 // The epoch before the present one: the answer to the same request got lost.
@@ -36,9 +31,27 @@ extension TransactionCoordinator {
         }
     }
 
-    /// AddPartitionsToTxn: opens the transaction if need be; with `verifyingOnly` it changes nothing. The answer has a code per partition; if one does not exist, none is added.
+    private func find(_ transactionalID: String, timeoutMs: Int32) throws(LogFailure) -> Transaction {
+        while true {
+            let found: Transaction
+            do throws(MartletError) {
+                found = try findOrMake(transactionalID, timeoutMs: timeoutMs, isFromClient: true)
+            } catch {
+                throw LogFailure(error)
+            }
+            // Used from now on, unless it was forgotten in between.
+            let isForgotten = found.state.withLock { state in
+                state.lastUsedMs = services.time.wallMs
+                return state.isForgotten
+            }
+            if !isForgotten { return found }
+        }
+    }
+
+    /// AddPartitionsToTxn: opens the transaction if need be; with `verifyingOnly` it changes nothing. Durable on return, unless not `isDurable`:
+    /// then when the transaction log (`log`) is durable up to its present end. The answer has a code per partition; if one does not exist, none is added.
     public func addPartitions(
-        transactionalID: String, producerID: Int64, epoch: Int16, verifyingOnly: Bool = false, _ partitions: [TopicPartition]
+        transactionalID: String, producerID: Int64, epoch: Int16, verifyingOnly: Bool = false, isDurable: Bool = true, _ partitions: [TopicPartition]
     ) throws(KafkaError) -> [TopicPartition: KafkaErrorCode] {
         try change(transactionalID, producerID, epoch) { (state) throws(LogFailure) in
             if verifyingOnly {
@@ -51,8 +64,13 @@ extension TransactionCoordinator {
                 return Dictionary(
                     partitions.map { ($0, logs[$0] == nil ? .unknownTopicOrPartition : .operationNotAttempted) }, uniquingKeysWith: { a, _ in a })
             }
-            try open(&state)
-            state.partitions.merge(logs) { _, new in new }
+            try extend(&state, isDurable: isDurable) { (state) throws(LogFailure) in
+                try open(&state)
+                for (id, log) in logs where state.partitions[id] == nil {
+                    state.partitions[id] = log
+                    state.begins[id] = log.endOffset
+                }
+            }
             return Dictionary(partitions.map { ($0, KafkaErrorCode.none) }, uniquingKeysWith: { a, _ in a })
         }
     }
@@ -67,7 +85,40 @@ extension TransactionCoordinator {
 
     /// AddOffsetsToTxn: the transaction will commit offsets of this group.
     public func addOffsets(transactionalID: String, producerID: Int64, epoch: Int16, group: String) throws(KafkaError) {
-        try change(transactionalID, producerID, epoch) { (state) throws(LogFailure) in try open(&state) }
+        try change(transactionalID, producerID, epoch) { (state) throws(LogFailure) in
+            try extend(&state) { (state) throws(LogFailure) in try open(&state) }
+        }
+    }
+
+    /// Changes what is open, and writes that down if it did change. On failure it is as before.
+    private func extend(
+        _ state: inout State, isDurable: Bool = true, _ change: (inout State) throws(LogFailure) -> Void
+    ) throws(LogFailure) {
+        let (phase, partitions, begins, offsets) = (state.phase, state.partitions, state.begins, state.offsets)
+        do throws(LogFailure) {
+            try change(&state)
+            var isSame = partitions.count == state.partitions.count && offsets == state.offsets
+            if case .empty = phase { isSame = false }
+            guard !isSame else { return }
+            try note(&state)
+            if isDurable { try sync([log]) }
+        } catch {
+            (state.phase, state.partitions, state.begins, state.offsets) = (phase, partitions, begins, offsets)
+            throw error
+        }
+    }
+
+    /// Writes what is open now. The last decision stays in the record for as long as it may be needed.
+    private func note(_ state: inout State) throws(LogFailure) {
+        var record = state.decision ?? state.record
+        record.timestamp = services.time.wallMs
+        record.lastEnd = state.lastEnd
+        if case .open = state.phase {
+            record.ongoing = TransactionRecord.Ongoing(
+                startedMs: state.startedMs, parts: state.begins.map { .init(partition: $0.key, end: $0.value) }, offsets: state.offsets)
+        }
+        try append(record)
+        state.lastUsedMs = record.timestamp
     }
 
     /// TxnOffsetCommit: offsets that become visible with the transaction. The caller has checked member and generation. With `isOpening` it
@@ -77,13 +128,15 @@ extension TransactionCoordinator {
         _ offsets: [TopicPartition: CommittedOffset]
     ) throws(KafkaError) {
         try change(transactionalID, producerID, epoch) { (state) throws(LogFailure) in
-            if isOpening { try open(&state) }
-            guard case .open = state.phase else {
-                throw LogFailure(.invalidTxnState, .badRequest, "transactional id \(transactionalID) has no open transaction")
-            }
-            for (partition, offset) in offsets {
-                state.offsets.removeAll { $0.group == group && $0.partition == partition }
-                state.offsets.append(DecidedOffset(group: group, partition: partition, committed: offset))
+            try extend(&state) { (state) throws(LogFailure) in
+                if isOpening { try open(&state) }
+                guard case .open = state.phase else {
+                    throw LogFailure(.invalidTxnState, .badRequest, "transactional id \(transactionalID) has no open transaction")
+                }
+                for (partition, offset) in offsets {
+                    state.offsets.removeAll { $0.group == group && $0.partition == partition }
+                    state.offsets.append(DecidedOffset(group: group, partition: partition, committed: offset))
+                }
             }
         }
     }
@@ -95,8 +148,18 @@ extension TransactionCoordinator {
                 if state.lastEnd == (isCommit ? .commit : .abort) { return }
                 throw LogFailure(.invalidTxnState, .badRequest, "transactional id \(transactionalID) has no open transaction")
             }
-            if isCommit { try commit(&state) } else { try abort(&state) }
-            state.lastEnd = isCommit ? .commit : .abort
+            if isCommit {
+                try commit(&state)
+                state.lastEnd = .commit
+                return
+            }
+            let partitions = Array(state.partitions.values)
+            try abort(&state)
+            state.lastEnd = .abort
+            // The next transaction has the same epoch: a restart must know what is of which.
+            try sync(partitions)
+            try note(&state)
+            try sync([log])
         }
     }
 
@@ -149,6 +212,7 @@ extension TransactionCoordinator {
                 throw LogFailure(.invalidProducerIDMapping, .badRequest, "transactional id \(transactionalID) is not known")
             }
             return try transaction.state.withLock { (state) throws(LogFailure) in
+                if state.isForgotten { throw LogFailure(.invalidProducerIDMapping, .badRequest, "transactional id \(transactionalID) is not known") }
                 if let repeated, state.lastEnd == repeated, case .empty = state.phase, state.record.producerID == producerID,
                     Int32(state.record.epoch) == Int32(epoch) + 1
                 {

@@ -11,6 +11,9 @@ import Synchronization
 /// Markers are not synced before `commit` returns, since the decision stands for them. Therefore nothing new is written about a
 /// transactional id before the markers and offsets of its last decision are synced (`settle`).
 ///
+/// What is open of a client's transaction, its partitions and pending offsets, is in the transaction log too, before the client hears of it:
+/// a restart goes on with it, as a cluster of brokers would. The engine's own are undone by a restart, since their threads begin anew.
+///
 /// Source of behaviour: KIP-98, KIP-447, KIP-890 (a batch must belong to a transaction that is known to be open).
 public final class TransactionCoordinator: Sendable {
     let log: PartitionLog
@@ -61,6 +64,12 @@ public final class TransactionCoordinator: Sendable {
     struct State: Sendable {
         /// As it would be written now, without partitions and offsets.
         var record: TransactionRecord
+        /// Of a client's open transaction: the end of each partition when it was added.
+        var begins: [TopicPartition: Int64] = [:]
+        /// The id was not used for long and is forgotten; who still holds this looks it up again.
+        var isForgotten = false
+        /// Wall milliseconds.
+        var lastUsedMs: Int64 = 0
         var phase = Phase.empty
         var startedMs: Int64 = 0
         var partitions: [TopicPartition: PartitionLog] = [:]
@@ -70,12 +79,15 @@ public final class TransactionCoordinator: Sendable {
         /// Of the last commit: markers and offsets that could not be written yet.
         var missingMarkers: [PartitionLog] = []
         var missingOffsets: [DecidedOffset] = []
-        /// The log's latest record of this id is a decision.
-        var hasDecision = false
+        /// What the log's latest record of this id decides, if it is still needed.
+        var decision: TransactionRecord?
         /// Partitions with markers or offsets of the last decision that may not be synced, and where those end.
         var unsettled: [Unsettled] = []
         /// How the last transaction of a client ended, to answer a repeated EndTxn.
-        var lastEnd: ControlType?
+        var lastEnd: ControlType? {
+            get { record.lastEnd }
+            set { record.lastEnd = newValue }
+        }
 
         var waitingForSync: [PartitionLog] { unsettled.filter { !$0.isSettled }.map(\.partition) }
     }
@@ -86,7 +98,13 @@ public final class TransactionCoordinator: Sendable {
         self.services = services
         var table = Table()
         try log.forEachRecord { key, value in
-            guard let value, let record = TransactionRecord(key: key, value: value) else { return }
+            guard let value else {
+                if let id = TransactionRecord.transactionalID(key: key), let gone = table.byID.removeValue(forKey: id) {
+                    table.byProducer[gone.state.withLock { $0.record.producerID }] = nil
+                }
+                return
+            }
+            guard let record = TransactionRecord(key: key, value: value) else { return }
             if let old = table.byID[record.transactionalID] { table.byProducer[old.state.withLock { $0.record.producerID }] = nil }
             let transaction = Transaction(State(record: record))
             table.byID[record.transactionalID] = transaction
@@ -112,7 +130,7 @@ public final class TransactionCoordinator: Sendable {
 
     // MARK: recovery
 
-    /// Completes what has a decision, aborts the rest, and syncs that.
+    /// Completes what has a decision, leaves open what clients have open, aborts the rest, and syncs that.
     func recover() throws(MartletError) {
         let owner = try embeddedLog()
         var touched: [PartitionLog] = []
@@ -129,6 +147,10 @@ public final class TransactionCoordinator: Sendable {
                             record.isDecided && record.epoch == producer.epoch
                                 && record.parts.contains { $0.partition == partition.id && since < $0.end }
                         } ?? false
+                    if !isDecided, let transaction, let record, record.isOngoing(partition.id, since: since, epoch: producer.epoch) {
+                        transaction.state.withLock { $0.partitions[partition.id] = partition }
+                        continue
+                    }
                     try partition.appendMarker(isDecided ? .commit : .abort, producerID: producerID, epoch: producer.epoch, coordinatorEpoch: 0)
                     if isDecided { committed += 1 } else { aborted += 1 }
                     touched.append(partition)
@@ -138,7 +160,7 @@ public final class TransactionCoordinator: Sendable {
             for transaction in allTransactions {
                 let record = transaction.state.withLock { $0.record }
                 guard record.isDecided, !record.offsets.isEmpty else { continue }
-                // Several decisions may wait here, in any order, and later commits may be on disk already: the timestamps tell (`stageOffsets`).
+                // Several decisions may wait here, in any order, and later commits may be on disk already: the timestamps tell (`commit`).
                 let lost = record.offsets.filter { offset in
                     guard let known = groupOffsets.committed(group: offset.group, offset.partition) else { return true }
                     return known != offset.committed && known.timestamp <= offset.committed.timestamp
@@ -153,10 +175,23 @@ public final class TransactionCoordinator: Sendable {
         // Only now, with all markers on disk, may anything else be said about these ids.
         for transaction in allTransactions {
             transaction.state.withLock { state in
-                state.hasDecision = state.record.isDecided
+                state.decision = state.record.isDecided ? state.record : nil
+                state.decision?.ongoing = nil
+                state.lastUsedMs = state.record.timestamp
                 // A client that did not hear how its commit went asks again.
-                if state.record.isDecided { state.lastEnd = .commit }
-                if state.record.endsEpoch { state.record.epoch += 1 }
+                if state.record.isDecided, state.lastEnd == nil { state.lastEnd = .commit }
+                if let ongoing = state.record.ongoing {
+                    state.phase = .open
+                    state.startedMs = ongoing.startedMs
+                    state.offsets = ongoing.offsets
+                    for part in ongoing.parts {
+                        guard let log = owner.partition(part.partition) else { continue }
+                        state.partitions[part.partition] = log
+                        state.begins[part.partition] = part.end
+                    }
+                }
+                state.record.ongoing = nil
+                state.record.epoch = state.record.nextEpoch
                 state.record.endsEpoch = false
                 state.record.isDecided = false
                 state.record.parts = []
@@ -166,7 +201,10 @@ public final class TransactionCoordinator: Sendable {
         do throws(LogFailure) {
             // These clients may still think that they have a transaction open: they must not go on with half of it.
             for transaction in undone {
-                try transaction.state.withLock { (state) throws(LogFailure) in try raiseEpoch(&state) }
+                try transaction.state.withLock { (state) throws(LogFailure) in
+                    try raiseEpoch(&state)
+                    try abort(&state)
+                }
             }
             try forgetDecisions()
         } catch {
@@ -237,7 +275,8 @@ public final class TransactionCoordinator: Sendable {
         record.timestamp = services.time.wallMs
         try write(record)
         state.record = record
-        state.hasDecision = false
+        state.decision = nil
+        state.lastUsedMs = record.timestamp
     }
 
     private func write(_ record: TransactionRecord) throws(LogFailure) {
@@ -249,7 +288,7 @@ public final class TransactionCoordinator: Sendable {
         }
     }
 
-    private func append(_ record: TransactionRecord) throws(LogFailure) {
+    func append(_ record: TransactionRecord) throws(LogFailure) {
         var batch = RecordBatchBuilder()
         record.key.withUnsafeBytes { key in
             record.value.withUnsafeBytes { value in batch.append(timestamp: record.timestamp, key: key, value: value) }
@@ -272,10 +311,10 @@ public final class TransactionCoordinator: Sendable {
     func forgetDecisions() throws(LogFailure) {
         for transaction in allTransactions {
             try transaction.state.withLock { (state) throws(LogFailure) in
-                guard state.hasDecision, case .empty = state.phase else { return }
+                guard state.decision != nil, case .empty = state.phase else { return }
                 try settle(&state)
                 try append(state.record)
-                state.hasDecision = false
+                state.decision = nil
             }
         }
         try sync([log])
@@ -326,7 +365,13 @@ public final class TransactionCoordinator: Sendable {
         decision.parts = state.partitions.map { partition, log in
             TransactionRecord.Part(partition: partition, end: log.openEnd(of: state.record.producerID))
         }
+        // Only now: whatever was committed before has an earlier timestamp, which tells a start which of two decisions came later.
+        for i in state.offsets.indices {
+            let known = groupOffsets.committed(group: state.offsets[i].group, state.offsets[i].partition)
+            state.offsets[i].committed.timestamp = groupOffsets.timestamp(after: known)
+        }
         decision.offsets = state.offsets
+        decision.lastEnd = .commit
         try append(decision)  // (2)
         state.phase = .unknown
         do throws(MartletError) {
@@ -336,11 +381,13 @@ public final class TransactionCoordinator: Sendable {
         }
         // (3) From here on nothing may fail the commit: what cannot be written now is written later.
         state.phase = .empty
-        state.hasDecision = true
+        state.decision = decision
+        state.lastUsedMs = decision.timestamp
         state.lastEnd = .commit
         state.missingMarkers = Array(state.partitions.values)
         state.missingOffsets = state.offsets
         state.partitions = [:]
+        state.begins = [:]
         state.offsets = []
         groupOffsets.show(state.missingOffsets)
         do throws(LogFailure) {
@@ -368,6 +415,7 @@ public final class TransactionCoordinator: Sendable {
             state.partitions[id] = nil
         }
         state.offsets = []
+        state.begins = [:]
         if case .open = state.phase { state.lastEnd = .abort }
         state.phase = .empty
         state.mustAbort = false
@@ -383,7 +431,7 @@ public final class TransactionCoordinator: Sendable {
         }
     }
 
-    private func sync(_ partitions: [PartitionLog]) throws(LogFailure) {
+    func sync(_ partitions: [PartitionLog]) throws(LogFailure) {
         do throws(MartletError) {
             try services.flush(partitions)
         } catch {
@@ -400,6 +448,7 @@ public final class TransactionCoordinator: Sendable {
             let outcome: LogFailure? = transaction.state.withLockIfAvailable { state in
                 do throws(LogFailure) {
                     try complete(&state)
+                    if case .empty = state.phase { try forgetIfUnused(transaction, &state, nowMs) }
                     guard case .open = state.phase, state.record.isFromClient, nowMs - state.startedMs > Int64(state.record.timeoutMs) else { return nil }
                     // The new epoch replaces the last decision in the log.
                     try settle(&state)
@@ -415,6 +464,23 @@ public final class TransactionCoordinator: Sendable {
                 services.logger.warning("transaction upkeep failed", metadata: ["transactional-id": "\(transaction.id)", "error": "\(outcome.error)"])
             }
         }
+    }
+
+    /// Forgets a client's id that was not used for transactional.id.expiration.ms. Who comes back to it begins with a new producer id.
+    private func forgetIfUnused(_ transaction: Transaction, _ state: inout State, _ nowMs: Int64) throws(LogFailure) {
+        guard state.record.isFromClient, nowMs - state.lastUsedMs > services.config.transactionalIDExpirationMs, state.record.epoch >= 0 else { return }
+        try settle(&state)
+        var batch = RecordBatchBuilder()
+        state.record.key.withUnsafeBytes { key in batch.append(timestamp: nowMs, key: key, value: nil) }
+        _ = try log.append(&batch, producerID: -1, epoch: -1, sequence: -1, attributes: 0, syncing: false)
+        services.requestSyncSoon(log)
+        state.isForgotten = true
+        let producerID = state.record.producerID
+        table.withLock { table in
+            table.byID[transaction.id] = nil
+            table.byProducer[producerID] = nil
+        }
+        services.logger.info("transactional id expired", metadata: ["transactional-id": "\(transaction.id)"])
     }
 
     /// Why a client's transactional batch may not be appended; nil if it may.

@@ -64,8 +64,7 @@ public final class TransactionalWriter {
     /// Offsets (next to read) that become visible with the outputs. A later call for the same partition replaces the earlier.
     public func stageOffsets(_ offsets: [TopicPartition: Int64], group: String) {
         for (partition, offset) in offsets {
-            let timestamp = coordinator.groupOffsets.timestamp(after: coordinator.groupOffsets.committed(group: group, partition))
-            let fresh = DecidedOffset(group: group, partition: partition, committed: CommittedOffset(offset: offset, timestamp: timestamp))
+            let fresh = DecidedOffset(group: group, partition: partition, committed: CommittedOffset(offset: offset))
             if let i = staged.firstIndex(where: { $0.group == group && $0.partition == partition }) {
                 staged[i] = fresh
             } else {

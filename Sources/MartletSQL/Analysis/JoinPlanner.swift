@@ -6,8 +6,8 @@ import MartletCore
 struct JoinPlanner {
     private let analysis: JoinAnalysis
     private let node: JoinTree.Node
-    private let left: JoinAnalysis.Side
-    private let right: JoinAnalysis.Side
+    private var left: JoinAnalysis.Side
+    private var right: JoinAnalysis.Side
     private let prefix: String
     /// Left columns, then right columns.
     private var scope: Scope
@@ -143,7 +143,7 @@ struct JoinPlanner {
 
     // MARK: the kinds of joins
 
-    private func streamStream() throws(MartletError) -> FromClause {
+    private mutating func streamStream() throws(MartletError) -> FromClause {
         let all = try keys()
         let within = node.join.within ?? WithinClause(beforeMs: 0, afterMs: 0, graceMs: nil, span: span)
         // Rows stay where they are if conditions meet the whole key of both sides in the same order; else all equalities are the key.
@@ -154,7 +154,7 @@ struct JoinPlanner {
             chosen, all, .streamStream(beforeMs: within.beforeMs, afterMs: within.afterMs, graceMs: within.graceMs), kind: .stream)
     }
 
-    private func streamTable() throws(MartletError) -> FromClause {
+    private mutating func streamTable() throws(MartletError) -> FromClause {
         let all = try keys()
         guard let chosen = covering(all, { $0.rightSlot }, count: right.from.keys.count), node.equalities.count > 1 || isColumn(all[0].equality.right) else {
             throw MartletError(
@@ -166,7 +166,7 @@ struct JoinPlanner {
         return try join(chosen, all, .streamTable, kind: .stream)
     }
 
-    private func tableTable() throws(MartletError) -> FromClause {
+    private mutating func tableTable() throws(MartletError) -> FromClause {
         let all = try keys()
         guard let chosen = covering(all, { $0.rightSlot }, count: right.from.keys.count) else {
             throw MartletError(
@@ -223,9 +223,10 @@ struct JoinPlanner {
 
     // MARK: joining on the key
 
-    private func join(
+    private mutating func join(
         _ keys: [Key], _ all: [Key], _ method: PhysicalPlan.Join.Method, kind: Statement.SourceKind
     ) throws(MartletError) -> FromClause {
+        alignGroups()
         let layout = try layout(keys, isTable: kind == .table, rightIsTable: right.from.kind == .table)
         var leftKeys = keys.map(\.left.expression), rightKeys = keys.map(\.right.expression)
         var names = layout.keyNames
@@ -308,6 +309,18 @@ struct JoinPlanner {
     }
 
     // MARK: where rows meet
+
+    /// Groups of a subquery are written to a topic anyway: it gets as many partitions as the other side has.
+    private mutating func alignGroups() {
+        guard isPersistent, left.from.partitionsOfTopic != right.from.partitionsOfTopic else { return }
+        if let plan = right.from.plan.regrouped(like: left.from.partitionsOfTopic) {
+            right.from.plan = plan
+            right.from.partitionsOfTopic = left.from.partitionsOfTopic
+        } else if let plan = left.from.plan.regrouped(like: right.from.partitionsOfTopic) {
+            left.from.plan = plan
+            left.from.partitionsOfTopic = right.from.partitionsOfTopic
+        }
+    }
 
     private struct Layout {
         var left: LogicalPlan.Repartition?
@@ -421,6 +434,19 @@ struct JoinPlanner {
 }
 
 extension LogicalPlan {
+    /// The plan with the topic that brings its groups together as wide as `topic`; nil if there is none.
+    fileprivate func regrouped(like topic: String) -> LogicalPlan? {
+        switch self {
+        case .filter(let input, let condition, let text): return input.regrouped(like: topic).map { .filter($0, condition, text: text) }
+        case .project(let input, let expressions, let names): return input.regrouped(like: topic).map { .project($0, expressions, names: names) }
+        case .aggregate(var node):
+            guard node.repartition != nil else { return nil }
+            node.repartition?.partitionsOfTopic = topic
+            return .aggregate(node)
+        case .scan, .flatMap, .selectKey, .join, .materialize, .union: return nil
+        }
+    }
+
     /// Whether rows are those of one table's topic, filtered and projected: their offsets rise with the changes of each key.
     fileprivate var readsOneTable: Bool {
         switch self {

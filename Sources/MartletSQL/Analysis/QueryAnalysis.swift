@@ -232,10 +232,6 @@ struct QueryAnalysis {
         if from.kind == .table {
             throw MartletError(.badStatement, "PARTITION BY is only supported on streams, but \(from.left.name) is a table.", at: span)
         }
-        if from.isWindowed {
-            throw MartletError(
-                .badStatement, "Implicit repartitioning of windowed sources is not supported. See https://github.com/confluentinc/ksql/issues/4385.", at: span)
-        }
         let qualifier = Qualifier(scope: from.scope, clause: .partitionBy, functions: context.functions)
         let binder = ExpressionAnalyzer(scope: from.scope, clause: .partitionBy, catalog: catalog, functions: context.functions, computed: computed)
         var expressions: [Expression] = [], keys: [Typed] = []
@@ -246,6 +242,15 @@ struct QueryAnalysis {
             }
             expressions.append(qualified)
             keys.append(try binder.bind(qualified))
+        }
+        if from.isWindowed {
+            // Rows that have just these keys stay where they are.
+            if expressions.count == from.keys.count, zip(expressions, from.keys).allSatisfy({ $1.viable.contains($0) }) {
+                from.plan = plan
+                return false
+            }
+            throw MartletError(
+                .badStatement, "Implicit repartitioning of windowed sources is not supported. See https://github.com/confluentinc/ksql/issues/4385.", at: span)
         }
         let nulls = keys.filter { $0.type == nil }.count
         if nulls > 0, keys.count > 1 {

@@ -75,7 +75,11 @@ struct SubqueryAnalysis {
         func refuse(_ what: String, _ span: SourceSpan) -> MartletError {
             MartletError(.badStatement, "\(what) belongs to the outermost query.", at: span)
         }
-        if query.emit != nil { throw refuse("EMIT", query.span) }
+        // Final results of windows are something else to select from; whether changes are emitted is said at the end.
+        if query.emit == .changes { throw refuse("EMIT CHANGES", query.span) }
+        if query.emit == .final, from.isPull {
+            throw MartletError(.badStatement, "EMIT FINAL is not for queries that end: their groups are complete.", at: query.span)
+        }
         if query.isDistinct { throw refuse("SELECT DISTINCT", query.span) }
         if let first = query.orderBy.first { throw refuse("ORDER BY", first.expression.span) }
         if let limit = query.limit ?? query.offset { throw refuse(query.limit == nil ? "OFFSET" : "LIMIT", limit.span) }

@@ -141,9 +141,9 @@ extension PhysicalPlanner {
             own.unwrapSingle = FormatRules.unwrapsKey(own.kind, columns: fields.count)
             return own
         }
-        // Keys have the names, and so the bytes, of those they are to meet.
+        // Keys of several columns have the names, and so the bytes, of those they are to meet.
         func renamed(_ fields: [Field], _ names: [String]) -> [Field] {
-            names.count == fields.count ? zip(names, fields).map { Field($0, $1.type) } : fields
+            names.count == fields.count && names.count > 1 ? zip(names, fields).map { Field($0, $1.type) } : fields
         }
         if foreign.crossesTopics {
             root = cross(

@@ -102,7 +102,7 @@ public class Reference {
         }
     }
 
-    static final String[] zones = {"UTC", "America/Los_Angeles", "Europe/London", "Asia/Kolkata", "Asia/Tokyo", "+02:00", "GMT-3", "Australia/Lord_Howe"};
+    static final String[] zones = {"UTC", "America/Los_Angeles", "Europe/London", "Asia/Kolkata", "Asia/Tokyo", "+02:00", "GMT-3"};
     static final long[] instants = {
         0, 1, 999, 1526075913123L, -1, -86400001L, 951782400000L /* 2000-02-29 */, 1583020799999L, 1604217600000L, 1604221200000L,
         1617235200000L, 4102444800000L, -62135596800000L, -62135596800001L, 253402300800000L, 1640995199000L, 1640995200000L, 1230768000000L,
@@ -118,6 +118,8 @@ public class Reference {
         try (PrintWriter out = file("date_formats.tsv")) {
             for (String pattern : patterns) {
                 for (long instant : instants) {
+                    // Names of zones before there were any differ from database to database.
+                    if (pattern.equals("z") && instant < -2_000_000_000_000L) continue;
                     String zone = pick(zones);
                     line(out, "timestamp", pattern, zone, "" + instant, attempt(() -> DateTimeFormatter.ofPattern(pattern).withZone(ZoneId.of(zone)).format(Instant.ofEpochMilli(instant))));
                 }

@@ -249,6 +249,25 @@ struct Schemas: SchemaSource {
             ])
     }
 
+    // Written with the schema they came from, the structs are those unions again.
+    @Test func unionsAreWritten() throws {
+        let schema = #"{"type":"record","name":"R","fields":[{"name":"u","type":["int","null",{"type":"array","items":["null","long","string"]}]},{"name":"z","type":"int"}]}"#
+        let fields = try SchemaTranslation.fields(fromSchemaText: schema, spec: spec, side: .value)
+        let element = SQLType.structure([Field("LONG", .bigint), Field("STRING", .string)])
+        #expect(fields == [Field("U", .structure([Field("INT", .integer), Field("ARRAY", .array(element))])), Field("Z", .integer)])
+        func one(_ long: SQLValue, _ text: SQLValue) -> SQLValue { .structure([.init("LONG", long), .init("STRING", text)]) }
+        func union(_ int: SQLValue, _ list: SQLValue) -> SQLValue { .structure([.init("INT", int), .init("ARRAY", list)]) }
+        let rows: [[SQLValue]] = [
+            [union(.integer(4), .null), .integer(1)], [.null, .integer(2)],
+            [union(.null, .array([one(.bigint(-5), .null), .null, one(.null, .string("x"))])), .integer(3)], [union(.null, .array([])), .integer(4)],
+        ]
+        let written = try encode(rows, spec, fields, schemaID: 1, schemaText: schema)
+        #expect(written.map { $0.map { Array($0.dropFirst(5)) } } == [[0, 8, 2], [2, 4], [4, 6, 2, 9, 0, 4, 2, 0x78, 0, 6], [4, 0, 8]])
+        #expect(try decode(block(written), spec, fields, schemas: OneWriter(type: "AVRO", text: schema)).rows == rows)
+        // A struct of nulls is no branch: that row is not written.
+        #expect(try encode([[union(.null, .null), .integer(1)]], spec, fields, schemaID: 1, schemaText: schema) == [nil])
+    }
+
     // Maps have text keys: Connect's entries with integer ones become that, maps with keys of other types are left out.
     @Test func entriesBecomeMapsOfText() throws {
         func map(_ name: String, _ key: String) -> String {

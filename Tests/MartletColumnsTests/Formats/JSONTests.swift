@@ -270,6 +270,12 @@ import Testing
                 chosen(0, .bigint(7)), chosen(1, .double(7.5)), chosen(2, .string("x")), chosen(3, .structure([.init("P", .boolean(true))])), [.null], [.null],
             ])
         #expect(try decode(records([#"{"v":true}"#, #"{"v":{"q":1}}"#, #"{"v":[1]}"#]), spec, fields).rows.isEmpty)
+        // Written with the schema they came from, whose names they keep then, they are those values again.
+        let own = try SchemaTranslation.fields(fromSchemaText: schema, spec: spec, side: .value, keepsCase: true)
+        #expect(own.first?.type.description.contains("io.confluent.connect.json.OneOf.field.3") == true)
+        let lines = [#"{"v":7}"#, #"{"v":7.5}"#, #"{"v":"x"}"#, #"{"v":{"p":true}}"#, #"{"v":null}"#]
+        let again = try encode(try decode(records(lines), spec, own).rows, spec, own, schemaID: 1, schemaText: schema)
+        #expect(again.map { $0.map { String(decoding: $0.dropFirst(5), as: UTF8.self) } } == lines)
     }
 
     @Test func numbersFollowConnectsHints() throws {

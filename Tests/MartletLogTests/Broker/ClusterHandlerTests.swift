@@ -172,4 +172,76 @@ import Testing
             #expect(try start((new.producerID + 5, new.producerEpoch)).error == .producerFenced)
         }
     }
+
+    /// The Java client 4 asks by id with an empty name beside it.
+    @Test func topicsAreFoundByIDWhateverNameIsBesideIt() throws {
+        try TestBroker.run { broker in
+            try broker.log.createTopic("t", partitions: 1, settings: [:])
+            let client = try broker.connect()
+            for name in [nil, ""] {
+                let answer = try client.send(MetadataRequest(topics: [.init(id: broker.topicID("t"), name: name)], allowsTopicCreation: false), 13)
+                #expect(answer.topics.map(\.name) == ["t"] && answer.topics[0].id == broker.topicID("t") && answer.topics[0].error == .none)
+            }
+        }
+    }
+
+    /// KIP-467: the client learns which records of its batch are to blame.
+    @Test func recordsThatAreRefusedAreNamed() throws {
+        try TestBroker.run { broker in
+            try broker.log.createTopic("c", partitions: 1, settings: ["cleanup.policy": "compact"])
+            try broker.log.createTopic("d", partitions: 1, settings: ["message.timestamp.before.max.ms": "1000", "message.timestamp.after.max.ms": "1000"])
+            let client = try broker.connect()
+            var mixed = MartletLogTests.batch(["a", "b", "c"], keys: ["k", nil, nil])
+            let bytes = mixed.finish(producerID: -1, epoch: -1, baseSequence: -1, isTransactional: false)
+            func send(_ topic: String, _ version: Int16) throws -> ProduceResponse.Partition {
+                try client.send(
+                    ProduceRequest(topics: [.init(name: topic, partitions: [.init(index: 0, records: ByteBuffer(bytes: bytes))])]), version
+                ).topics[0].partitions[0]
+            }
+            let refused = try send("c", 9)
+            #expect(refused.error == .invalidRecord && refused.recordErrors.map(\.batchIndex) == [1, 2] && refused.baseOffset == -1)
+            #expect(try send("c", 7).recordErrors.isEmpty)
+            let late = try send("d", 9)
+            #expect(late.error == .invalidTimestamp && late.recordErrors.map(\.batchIndex) == [0, 1, 2])
+            #expect(broker.log.partition(TopicPartition("c", 0))?.endOffset == 0)
+        }
+    }
+
+    @Test func quotasAreNeitherThereNorSet() throws {
+        try TestBroker.run { broker in
+            let client = try broker.connect()
+            for version in APIKey.describeClientQuotas.versions {
+                let all = try client.send(DescribeClientQuotasRequest(components: [.init(type: "user", matchType: 2)]), version)
+                #expect(all.error == .none && all.entries?.isEmpty == true)
+                let unknown = try client.send(DescribeClientQuotasRequest(components: [.init(type: "planet", matchType: 2)]), version)
+                #expect(unknown.error == .invalidRequest && unknown.entries == nil)
+                let entity = [QuotaEntity(type: "client-id", name: "c")]
+                let changed = try client.send(
+                    AlterClientQuotasRequest(entries: [
+                        .init(entity: entity, changes: [.init(key: "producer_byte_rate", value: Int64(bitPattern: 1000.0.bitPattern))]),
+                        .init(entity: entity, changes: [.init(key: "producer_byte_rate", isRemoval: true)]),
+                        .init(entity: [.init(type: "planet")], changes: []),
+                    ]), version)
+                #expect(changed.entries.map(\.error) == [.policyViolation, .none, .invalidRequest])
+            }
+        }
+    }
+
+    /// max.connections and max.connections.per.ip; a connection that ends makes room.
+    @Test(arguments: [true, false]) func connectionsAreBounded(byAddress: Bool) throws {
+        var limits = BrokerConfig()
+        if byAddress { limits.connectionsPerAddressMax = 2 } else { limits.connectionsMax = 2 }
+        try TestBroker.run(limits) { broker in
+            let first = try broker.connect(), second = try broker.connect()
+            for client in [first, second] { #expect(try client.send(ApiVersionsRequest(), 3).error == .none) }
+            let third = try broker.connect()
+            #expect(third.isClosedByPeer)
+            #expect(try first.send(ApiVersionsRequest(), 3).error == .none)
+            second.hangUp()
+            // The broker hears of it in its own time.
+            var answered = false
+            for _ in 0..<1000 where !answered { answered = (try? broker.connect().send(ApiVersionsRequest(), 3))?.error == KafkaErrorCode.none }
+            #expect(answered)
+        }
+    }
 }

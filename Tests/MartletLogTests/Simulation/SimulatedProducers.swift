@@ -49,7 +49,7 @@ struct SimulatedProducer {
 }
 
 /// A transactional client: values to both partitions and an offset, all or nothing. Now and then its process dies and another takes over,
-/// while the old one still tries to go on.
+/// while the old one still tries to go on. When the node starts anew it may go on with the transaction that it has open.
 struct SimulatedTransactions {
     enum Outcome { case open, committed, aborted, unknown }
 
@@ -58,14 +58,25 @@ struct SimulatedTransactions {
         var values: [[String]] = [[], []]
         var offset: Int64?
         var outcome = Outcome.open
+        /// The node started anew while it was open.
+        var hasSurvived = false
+    }
+
+    /// What was not answered yet, to be sent again.
+    private enum Request {
+        case append(partition: Int, values: [String], offset: Int64?)
+        case end(transaction: Int, commit: Bool)
     }
 
     let name: String
     private var id: Int64 = -1
     private var epoch: Int16 = -1
     private var isReady = false
+    /// The node started anew since the client began: it may have been fenced.
+    private var hasLostNode = false
     private var sequences: [Int32] = [0, 0]
     private var predecessor: (id: Int64, epoch: Int16)?
+    private var unanswered: Request?
     private(set) var transactions: [Transaction] = []
 
     init(name: String) { self.name = name }
@@ -74,15 +85,23 @@ struct SimulatedTransactions {
     static let input = TopicPartition("input", 0)
     private var open: Int? { transactions.last?.outcome == .open ? transactions.count - 1 : nil }
 
-    /// The node started anew: what was open is undone, what was being ended is one or the other.
-    mutating func nodeRestarted() {
-        isReady = false
-        if let open { transactions[open].outcome = .aborted }
+    /// Transactions that were begun in one life of the node and committed in another.
+    var survivors: Int { transactions.count { $0.hasSurvived && $0.outcome == .committed } }
+
+    /// The node started anew. The client goes on where it was, or has died too.
+    mutating func nodeRestarted(_ random: inout SeededRandom) {
+        hasLostNode = true
+        if Int.random(in: 0..<3, using: &random) == 0 { isReady = false }
+        if let open, transactions[open].outcome == .open { transactions[open].hasSurvived = isReady }
     }
+
+    /// Another process takes the client's place: nothing of it is open afterwards.
+    mutating func beginAnew(_ node: SimulatedNode) throws { try begin(node) }
 
     mutating func step(_ node: SimulatedNode, _ random: inout SeededRandom) throws {
         do {
             if !isReady { return try begin(node) }
+            if let unanswered { return try send(unanswered, node) }
             switch Int.random(in: 0..<20, using: &random) {
             case 0: predecessor = (id, epoch); return try begin(node)
             case 1: try goOnAsPredecessor(node)
@@ -90,51 +109,76 @@ struct SimulatedTransactions {
             case 5...9: try end(node, commit: true)
             default: try append(node, Int.random(in: 0...1, using: &random), &random)
             }
-        } catch where isDiskFailure(error) || node.hasCrashed {
+        } catch where node.hasCrashed {
+            // No answer came.
+        } catch where isDiskFailure(error) || (hasLostNode && isFencing(error)) {
             // A client that meets an error aborts by beginning anew.
             isReady = false
         }
     }
 
+    private func isFencing(_ error: any Error) -> Bool {
+        let code = (error as? KafkaError)?.code
+        return code == .producerFenced || code == .invalidProducerEpoch
+    }
+
     private mutating func begin(_ node: SimulatedNode) throws {
         isReady = false
+        unanswered = nil
         let made = try node.log.transactions.initProducerID(transactionalID: name, timeoutMs: 60_000)
         if node.hasCrashed { return }
         if made.id != id || made.epoch != epoch { sequences = [0, 0] }
         (id, epoch) = made
-        isReady = true
-        if let open { transactions[open].outcome = .aborted }
+        (isReady, hasLostNode) = (true, false)
+        if let open, transactions[open].outcome == .open { transactions[open].outcome = .aborted }
         try resolve(node)
     }
 
     private mutating func append(_ node: SimulatedNode, _ partition: Int, _ random: inout SeededRandom) throws {
         if open == nil { transactions.append(Transaction(number: transactions.count)) }
         guard let open else { return }
-        let target = TopicPartition("events", Int32(partition))
-        let codes = try node.log.transactions.addPartitions(transactionalID: name, producerID: id, epoch: epoch, [target])
-        #expect(codes == [target: .none])
         let values = (0..<Int.random(in: 1...2, using: &random)).map { i in
             "\(name).\(transactions[open].number).\(partition).\(transactions[open].values[partition].count + i)"
         }
-        let bytes = clientBatch(values, producerID: id, epoch: epoch, sequence: sequences[partition], isTransactional: true)
         // Also when the answer is lost they belong to it.
         transactions[open].values[partition] += values
-        try node.partition("events", Int32(partition)).append(client: bytes)
-        sequences[partition] += Int32(values.count)
-        if Bool.random(using: &random) {
-            let offset = Int64(transactions[open].number + 1)
-            try node.log.transactions.addOffsets(transactionalID: name, producerID: id, epoch: epoch, group: group)
-            try node.log.transactions.commitOffsets(
-                transactionalID: name, producerID: id, epoch: epoch, group: group, [Self.input: CommittedOffset(offset: offset)])
-            transactions[open].offset = offset
-        }
+        let offset = Bool.random(using: &random) ? Int64(transactions[open].number + 1) : nil
+        if let offset { transactions[open].offset = offset }
+        try send(.append(partition: partition, values: values, offset: offset), node)
     }
 
     private mutating func end(_ node: SimulatedNode, commit: Bool) throws {
         guard let open else { return }
-        transactions[open].outcome = commit ? .unknown : .open
-        try node.log.transactions.end(transactionalID: name, producerID: id, epoch: epoch, commit: commit)
-        if !node.hasCrashed { transactions[open].outcome = commit ? .committed : .aborted }
+        try send(.end(transaction: open, commit: commit), node)
+    }
+
+    /// Sends a request, perhaps once more, and keeps it until it is answered.
+    private mutating func send(_ request: Request, _ node: SimulatedNode) throws {
+        unanswered = request
+        let coordinator = node.log.transactions
+        switch request {
+        case .append(let partition, let values, let offset):
+            let target = TopicPartition("events", Int32(partition))
+            let codes = try coordinator.addPartitions(transactionalID: name, producerID: id, epoch: epoch, [target])
+            #expect(codes == [target: .none])
+            let bytes = clientBatch(values, producerID: id, epoch: epoch, sequence: sequences[partition], isTransactional: true)
+            try node.partition("events", Int32(partition)).append(client: bytes)
+            // A batch counts as taken when it is durable.
+            try node.partition("events", Int32(partition)).flush()
+            if let offset {
+                try coordinator.addOffsets(transactionalID: name, producerID: id, epoch: epoch, group: group)
+                try coordinator.commitOffsets(
+                    transactionalID: name, producerID: id, epoch: epoch, group: group, [Self.input: CommittedOffset(offset: offset)])
+            }
+            if node.hasCrashed { return }
+            sequences[partition] += Int32(values.count)
+        case .end(let transaction, let commit):
+            if commit { transactions[transaction].outcome = .unknown }
+            try coordinator.end(transactionalID: name, producerID: id, epoch: epoch, commit: commit)
+            if node.hasCrashed { return }
+            transactions[transaction].outcome = commit ? .committed : .aborted
+        }
+        unanswered = nil
     }
 
     /// Whoever was taken over must not get anything through.
@@ -145,7 +189,7 @@ struct SimulatedTransactions {
         let error = #expect(throws: KafkaError.self) {
             try node.log.transactions.end(transactionalID: name, producerID: predecessor.id, epoch: predecessor.epoch, commit: true)
         }
-        #expect(error?.code == .producerFenced || error?.code == .kafkaStorageError)
+        #expect(error?.code == .producerFenced || error?.code == .kafkaStorageError || node.hasCrashed)
     }
 
     /// What became of a transaction whose end nobody heard of shows in the log, once the coordinator has answered again.
@@ -157,21 +201,26 @@ struct SimulatedTransactions {
                 transactions[i].outcome = (transactions[i].offset ?? .max) <= committed ? .committed : .aborted
                 continue
             }
-            let visible = try node.partition("events", Int32(first)).values(.readCommitted)
-            transactions[i].outcome = visible.contains(transactions[i].values[first][0]) ? .committed : .aborted
+            let log = try node.partition("events", Int32(first))
+            if try log.values(.readCommitted).contains(transactions[i].values[first][0]) {
+                transactions[i].outcome = .committed
+            } else if log.lastStableOffset == log.endOffset {
+                transactions[i].outcome = .aborted
+            }
         }
     }
 
-    /// Committed transactions are there whole and in order, the others not at all; offsets go with them.
-    func check(_ node: SimulatedNode, _ values: [[String]], _ note: String) {
+    /// Committed transactions are there whole and in order, the others not at all; offsets go with them. While some are open (`isSettled` false)
+    /// what lies behind them cannot be seen.
+    func check(_ node: SimulatedNode, _ values: [[String]], isSettled: Bool, _ note: String) {
         var latest: Int64 = 0, possible: Set<Int64> = []
         for transaction in transactions {
             let wanted = Set(transaction.values.joined())
             let found = (0..<2).map { p in values[p].filter { wanted.contains($0) } }
             let isThere = !found[0].isEmpty || !found[1].isEmpty
-            #expect(!isThere || found == transaction.values, "\(note): half of transaction \(name).\(transaction.number)")
+            #expect(!isThere || !isSettled || found == transaction.values, "\(note): half of transaction \(name).\(transaction.number)")
             switch transaction.outcome {
-            case .committed: #expect(isThere || wanted.isEmpty, "\(note): committed transaction \(name).\(transaction.number) is lost")
+            case .committed: #expect(isThere || wanted.isEmpty || !isSettled, "\(note): committed transaction \(name).\(transaction.number) is lost")
             case .aborted, .open: #expect(!isThere, "\(note): \(transaction.outcome) transaction \(name).\(transaction.number) is visible")
             case .unknown: break
             }
@@ -179,7 +228,7 @@ struct SimulatedTransactions {
             if transaction.outcome == .committed || (transaction.outcome == .unknown && isThere) {
                 latest = offset
                 possible = []
-            } else if transaction.outcome == .unknown, wanted.isEmpty {
+            } else if transaction.outcome == .unknown, wanted.isEmpty || !isSettled {
                 possible.insert(offset)
             }
         }

@@ -56,6 +56,25 @@ import Testing
         }
     }
 
+    /// Both were staged before the first commit, within a millisecond: the later commit stays the committed one.
+    @Test func offsetsStagedTogetherKeepTheOrderOfTheirCommits() throws {
+        let system = SimulatedFileSystem()
+        let log = try openLog(system)
+        let size = Int(try log.found("__consumer_offsets").sizeBytes)
+        // Records of the transaction log are looked at in any order, so each writer is the first of some pair.
+        let writers = try (0..<6).map { try log.transactions.writer(transactionalID: "w\($0)") }
+        for (i, writer) in writers.enumerated() {
+            writer.begin()
+            writer.stageOffsets([Self.input: Int64(10 * (i + 1))], group: "g")
+        }
+        for writer in writers { try writer.commit() }
+        #expect(log.groupOffsets.committed(group: "g", Self.input)?.offset == 60)
+        var random = SeededRandom(seed: 1)
+        let disk = system.crashed(.kill, &random)
+        disk.damage("/data/topics/__consumer_offsets/0/00000000000000000000.log") { $0.removeLast($0.count - size) }
+        #expect(try openLog(disk).groupOffsets.committed(group: "g", Self.input)?.offset == 60)
+    }
+
     /// A query's thread as the log sees it: inputs are the numbers 0, 1, 2 …; each transaction writes the next few and stages how far it came.
     /// Crashes at any operation of the disk, also between two that overlap, and full disks. After each start the results are exactly the
     /// inputs before the committed offset, and it never went back.

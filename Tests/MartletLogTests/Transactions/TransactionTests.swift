@@ -307,22 +307,109 @@ import Testing
         #expect(next > epoch + 1)
     }
 
-    /// A client whose transaction a crash undid cannot go on with the second half of it.
-    @Test func aClientIsFencedAfterACrashInItsTransaction() throws {
+    /// A restart leaves a client's transaction open, with the offsets that it will commit, and its client goes on with it.
+    @Test(arguments: [true, false]) func aClientsTransactionOutlivesARestart(commits: Bool) throws {
+        var system = SimulatedFileSystem()
+        let time = ManualTime(wallMs: 1_000_000)
+        var log = try openLog(system, time: time)
+        let partition = try log.made("t", partitions: 2)
+        let input = TopicPartition("in", 0)
+        let (id, epoch) = try log.transactions.initProducerID(transactionalID: "c", timeoutMs: 5000)
+        func send(_ value: String, _ number: Int32, _ sequence: Int32) throws {
+            _ = try log.transactions.addPartitions(transactionalID: "c", producerID: id, epoch: epoch, [TopicPartition("t", number)])
+            try log.found("t", number).append(client: clientBatch([value], producerID: id, epoch: epoch, sequence: sequence, isTransactional: true))
+        }
+        // One that is decided is not mixed up with the next, whatever of its markers is lost.
+        try send("before", 0, 0)
+        try log.transactions.end(transactionalID: "c", producerID: id, epoch: epoch, commit: true)
+        try send("one", 0, 1)
+        try log.transactions.addOffsets(transactionalID: "c", producerID: id, epoch: epoch, group: "g")
+        try log.transactions.commitOffsets(transactionalID: "c", producerID: id, epoch: epoch, group: "g", [input: CommittedOffset(offset: 7)])
+        try partition.flush()
+        for _ in 0..<2 {
+            system = crash(system)
+            log = try openLog(system, time: time)
+            #expect(try log.found("t").values(.readCommitted) == ["before"])
+            #expect(log.transactions.hasPendingOffset(group: "g", input) && log.groupOffsets.all(group: "g").isEmpty)
+            #expect(log.transactions.listing("c")?.state == .ongoing)
+        }
+        // Sent again, since the answer may have been lost, and something new.
+        try send("one", 0, 1)
+        try send("two", 1, 0)
+        try log.transactions.end(transactionalID: "c", producerID: id, epoch: epoch, commit: commits)
+        log = try openLog(crash(system), time: time)
+        try log.transactions.end(transactionalID: "c", producerID: id, epoch: epoch, commit: commits)  // repeated
+        #expect(try log.found("t").values(.readCommitted) == (commits ? ["before", "one"] : ["before"]))
+        #expect(try log.found("t", 1).values(.readCommitted) == (commits ? ["two"] : []))
+        #expect(log.groupOffsets.committed(group: "g", input)?.offset == (commits ? 7 : nil))
+        #expect(try log.found("t").lastStableOffset == log.found("t").endOffset)
+    }
+
+    /// Its time goes on over a restart; then it is aborted and its client fenced.
+    @Test func aTransactionThatOutlivedARestartTimesOut() throws {
         let system = SimulatedFileSystem()
-        var log = try openLog(system)
+        let time = ManualTime(wallMs: 1_000_000)
+        var log = try openLog(system, time: time)
         let partition = try log.made("t")
         let (id, epoch) = try log.transactions.initProducerID(transactionalID: "c", timeoutMs: 5000)
         _ = try log.transactions.addPartitions(transactionalID: "c", producerID: id, epoch: epoch, [partition.id])
         try partition.append(client: clientBatch(["half"], producerID: id, epoch: epoch, sequence: 0, isTransactional: true))
-        log = try openLog(crash(system))
+        time.advance(byMs: 3000)
+        log = try openLog(crash(system), time: time)
+        log.maintain()
+        #expect(log.transactions.listing("c")?.state == .ongoing)
+        time.advance(byMs: 3000)
+        log.maintain()
+        #expect { try log.transactions.end(transactionalID: "c", producerID: id, epoch: epoch, commit: true) } throws: {
+            ($0 as? KafkaError)?.code == .producerFenced
+        }
+        #expect(try log.found("t").values(.readCommitted).isEmpty)
+        try log.found("t").flush()
+        #expect(try log.found("t").lastStableOffset == log.found("t").endOffset)
+    }
+
+    /// Data of a transaction of which the transaction log has lost that it is open: it is undone, and its client fenced, since it must not
+    /// go on with the second half.
+    @Test func aClientIsFencedWhenItsTransactionWasUndone() throws {
+        let system = SimulatedFileSystem()
+        var log = try openLog(system)
+        let partition = try log.made("t")
+        let (id, epoch) = try log.transactions.initProducerID(transactionalID: "c", timeoutMs: 5000)
+        let size = Int(try log.found("__transaction_state").sizeBytes)
+        _ = try log.transactions.addPartitions(transactionalID: "c", producerID: id, epoch: epoch, isDurable: false, [partition.id])
+        try partition.append(client: clientBatch(["half"], producerID: id, epoch: epoch, sequence: 0, isTransactional: true))
+        let disk = crash(system)
+        disk.damage("/data/topics/__transaction_state/0/00000000000000000000.log") { $0.removeLast($0.count - size) }
+        log = try openLog(disk)
         #expect { try log.transactions.end(transactionalID: "c", producerID: id, epoch: epoch, commit: true) } throws: {
             ($0 as? KafkaError)?.code == .producerFenced
         }
         #expect(try log.found("t").values(.readCommitted).isEmpty)
     }
 
-    /// KIP-890: the next transaction's epoch is known after a crash; what was begun in it is undone, and its client fenced.
+    /// transactional.id.expiration.ms: an id that nobody uses is forgotten, also by the next start; one with an open transaction is not.
+    @Test func idsThatAreNotUsedAreForgotten() throws {
+        let system = SimulatedFileSystem()
+        let time = ManualTime(wallMs: 1_000_000)
+        let change: (inout LogConfig) -> Void = { $0.transactionalIDExpirationMs = 10_000 }
+        var log = try openLog(system, time: time, change)
+        let partition = try log.made("t")
+        let (idle, _) = try log.transactions.initProducerID(transactionalID: "idle", timeoutMs: 900_000)
+        let (busy, epoch) = try log.transactions.initProducerID(transactionalID: "busy", timeoutMs: 900_000)
+        _ = try log.transactions.writer(transactionalID: "ours")
+        _ = try log.transactions.addPartitions(transactionalID: "busy", producerID: busy, epoch: epoch, [partition.id])
+        time.advance(byMs: 10_001)
+        log.maintain()
+        #expect(log.transactions.listings.map(\.transactionalID) == ["busy", "ours"])
+        log = try openLog(crash(system), time: time, change)
+        #expect(log.transactions.listings.map(\.transactionalID) == ["busy", "ours"])
+        #expect { _ = try log.transactions.addPartitions(transactionalID: "idle", producerID: idle, epoch: 0, [partition.id]) } throws: {
+            ($0 as? KafkaError)?.code == .invalidProducerIDMapping
+        }
+        #expect(try log.transactions.initProducerID(transactionalID: "idle", timeoutMs: 5000).id != idle)
+    }
+
+    /// KIP-890: the next transaction's epoch is known after a crash, and what was begun in it goes on.
     @Test func anEpochThatEndedStaysEnded() throws {
         var system = SimulatedFileSystem()
         var log = try openLog(system)
@@ -350,10 +437,11 @@ import Testing
         try send("half", epoch + 2)
         try partition.flush()
         try reopen()
-        #expect { try send("other half", epoch + 2) } throws: { ($0 as? KafkaError)?.code == .producerFenced }
         #expect(try partition.values(.readCommitted) == ["one", "two"])
-        let (again, next) = try log.transactions.initProducerID(transactionalID: "c", timeoutMs: 5000)
-        #expect(again == id && next > epoch + 3)
+        #expect(try end(epoch + 2) == epoch + 3)
+        #expect(try partition.values(.readCommitted) == ["one", "two", "half"])
+        // With the epoch of a transaction that has ended nothing more comes in.
+        #expect { try send("late", epoch + 2) } throws: { ($0 as? KafkaError)?.code == .producerFenced }
     }
 
     /// When epochs are used up the producer gets another id, and goes on with it.

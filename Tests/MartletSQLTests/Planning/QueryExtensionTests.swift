@@ -191,7 +191,7 @@ import Testing
 
     static let refused: [(sql: String, message: String)] = [
         ("SELECT * FROM (SELECT a FROM clicks LIMIT 3);", "LIMIT belongs to the outermost query."),
-        ("SELECT * FROM (SELECT a FROM clicks EMIT CHANGES) EMIT CHANGES;", "EMIT belongs to the outermost query."),
+        ("SELECT * FROM (SELECT a FROM clicks EMIT CHANGES) EMIT CHANGES;", "EMIT CHANGES belongs to the outermost query."),
         ("SELECT * FROM (SELECT a, id AS a FROM clicks) EMIT CHANGES;", "The subquery has two columns named `A`."),
         ("SELECT id FROM clicks ORDER BY b;", "Rows cannot be ordered by a value of type STRUCT<`X` INTEGER, `Y` STRING>."),
         ("SELECT id FROM clicks ORDER BY 2;", "ORDER BY 2: there are 1 columns."),

@@ -74,12 +74,20 @@ enum JSONSchemaTranslation {
         return fields.enumerated().allSatisfy { $0.element.name.lowercased() == "\(alternative)\($0.offset)".lowercased() }
     }
 
-    /// Which maps of the columns a chosen schema wants as lists of entries rather than as objects, by the preorder of `ColumnView`.
-    static func mapsAsEntries(_ fields: [Field], schemaText: String, unwrapped: Bool, imports: [SchemaImport]) throws(MartletError) -> [Bool] {
+    /// The shapes in which a chosen schema wants the columns, by the preorder of `ColumnView`.
+    static func shapes(_ fields: [Field], schemaText: String, unwrapped: Bool, imports: [SchemaImport]) throws(MartletError) -> [JSONWriter.Shape] {
         let document = try JSONSchemaDocument(parsing: schemaText, imports: imports)
-        var out: [Bool] = []
+        var out: [JSONWriter.Shape] = []
         func add(_ type: SQLType, _ given: JSONSchemaDocument.Place?) {
             var place = given.map { document.resolved($0) }
+            if isAlternatives(type), case .structure(let fields) = type,
+                let found = place, let branches = (found.value["oneOf"] ?? found.value["anyOf"])?.arrayValue?.filter({ $0["type"]?.stringValue != "null" }),
+                branches.count == fields.count
+            {
+                out.append(.alternative)
+                for (field, branch) in zip(fields, branches) { add(field.type, found.inner(branch)) }
+                return
+            }
             for key in ["oneOf", "anyOf", "allOf"] {
                 guard let found = place, let branches = found.value[key]?.arrayValue else { continue }
                 place = branches.first { $0["type"]?.stringValue != "null" }.map { document.resolved(found.inner($0)) }
@@ -93,7 +101,7 @@ enum JSONSchemaTranslation {
             let isList = place?.value["type"]?.stringValue == "array"
             var isMap = false
             if case .map = type { isMap = true }
-            out.append(isMap && isList)
+            out.append(isMap && isList ? .entries : .plain)
             switch type {
             case .array(let element): add(element, inner("items"))
             case .map(let key, let value):

@@ -1,25 +1,25 @@
 import MartletCore
 
 extension DateTimePattern {
-    func append(timestamp: Int64, zone: TimeZoneRules, to out: inout [UInt8]) throws(KernelFailure) {
+    func append(timestamp: Int64, zone: TimeZoneRules, to out: inout ByteWriter) throws(KernelFailure) {
         let period = zone.period(at: Int64(CivilDate.floorDiv(Int(timestamp), 1000)))
         let local = Int(timestamp) + period.offset * 1000
         let days = CivilDate.floorDiv(local, 86_400_000)
         try Formatter(days: days, ms: local - days * 86_400_000, parts: .timestamp, zone: zone, period: period).append(elements, to: &out)
     }
 
-    func append(date days: Int32, to out: inout [UInt8]) throws(KernelFailure) {
+    func append(date days: Int32, to out: inout ByteWriter) throws(KernelFailure) {
         try Formatter(days: Int(days), ms: 0, parts: .date, zone: .utc, period: nil).append(elements, to: &out)
     }
 
-    func append(time ms: Int32, to out: inout [UInt8]) throws(KernelFailure) {
+    func append(time ms: Int32, to out: inout ByteWriter) throws(KernelFailure) {
         try Formatter(days: 0, ms: Int(ms), parts: .time, zone: .utc, period: nil).append(elements, to: &out)
     }
 
     func format(timestamp: Int64, zone: TimeZoneRules) throws(KernelFailure) -> String {
-        var out: [UInt8] = []
+        var out = ByteWriter(capacity: 64)
         try append(timestamp: timestamp, zone: zone, to: &out)
-        return String(decoding: out, as: UTF8.self)
+        return String(decoding: UnsafeBufferPointer(start: out.base, count: out.count), as: UTF8.self)
     }
 
     private struct Formatter {
@@ -36,17 +36,18 @@ extension DateTimePattern {
             civil = parts == .time ? (1970, 1, 1) : CivilDate.civil(days: days)
         }
 
-        func append(_ elements: [Element], to out: inout [UInt8]) throws(KernelFailure) {
+        func append(_ elements: [Element], to out: inout ByteWriter) throws(KernelFailure) {
             for element in elements {
                 switch element {
-                case .literal(let bytes): out += bytes
+                case .literal(let bytes):
+                    if bytes.count == 1 { out.append(bytes[0]) } else { out.append(bytes) }
                 case .field(let letter, let count, _): try append(letter, count, to: &out)
                 case .optional(let inner):
                     let before = out.count
                     do {
                         try append(inner, to: &out)
                     } catch {
-                        out.removeLast(out.count - before)
+                        out.count = before
                     }
                 }
             }
@@ -55,7 +56,7 @@ extension DateTimePattern {
         // MARK: shapes
 
         /// At least `width` digits.
-        private func digits(_ value: Int, _ width: Int, to out: inout [UInt8]) {
+        private func digits(_ value: Int, _ width: Int, to out: inout ByteWriter) {
             var divisor = 1, count = 1
             while value / divisor >= 10 || count < width {
                 // More zeros than any number has digits.
@@ -72,7 +73,7 @@ extension DateTimePattern {
             }
         }
 
-        private func number(_ value: Int, _ count: Int, to out: inout [UInt8]) throws(KernelFailure) {
+        private func number(_ value: Int, _ count: Int, to out: inout ByteWriter) throws(KernelFailure) {
             if count == 2, value < 100 {
                 out.append(0x30 + UInt8(truncatingIfNeeded: value / 10))
                 out.append(0x30 + UInt8(truncatingIfNeeded: value % 10))
@@ -83,7 +84,14 @@ extension DateTimePattern {
             if count > 1, out.count - before > count { throw KernelFailure("\(value) has more than \(count) digits") }
         }
 
-        private func year(_ value: Int, _ count: Int, to out: inout [UInt8]) {
+        private func year(_ value: Int, _ count: Int, to out: inout ByteWriter) {
+            if count == 4, value >= 0, value < 10_000 {
+                let (high, low) = (value / 100, value % 100)
+                out.append(0x30 + UInt8(truncatingIfNeeded: high / 10))
+                out.append(0x30 + UInt8(truncatingIfNeeded: high % 10))
+                out.append(0x30 + UInt8(truncatingIfNeeded: low / 10))
+                return out.append(0x30 + UInt8(truncatingIfNeeded: low % 10))
+            }
             if count == 2 { return digits(CivilDate.floorMod(value, 100), 2, to: &out) }
             if value < 0 {
                 out.append(UInt8(ascii: "-"))
@@ -95,15 +103,16 @@ extension DateTimePattern {
 
         private static let powers: [Int] = (0..<19).map { exponent in (0..<exponent).reduce(1) { power, _ in power * 10 } }
 
-        private func name(_ text: [UInt8], _ count: Int, to out: inout [UInt8]) {
-            if count == 4 { out += text } else { out += text.prefix(count == 5 ? 1 : 3) }
+        private func name(_ text: [UInt8], _ count: Int, to out: inout ByteWriter) {
+            if count == 4 { return out.append(text) }
+            for byte in text.prefix(count == 5 ? 1 : 3) { out.append(byte) }
         }
 
-        private func append(_ text: String, to out: inout [UInt8]) { out.append(contentsOf: text.utf8) }
+        private func append(_ text: String, to out: inout ByteWriter) { out.append(text: text) }
 
         // MARK: fields
 
-        private func append(_ letter: UInt8, _ count: Int, to out: inout [UInt8]) throws(KernelFailure) {
+        private func append(_ letter: UInt8, _ count: Int, to out: inout ByteWriter) throws(KernelFailure) {
             switch Unicode.Scalar(letter) {
             case "G", "u", "y", "Y", "D", "M", "L", "d", "Q", "q", "w", "W", "E", "e", "c":
                 if parts == .time { throw KernelFailure("Unsupported field in a TIME: \(Unicode.Scalar(letter))") }
@@ -117,7 +126,7 @@ extension DateTimePattern {
             }
         }
 
-        private func appendDate(_ letter: UInt8, _ count: Int, to out: inout [UInt8]) throws(KernelFailure) {
+        private func appendDate(_ letter: UInt8, _ count: Int, to out: inout ByteWriter) throws(KernelFailure) {
             let (civilYear, month, day) = civil
             switch Unicode.Scalar(letter) {
             case "y": year(civilYear > 0 ? civilYear : 1 - civilYear, count, to: &out)
@@ -146,7 +155,7 @@ extension DateTimePattern {
             }
         }
 
-        private func appendTime(_ letter: UInt8, _ count: Int, to out: inout [UInt8]) throws(KernelFailure) {
+        private func appendTime(_ letter: UInt8, _ count: Int, to out: inout ByteWriter) throws(KernelFailure) {
             let hour = ms / 3_600_000
             switch Unicode.Scalar(letter) {
             case "H": try number(hour, count, to: &out)
@@ -181,7 +190,7 @@ extension DateTimePattern {
             }
         }
 
-        private func appendZone(_ letter: UInt8, _ count: Int, _ period: TimeZoneRules.Period, to out: inout [UInt8]) {
+        private func appendZone(_ letter: UInt8, _ count: Int, _ period: TimeZoneRules.Period, to out: inout ByteWriter) {
             switch Unicode.Scalar(letter) {
             case "V": append(zone.id, to: &out)
             case "z": append(zone.name(in: period), to: &out)
@@ -202,7 +211,7 @@ extension DateTimePattern {
         }
 
         /// Styles as the counts of `x`: +HHmm?, +HHMM, +HH:MM, +HHMMss?, +HH:MM:ss?
-        private func offset(_ seconds: Int, style: Int, to out: inout [UInt8]) {
+        private func offset(_ seconds: Int, style: Int, to out: inout ByteWriter) {
             let magnitude = abs(seconds), hasColon = style == 3 || style == 5
             let minutes = magnitude / 60 % 60, rest = magnitude % 60
             // Java drops the seconds where the style has none, but a sign stays as it is.
@@ -219,7 +228,7 @@ extension DateTimePattern {
         }
 
         /// `GMT+8`, `GMT+8:30` or `GMT+08:00`; seconds where there are any.
-        private func offset(_ seconds: Int, localizedShort: Bool, to out: inout [UInt8]) {
+        private func offset(_ seconds: Int, localizedShort: Bool, to out: inout ByteWriter) {
             append("GMT", to: &out)
             if seconds == 0 { return }
             if !localizedShort { return offset(seconds, style: 5, to: &out) }

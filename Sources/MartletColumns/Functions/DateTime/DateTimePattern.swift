@@ -56,6 +56,8 @@ struct DateTimePattern: Sendable {
                 stack[stack.count - 1].append(.literal(text.isEmpty ? [0x27] : text))
                 at = end
             case "[":
+                // Patterns may come from data and must not exhaust the thread's stack.
+                if stack.count > 100 { throw KernelFailure("a pattern has too many [ in each other") }
                 stack.append([])
             case "]":
                 guard stack.count > 1, let inner = stack.popLast() else { throw KernelFailure("pattern \(pattern) has a ] without a [") }

@@ -9,8 +9,8 @@ extension FunctionTable {
         t.function("CONVERT_TZ", .dateTime, "The clock time of one time zone as that of another.")
         t.columns("(TIMESTAMP col1, VARCHAR from_timezone, VARCHAR to_timezone) -> TIMESTAMP") { call in
             let times = ArgumentColumn<SQLTimestamp>(call.arguments[0])
-            var from = Made(call.arguments[1]) { (id) throws(KernelFailure) in try TimeZoneRules.named(id) }
-            var to = Made(call.arguments[2]) { (id) throws(KernelFailure) in try TimeZoneRules.named(id) }
+            var from = MadeOfText(call.arguments[1]) { (id) throws(KernelFailure) in try TimeZoneRules.named(id) }
+            var to = MadeOfText(call.arguments[2]) { (id) throws(KernelFailure) in try TimeZoneRules.named(id) }
             return call.rows { row -> SQLTimestamp? in
                 guard let time = times[row], let from = try from.with(row, { $0 }), let to = try to.with(row, { $0 }) else { return nil }
                 let instant = from.instant(local: time.raw)
@@ -34,62 +34,40 @@ extension FunctionTable {
         t.scalar("timestamp") { (time: SQLTimestamp) -> Int64 in time.raw }
     }
 
-    /// Something made of a text argument, again only where the text changes from row to row.
-    private struct Made<T> {
-        private let texts: BytesColumn
-        private let argument: Value
-        private let make: (String) throws(KernelFailure) -> T
-        private var known: (row: Int, value: T)?
-
-        init(_ argument: Value, _ make: @escaping (String) throws(KernelFailure) -> T) {
-            self.argument = argument
-            self.make = make
-            texts = argument.column.byteStrings
-        }
-
-        /// Calls `body` with what the row's text makes; nil for null.
-        mutating func with<R>(_ row: Int, _ body: (inout T) throws(KernelFailure) -> R) throws(KernelFailure) -> R? {
-            let i = argument.index(row)
-            guard texts.validity.isValid(i) else { return nil }
-            if let known, known.row == i || texts.slice(known.row) == texts.slice(i) {} else { known = (i, try make(texts.string(i))) }
-            return try body(&known!.value)
-        }
-    }
-
-    private static func zones(_ call: KernelCall) -> Made<TimeZoneRules>? {
-        call.arguments.count > 2 ? Made(call.arguments[2]) { (id) throws(KernelFailure) in try TimeZoneRules.named(id) } : nil
+    private static func zones(_ call: KernelCall) -> MadeOfText<TimeZoneRules>? {
+        call.arguments.count > 2 ? MadeOfText(call.arguments[2]) { (id) throws(KernelFailure) in try TimeZoneRules.named(id) } : nil
     }
 
     /// An overload that makes a text of its first argument, by a pattern (the second) in a zone (the third, or `zone`).
     private mutating func formatted<A: KernelArgument>(
         _ signature: String, zone: TimeZoneRules = .utc,
-        _ body: @escaping @Sendable (A, DateTimePattern, TimeZoneRules, inout [UInt8]) throws(KernelFailure) -> Void
+        _ body: @escaping @Sendable (A, DateTimePattern, TimeZoneRules, inout ByteWriter) throws(KernelFailure) -> Void
     ) {
         columns(signature) { call in
             let values = ArgumentColumn<A>(call.arguments[0])
-            var patterns = Made(call.arguments[1]) { (text) throws(KernelFailure) in try DateTimePattern(text) }
-            var zones = Self.zones(call), out = BytesColumn()
+            var patterns = MadeOfText(call.arguments[1]) { (text) throws(KernelFailure) in try DateTimePattern(text) }
+            var zones = Self.zones(call), out = BytesColumn(), bytes = ByteWriter(capacity: call.count * 24)
             for row in 0..<call.count {
-                let start = out.buffer.count
-                guard let value = values[row] else {
-                    out.appendNull()
-                    continue
-                }
-                do throws(KernelFailure) {
-                    var at: TimeZoneRules? = zone
-                    if zones != nil { at = try zones!.with(row) { $0 } }
-                    let isDone = try patterns.with(row) { (pattern) throws(KernelFailure) -> Bool in
-                        guard let at else { return false }
-                        try body(value, pattern, at, &out.buffer)
-                        return true
+                let start = bytes.count
+                var isDone = false
+                if let value = values[row] {
+                    do throws(KernelFailure) {
+                        var at: TimeZoneRules? = zone
+                        if zones != nil { at = try zones!.with(row) { $0 } }
+                        if let at, let pattern = try patterns.with(row, { $0 }) {
+                            try body(value, pattern, at, &bytes)
+                            isDone = true
+                        }
+                    } catch {
+                        call.fail(row, error)
                     }
-                    if isDone == true { out.endRow(start) } else { out.appendNull() }
-                } catch {
-                    call.fail(row, error)
-                    out.buffer.removeLast(out.buffer.count - start)
-                    out.appendNull()
                 }
+                if !isDone { bytes.count = start }
+                out.validity.append(isDone, count: row)
+                out.starts.append(UInt32(start))
+                out.lengths.append(UInt32(bytes.count - start))
             }
+            bytes.copy(to: &out.buffer)
             return .string(out)
         }
     }
@@ -101,7 +79,7 @@ extension FunctionTable {
     ) {
         columns(signature) { call in
             let texts = ArgumentColumn<Text>(call.arguments[0])
-            var parsers = Made(call.arguments[1]) { (text) throws(KernelFailure) in DateTimeParser(try DateTimePattern(text), ignoresCase: ignoresCase) }
+            var parsers = MadeOfText(call.arguments[1]) { (text) throws(KernelFailure) in DateTimeParser(try DateTimePattern(text), ignoresCase: ignoresCase) }
             var zones = Self.zones(call)
             return call.rows { row -> R? in
                 guard let text = texts[row] else { return nil }
@@ -135,7 +113,7 @@ extension FunctionTable {
         t.columns("(VARCHAR text, VARCHAR format) -> DATE") { call in
             let texts = ArgumentColumn<Text>(call.arguments[0])
             let nowYear = CivilDate.civil(days: CivilDate.floorDiv(Int(call.environment.time.wallMs), 86_400_000)).year
-            var patterns = Made(call.arguments[1]) { (text) throws(KernelFailure) in try LenientDatePattern(text) }
+            var patterns = MadeOfText(call.arguments[1]) { (text) throws(KernelFailure) in try LenientDatePattern(text) }
             return call.rows { row -> SQLDate? in
                 guard let text = texts[row] else { return nil }
                 return try patterns.with(row) { (pattern) throws(KernelFailure) in SQLDate(raw: try pattern.date(text.bytes, nowYear: nowYear)) }
@@ -191,7 +169,7 @@ extension FunctionTable {
         _ signature: String, _ body: @escaping @Sendable (A, _ unitMs: Int64, _ count: Int64) -> R
     ) {
         columns(signature) { call in
-            var units = Made(call.arguments[0]) { (name) throws(KernelFailure) in try Self.unitMs(name) }
+            var units = MadeOfText(call.arguments[0]) { (name) throws(KernelFailure) in try Self.unitMs(name) }
             let counts = ArgumentColumn<Int32>(call.arguments[1]), values = ArgumentColumn<A>(call.arguments[2])
             return call.rows { row -> R? in
                 guard let count = counts[row], let value = values[row], let unit = try units.with(row, { $0 }) else { return nil }

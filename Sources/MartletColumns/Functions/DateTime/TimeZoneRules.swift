@@ -63,9 +63,6 @@ final class TimeZoneRules: Sendable {
 
     /// The name of a period as `z` prints it: the tz database's abbreviation, where that is a name; else the zone's id.
     func name(in period: Period) -> String {
-        if transitions.isEmpty, rule == nil, period.offset != 0, let sign = id.firstIndex(where: { $0 == "+" || $0 == "-" }), sign > id.startIndex {
-            return id[..<sign] + Self.offsetText(period.offset)
-        }
         let isName = period.abbreviation.utf8.first.map { $0 != UInt8(ascii: "+") && $0 != UInt8(ascii: "-") } ?? false
         return isName ? period.abbreviation : id
     }
@@ -89,7 +86,7 @@ final class TimeZoneRules: Sendable {
             break
         }
         guard let offset = parseOffset(text) else { return nil }
-        let shown = text.startIndex == id.startIndex ? offsetText(offset) : id
+        let shown = text.startIndex == id.startIndex ? offsetText(offset) : id[..<text.startIndex] + (offset == 0 ? "" : offsetText(offset))
         return fixed(id: shown, offset: offset)
     }
 

@@ -123,12 +123,14 @@ final class ChangelogIndex: StateIndex, Sendable {
     func undo(to position: Int64?) -> Bool { position.map { position in added.withLock { $0.upTo <= position } } ?? true }
 
     /// Applies everything that is committed.
-    func catchUp() throws(MartletError) {
+    ///
+    /// - `deadlineNs`: when to stop, whether it is done or not, on the monotonic clock.
+    func catchUp(deadlineNs: Int64 = .max) throws(MartletError) {
         try progress.withLock { (progress) throws(MartletError) in
             if !isFollowing { return try writeAdded(&progress) }
             let end = log.lastStableOffset
             var reused: RecordBlock?
-            while progress.applied < end {
+            while progress.applied < end, deadlineNs == .max || time.monotonicNs < deadlineNs {
                 let block = try log.readBlock(from: progress.applied, maxBytes: Self.readBytes, isolation: .readCommitted, reusing: &reused)
                 if block.nextOffset == progress.applied { break }
                 do throws(MartletError) {
@@ -163,24 +165,10 @@ final class ChangelogIndex: StateIndex, Sendable {
 
     /// The last record of each key, and how far they reach.
     private func changes(_ block: RecordBlock) -> StateChanges {
-        var last: [UInt32] = []
-        if block.count > 0 {
-            let lengths = block.keyLengths.map { UInt32(max($0, 0)) }
-            let slots = GroupTable(types: [.bytes]).assign([.bytes(BytesColumn(buffer: block.buffer, starts: block.keyStarts, lengths: lengths))]).slots
-            for row in 0..<block.count where block.keyLengths[row] >= 0 {
-                let slot = Int(slots[row])
-                if slot >= last.count { last += [UInt32](repeating: .max, count: slot + 1 - last.count) }
-                last[slot] = UInt32(row)
-            }
-        }
         var out = StateChanges()
-        for row in last where row != .max {
-            let row = Int(row)
+        for row in block.lastRows {
             guard let key = block.key(row) else { continue }
-            let time = block.timestamps[row].bigEndian
-            out.append(
-                timestamp: block.timestamps[row], key: stored(key),
-                value: block.value(row).map { value in withUnsafeBytes(of: time) { Array($0) } + value })
+            out.appendStored(timestamp: block.timestamps[row], key: key, value: block.value(row), isWindowFirst: isWindowFirst)
         }
         var metadata = identity
         for number in [block.nextOffset, time.wallMs] { withUnsafeBytes(of: number.bigEndian) { metadata.append(contentsOf: $0) } }
@@ -189,10 +177,6 @@ final class ChangelogIndex: StateIndex, Sendable {
     }
 
     private func stored(_ key: ArraySlice<UInt8>) -> [UInt8] { isWindowFirst && key.count > 16 ? KeyEncoding.windowFirst(key) : Array(key) }
-
-    private func original(_ key: UnsafeRawBufferPointer) -> [UInt8] {
-        isWindowFirst && key.count > 16 ? KeyEncoding.windowLast(key) : Array(key)
-    }
 
     /// Brings what was applied to disk, so that a crash does not take it back, if the last time is `intervalNs` ago.
     func flush(intervalNs: Int64) throws(MartletError) {
@@ -291,8 +275,7 @@ final class ChangelogIndex: StateIndex, Sendable {
                         return false
                     }
                 }
-                held.append(
-                    timestamp: Int64(bigEndian: value.loadUnaligned(as: Int64.self)), key: original(key), value: UnsafeRawBufferPointer(rebasing: value[8...]))
+                held.appendOriginal(key, value, isWindowFirst: isWindowFirst)
                 return true
             }
         }
@@ -303,4 +286,39 @@ final class ChangelogIndex: StateIndex, Sendable {
 
     /// Entries, about.
     var count: Int { database.keyCount }
+}
+
+extension StateChanges {
+    /// Appends a record of the changelog as the index has it.
+    fileprivate mutating func appendStored(timestamp: Int64, key: ArraySlice<UInt8>, value: ArraySlice<UInt8>?, isWindowFirst: Bool) {
+        timestamps.append(timestamp)
+        keys.starts.append(UInt32(keys.buffer.count))
+        keys.lengths.append(Int32(key.count))
+        if isWindowFirst, key.count > 16 {
+            keys.buffer.append(contentsOf: key.suffix(16))
+            keys.buffer.append(contentsOf: key.dropLast(16))
+        } else {
+            keys.buffer.append(contentsOf: key)
+        }
+        values.starts.append(UInt32(values.buffer.count))
+        values.lengths.append(value.map { Int32($0.count + 8) } ?? -1)
+        guard let value else { return }
+        withUnsafeBytes(of: timestamp.bigEndian) { values.buffer.append(contentsOf: $0) }
+        values.buffer.append(contentsOf: value)
+    }
+    /// Appends an entry of the index as the record of the changelog.
+    fileprivate mutating func appendOriginal(_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, isWindowFirst: Bool) {
+        timestamps.append(Int64(bigEndian: value.loadUnaligned(as: Int64.self)))
+        keys.starts.append(UInt32(keys.buffer.count))
+        keys.lengths.append(Int32(key.count))
+        if isWindowFirst, key.count > 16 {
+            keys.buffer.append(contentsOf: UnsafeRawBufferPointer(rebasing: key[16...]))
+            keys.buffer.append(contentsOf: UnsafeRawBufferPointer(rebasing: key[..<16]))
+        } else {
+            keys.buffer.append(contentsOf: key)
+        }
+        values.starts.append(UInt32(values.buffer.count))
+        values.lengths.append(Int32(value.count - 8))
+        values.buffer.append(contentsOf: UnsafeRawBufferPointer(rebasing: value[8...]))
+    }
 }

@@ -101,7 +101,8 @@ final class StateDirectory: Sendable {
         if state.isMissing { return nil }
         if let shared = state.shared { return shared }
         do throws(MartletError) {
-            state.shared = try RocksShared(try library().get(), cacheBytes: max(16 << 20, memory.budget / 8))
+            state.shared = try RocksShared(
+                try library().get(), cacheBytes: max(16 << 20, memory.budget / 8), writeBufferBytes: min(max(memory.budget / 32, 1 << 20), 8 << 20))
         } catch {
             state.isMissing = true
             logger.warning(
@@ -155,12 +156,14 @@ final class StateDirectory: Sendable {
 
     /// Brings all indexes up to date.
     private func follow(isLast: Bool = false) {
+        // A stop does not wait for what the next start does as well.
+        let deadlineNs = isLast ? time.monotonicNs + 1_000_000_000 : .max
         for path in state.withLock({ $0.indexes.keys.sorted() }) {
             if !isLast, orders.wait(timeoutMs: 0, { $0.isStopping ? true : nil }) != nil { return }
             work.withLock { _ in
                 guard let index = state.withLock({ $0.indexes[path] }), !index.log.isClosed else { return }
                 do throws(MartletError) {
-                    try index.catchUp()
+                    try index.catchUp(deadlineNs: deadlineNs)
                     try index.flush(intervalNs: isLast ? 0 : Self.flushIntervalMs * 1_000_000)
                     if !isLast { try prune(index) }
                 } catch {

@@ -14,6 +14,8 @@ struct MetadataRequest: WireRequest {
             try wire.field(&id, from: 10)
             if wire.version >= 10 {
                 try wire.field(&name)
+                // The Java client names topics by id with an empty name beside it.
+                if wire.isReading, name == "", id != .zero { name = nil }
             } else {
                 var required = name ?? ""
                 try wire.field(&required)

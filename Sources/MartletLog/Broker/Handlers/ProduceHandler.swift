@@ -126,6 +126,11 @@ extension RequestRouter {
         }
         if request.acks == 0 { return .none }
         if request.acks == 1 || durable.isEmpty { return .now(response) }
+        if request.transactionalID != nil, context.version >= 12 {
+            let transactions = log.transactions.log
+            let end = transactions.endOffset
+            durable += durable.map { ($0.topic, $0.partition, transactions, end) }
+        }
         return whenDurable(durable, response, context)
     }
 
@@ -134,7 +139,7 @@ extension RequestRouter {
         guard let header = records.withUnsafeReadableBytes({ BatchHeader($0) }), header.magic == 2, header.isTransactional else { return }
         do throws(KafkaError) {
             _ = try log.transactions.addPartitions(
-                transactionalID: transactionalID, producerID: header.producerID, epoch: header.producerEpoch, [id])
+                transactionalID: transactionalID, producerID: header.producerID, epoch: header.producerEpoch, isDurable: false, [id])
         } catch {
             throw error.code == .producerFenced ? KafkaError(.invalidProducerEpoch, error.message) : error
         }
@@ -155,6 +160,7 @@ extension RequestRouter {
             })
     }
 
+    /// Answers when the records are durable, and the transaction that they joined.
     private func whenDurable(
         _ waits: [(topic: Int, partition: Int, log: PartitionLog, end: Int64)], _ response: ProduceResponse, _ context: RequestContext
     ) -> Answer<ProduceResponse> {

@@ -76,3 +76,16 @@ extension ListPartitionReassignmentsRequest {
         access.allowsCluster(.describe) ? .granted : .refused(.init(error: .clusterAuthorizationFailed))
     }
 }
+
+extension DescribeClientQuotasRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<DescribeClientQuotasResponse> {
+        access.allowsCluster(.describeConfigs) ? .granted : .refused(.init(error: .clusterAuthorizationFailed, entries: nil))
+    }
+}
+
+extension AlterClientQuotasRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<AlterClientQuotasResponse> {
+        access.allowsCluster(.alterConfigs)
+            ? .granted : .refused(.init(entries: entries.map { .init(error: .clusterAuthorizationFailed, entity: $0.entity) }))
+    }
+}

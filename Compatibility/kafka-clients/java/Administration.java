@@ -1,0 +1,242 @@
+import java.util.*;
+import java.util.concurrent.*;
+import org.apache.kafka.clients.admin.*;
+import org.apache.kafka.clients.consumer.*;
+import org.apache.kafka.clients.producer.*;
+import org.apache.kafka.common.*;
+import org.apache.kafka.common.acl.*;
+import org.apache.kafka.common.config.ConfigResource;
+import org.apache.kafka.common.errors.*;
+import org.apache.kafka.common.quota.*;
+import org.apache.kafka.common.resource.*;
+import org.apache.kafka.common.serialization.*;
+
+/** Every call of the Java client's Admin (4.x) against a broker: Administration BOOTSTRAP. Ends with 0 when each did what it should. */
+public class Administration {
+    interface Call { Object run() throws Exception; }
+
+    static boolean failed = false;
+
+    static <T> T get(KafkaFuture<T> future) throws Exception {
+        try {
+            return future.get(30, TimeUnit.SECONDS);
+        } catch (ExecutionException error) {
+            throw error.getCause() instanceof Exception cause ? cause : error;
+        }
+    }
+
+    static void require(boolean condition, Object what) {
+        if (!condition) throw new AssertionError(what);
+    }
+
+    static void check(String name, Call call) {
+        try {
+            call.run();
+            System.out.println("ok " + name);
+        } catch (Throwable error) {
+            failed = true;
+            System.out.println("failed " + name + ": " + error);
+            error.printStackTrace(System.out);
+        }
+    }
+
+    /** The call is refused with this error, as by a broker without what it asks for. */
+    static void refused(String name, Class<? extends Throwable> expected, Call call) {
+        check(name, () -> {
+            try {
+                call.run();
+            } catch (Throwable error) {
+                require(expected.isInstance(error), error);
+                return null;
+            }
+            throw new AssertionError("not refused");
+        });
+    }
+
+    public static void main(String[] arguments) throws Exception {
+        String run = Long.toHexString(System.nanoTime());
+        String topic = "compat-java-all-" + run, other = topic + "-other", group = "compat-java-all-" + run, id = "compat-java-all-" + run;
+        TopicPartition zero = new TopicPartition(topic, 0), one = new TopicPartition(topic, 1);
+        Map<String, Object> settings = new HashMap<>(Map.of("bootstrap.servers", arguments[0], "default.api.timeout.ms", 30000, "request.timeout.ms", 20000));
+        ConfigResource resource = new ConfigResource(ConfigResource.Type.TOPIC, topic);
+        try (Admin admin = Admin.create(settings)) {
+            check("createTopics", () -> {
+                CreateTopicsResult made = admin.createTopics(List.of(new NewTopic(topic, Optional.of(2), Optional.empty()).configs(Map.of("retention.ms", "-1"))));
+                get(made.all());
+                require(get(made.numPartitions(topic)) == 2 && get(made.config(topic)).get("retention.ms").value().equals("-1"), "what was made");
+                get(admin.createTopics(List.of(new NewTopic(other, 1, (short) 1)), new CreateTopicsOptions().validateOnly(true)).all());
+                require(!get(admin.listTopics().names()).contains(other), "validated only");
+                return null;
+            });
+            refused("createTopics again", TopicExistsException.class, () -> get(admin.createTopics(List.of(new NewTopic(topic, 1, (short) 1))).all()));
+            refused("createTopics badly", InvalidReplicationFactorException.class, () -> get(admin.createTopics(List.of(new NewTopic(other, 1, (short) 3))).all()));
+            check("createPartitions", () -> get(admin.createPartitions(Map.of(topic, NewPartitions.increaseTo(3))).all()));
+            refused("createPartitions fewer", InvalidPartitionsException.class, () -> get(admin.createPartitions(Map.of(topic, NewPartitions.increaseTo(1))).all()));
+            try (KafkaProducer<String, String> producer = new KafkaProducer<>(settings, new StringSerializer(), new StringSerializer())) {
+                for (int i = 0; i < 30; i++) producer.send(new ProducerRecord<>(topic, i % 3, 1000L + i, null, "v" + i)).get();
+            }
+            check("listTopics", () -> { require(get(admin.listTopics().names()).contains(topic), "not listed"); return null; });
+            check("describeTopics", () -> {
+                TopicDescription described = get(admin.describeTopics(List.of(topic), new DescribeTopicsOptions().includeAuthorizedOperations(true)).allTopicNames()).get(topic);
+                require(described.partitions().size() == 3 && described.partitions().get(0).leader().id() == 1 && !described.authorizedOperations().isEmpty(), described);
+                return null;
+            });
+            check("describeConfigs", () -> {
+                ConfigResource broker = new ConfigResource(ConfigResource.Type.BROKER, "1");
+                Map<ConfigResource, Config> all = get(admin.describeConfigs(List.of(resource, broker)).all());
+                require(all.get(resource).get("retention.ms").value().equals("-1") && all.get(broker).get("node.id") != null, all);
+                return null;
+            });
+            check("incrementalAlterConfigs", () -> {
+                get(admin.incrementalAlterConfigs(Map.of(resource, List.of(
+                    new AlterConfigOp(new ConfigEntry("cleanup.policy", "compact"), AlterConfigOp.OpType.APPEND),
+                    new AlterConfigOp(new ConfigEntry("retention.ms", ""), AlterConfigOp.OpType.DELETE)))).all());
+                Config now = get(admin.describeConfigs(List.of(resource)).all()).get(resource);
+                require(now.get("cleanup.policy").value().contains("compact") && now.get("retention.ms").isDefault(), now);
+                get(admin.incrementalAlterConfigs(Map.of(resource, List.of(
+                    new AlterConfigOp(new ConfigEntry("cleanup.policy", "compact"), AlterConfigOp.OpType.SUBTRACT),
+                    new AlterConfigOp(new ConfigEntry("retention.ms", "-1"), AlterConfigOp.OpType.SET)))).all());
+                return null;
+            });
+            refused("incrementalAlterConfigs of nonsense", InvalidConfigurationException.class, () -> get(admin.incrementalAlterConfigs(Map.of(resource, List.of(
+                new AlterConfigOp(new ConfigEntry("no.such.setting", "1"), AlterConfigOp.OpType.SET)))).all()));
+            check("listOffsets", () -> {
+                require(get(admin.listOffsets(Map.of(zero, OffsetSpec.latest())).partitionResult(zero)).offset() == 10, "latest");
+                require(get(admin.listOffsets(Map.of(zero, OffsetSpec.earliest())).partitionResult(zero)).offset() == 0, "earliest");
+                require(get(admin.listOffsets(Map.of(zero, OffsetSpec.forTimestamp(1004))).partitionResult(zero)).offset() == 2, "for a timestamp");
+                require(get(admin.listOffsets(Map.of(zero, OffsetSpec.maxTimestamp())).partitionResult(zero)).offset() == 9, "largest timestamp");
+                require(get(admin.listOffsets(Map.of(zero, OffsetSpec.earliestLocal())).partitionResult(zero)).offset() == 0, "earliest local");
+                require(get(admin.listOffsets(Map.of(zero, OffsetSpec.latestTiered())).partitionResult(zero)).offset() == -1, "latest tiered");
+                return null;
+            });
+            check("deleteRecords", () -> {
+                require(get(admin.deleteRecords(Map.of(zero, RecordsToDelete.beforeOffset(3))).lowWatermarks().get(zero)).lowWatermark() == 3, "low watermark");
+                return null;
+            });
+            refused("deleteRecords too far", org.apache.kafka.common.errors.OffsetOutOfRangeException.class, () -> get(admin.deleteRecords(Map.of(zero, RecordsToDelete.beforeOffset(99))).all()));
+            check("describeLogDirs", () -> {
+                require(get(admin.describeLogDirs(List.of(1)).allDescriptions()).get(1).values().iterator().next().replicaInfos().containsKey(zero), "not there");
+                require(get(admin.describeReplicaLogDirs(List.of(new TopicPartitionReplica(topic, 0, 1))).all()).size() == 1, "replica");
+                return null;
+            });
+            check("describeCluster", () -> {
+                DescribeClusterResult cluster = admin.describeCluster(new DescribeClusterOptions().includeAuthorizedOperations(true));
+                require(get(cluster.nodes()).size() == 1 && get(cluster.controller()).id() == 1 && !get(cluster.authorizedOperations()).isEmpty(), "cluster");
+                return null;
+            });
+            check("describeFeatures", () -> { require(!get(admin.describeFeatures().featureMetadata()).finalizedFeatures().isEmpty(), "none"); return null; });
+
+            // groups
+            check("alterConsumerGroupOffsets", () -> get(admin.alterConsumerGroupOffsets(group, Map.of(zero, new OffsetAndMetadata(4), one, new OffsetAndMetadata(5))).all()));
+            check("listConsumerGroupOffsets", () -> {
+                Map<TopicPartition, OffsetAndMetadata> offsets = get(admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata());
+                require(offsets.get(zero).offset() == 4 && offsets.size() == 2, offsets);
+                return null;
+            });
+            check("deleteConsumerGroupOffsets", () -> {
+                get(admin.deleteConsumerGroupOffsets(group, Set.of(one)).all());
+                require(get(admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata()).size() == 1, "still there");
+                return null;
+            });
+            try (KafkaConsumer<String, String> consumer = consumer(settings, group, "classic"); KafkaConsumer<String, String> modern = consumer(settings, group + "-new", "consumer")) {
+                for (KafkaConsumer<String, String> reader : List.of(consumer, modern)) {
+                    reader.subscribe(List.of(topic));
+                    for (int i = 0; i < 200 && reader.assignment().size() < 3; i++) reader.poll(java.time.Duration.ofMillis(100));
+                    require(reader.assignment().size() == 3, "not assigned");
+                }
+                check("listGroups", () -> {
+                    Map<String, Optional<GroupType>> types = new HashMap<>();
+                    for (GroupListing listing : get(admin.listGroups().all())) types.put(listing.groupId(), listing.type());
+                    require(types.get(group).get() == GroupType.CLASSIC && types.get(group + "-new").get() == GroupType.CONSUMER, types);
+                    return null;
+                });
+                check("listConsumerGroups", () -> {
+                    require(get(admin.listConsumerGroups().all()).stream().anyMatch(g -> g.groupId().equals(group)), "not listed");
+                    return null;
+                });
+                check("describeConsumerGroups", () -> {
+                    Map<String, ConsumerGroupDescription> all = get(admin.describeConsumerGroups(List.of(group, group + "-new")).all());
+                    require(all.get(group).groupState() == GroupState.STABLE && all.get(group).type() == GroupType.CLASSIC, all);
+                    require(all.get(group + "-new").members().size() == 1 && all.get(group + "-new").type() == GroupType.CONSUMER, all);
+                    return null;
+                });
+                check("describeClassicGroups", () -> {
+                    require(get(admin.describeClassicGroups(List.of(group)).all()).get(group).members().size() == 1, "members");
+                    return null;
+                });
+                refused("deleteConsumerGroups with members", GroupNotEmptyException.class, () -> get(admin.deleteConsumerGroups(List.of(group)).all()));
+                check("removeMembersFromConsumerGroup", () -> get(admin.removeMembersFromConsumerGroup(group, new RemoveMembersFromConsumerGroupOptions()).all()));
+            }
+            check("deleteConsumerGroups", () -> get(admin.deleteConsumerGroups(List.of(group)).all()));
+            refused("describeConsumerGroups of none", GroupIdNotFoundException.class, () -> get(admin.describeConsumerGroups(List.of(group)).all()));
+
+            // transactions
+            settings.put("transactional.id", id);
+            KafkaProducer<String, String> producer = new KafkaProducer<>(settings, new StringSerializer(), new StringSerializer());
+            settings.remove("transactional.id");
+            producer.initTransactions();
+            producer.beginTransaction();
+            producer.send(new ProducerRecord<>(topic, 2, null, "open")).get();
+            check("listTransactions", () -> { require(get(admin.listTransactions().all()).stream().anyMatch(t -> t.transactionalId().equals(id)), "not listed"); return null; });
+            check("describeTransactions", () -> {
+                require(get(admin.describeTransactions(List.of(id)).description(id)).topicPartitions().contains(new TopicPartition(topic, 2)), "partitions");
+                return null;
+            });
+            check("describeProducers", () -> {
+                TopicPartition two = new TopicPartition(topic, 2);
+                require(get(admin.describeProducers(List.of(two)).partitionResult(two)).activeProducers().stream().anyMatch(p -> p.currentTransactionStartOffset().isPresent()), "none");
+                return null;
+            });
+            check("fenceProducers", () -> {
+                get(admin.fenceProducers(List.of(id)).all());
+                try {
+                    producer.commitTransaction();
+                    throw new AssertionError("a fenced producer committed");
+                } catch (KafkaException expected) {
+                    producer.close(java.time.Duration.ZERO);
+                }
+                return null;
+            });
+            check("forceTerminateTransaction", () -> { get(admin.forceTerminateTransaction(id).result()); return null; });
+
+            // users, rules, quotas
+            check("alterUserScramCredentials", () -> {
+                get(admin.alterUserScramCredentials(List.of(new UserScramCredentialUpsertion(id, new ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096), "secret"))).all());
+                require(get(admin.describeUserScramCredentials(List.of(id)).all()).get(id).credentialInfos().size() == 1, "not there");
+                get(admin.alterUserScramCredentials(List.of(new UserScramCredentialDeletion(id, ScramMechanism.SCRAM_SHA_256))).all());
+                return null;
+            });
+            refused("createAcls where nobody is asked", SecurityDisabledException.class, () -> get(admin.createAcls(List.of(new AclBinding(
+                new ResourcePattern(ResourceType.TOPIC, topic, PatternType.LITERAL), new AccessControlEntry("User:a", "*", AclOperation.READ, AclPermissionType.ALLOW)))).all()));
+            refused("describeAcls where nobody is asked", SecurityDisabledException.class, () -> get(admin.describeAcls(AclBindingFilter.ANY).values()));
+            check("describeClientQuotas", () -> { require(get(admin.describeClientQuotas(ClientQuotaFilter.all()).entities()).isEmpty(), "quotas"); return null; });
+            refused("alterClientQuotas", PolicyViolationException.class, () -> get(admin.alterClientQuotas(List.of(new ClientQuotaAlteration(
+                new ClientQuotaEntity(Map.of("client-id", "c")), List.of(new ClientQuotaAlteration.Op("consumer_byte_rate", 1000.0))))).all()));
+
+            // replicas: there is one
+            check("electLeaders", () -> { get(admin.electLeaders(ElectionType.PREFERRED, Set.of(zero)).partitions()); return null; });
+            check("listPartitionReassignments", () -> { require(get(admin.listPartitionReassignments().reassignments()).isEmpty(), "some"); return null; });
+            refused("alterPartitionReassignments", InvalidReplicaAssignmentException.class, () -> get(admin.alterPartitionReassignments(
+                Map.of(zero, Optional.of(new NewPartitionReassignment(List.of(2))))).all()));
+
+            check("deleteTopics", () -> { get(admin.deleteTopics(List.of(topic)).all()); return null; });
+            refused("deleteTopics again", UnknownTopicOrPartitionException.class, () -> get(admin.deleteTopics(List.of(topic)).all()));
+
+            // what a broker without tokens, tiers, share groups and a quorum of controllers does not serve
+            for (Map.Entry<String, Call> call : new TreeMap<String, Call>(Map.of(
+                "createDelegationToken", () -> get(admin.createDelegationToken().delegationToken()),
+                "describeMetadataQuorum", () -> get(admin.describeMetadataQuorum().quorumInfo()),
+                "describeShareGroups", () -> get(admin.describeShareGroups(List.of(group)).all()),
+                "listConfigResources", () -> get(admin.listConfigResources(Set.of(ConfigResource.Type.CLIENT_METRICS), new ListConfigResourcesOptions()).all()),
+                "unregisterBroker", () -> get(admin.unregisterBroker(7).all()))).entrySet())
+                refused(call.getKey() + " is not served", UnsupportedVersionException.class, call.getValue());
+        }
+        System.exit(failed ? 1 : 0);
+    }
+
+    static KafkaConsumer<String, String> consumer(Map<String, Object> base, String group, String protocol) {
+        Map<String, Object> settings = new HashMap<>(base);
+        settings.putAll(Map.of("group.id", group, "group.protocol", protocol, "auto.offset.reset", "earliest", "enable.auto.commit", false));
+        return new KafkaConsumer<>(settings, new StringDeserializer(), new StringDeserializer());
+    }
+}
