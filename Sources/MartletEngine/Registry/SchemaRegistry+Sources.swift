@@ -66,43 +66,36 @@ extension SchemaRegistry {
     }
 
     /// The schema that a writer of these columns uses; registers it if need be. Nil for formats without schemas.
-    /// - `ofInsert`: for INSERT VALUES, which keeps to the schema that the source's columns came from.
-    public func writerSchema(
-        of fields: [Field], spec: FormatSpec, side: Side, topic: String, ofInsert: Bool = false
-    ) throws(MartletError) -> WriterSchema? {
+    public func writerSchema(of fields: [Field], spec: FormatSpec, side: Side, topic: String) throws(MartletError) -> WriterSchema? {
         guard spec.kind.usesSchemaRegistry, !fields.isEmpty else { return nil }
         if let id = spec.properties["schemaId"].flatMap({ Int32($0) }) {
             let chosen = try writerSchema(id: id)
             return WriterSchema(id: id, text: chosen.text, imports: try imports(of: chosen))
         }
-        let subject = "\(topic)-\(side.rawValue)"
-        if ofInsert, let known = try registered(fields, spec: spec, side: side, subject: subject) { return known }
+        if let named = try registeredMessage(of: fields, spec: spec, side: side, topic: topic) { return named }
         let text = try SchemaTranslation.schemaText(for: fields, spec: spec, side: side)
-        do throws(MartletError) {
-            let id = try register(subject: subject, schema: RegisteredSchema(kind: spec.kind, text: text))
-            return WriterSchema(id: id, text: nil)
-        } catch {
-            // A schema of somebody else, from which the columns came: a record of another name, fields that cannot be null.
-            guard ofInsert, error.code == .schemaIncompatible, let known = try newest(holding: fields, spec: spec, side: side, subject: subject) else {
-                throw error
-            }
-            return known
-        }
+        let id = try register(subject: "\(topic)-\(side.rawValue)", schema: RegisteredSchema(kind: spec.kind, text: text))
+        return WriterSchema(id: id, text: nil)
     }
 
-    /// The newest schema of `subject`, if it defines the message that the format names, with just these columns: it may define others beside it.
-    private func registered(_ fields: [Field], spec: FormatSpec, side: Side, subject: String) throws(MartletError) -> WriterSchema? {
+    /// The newest Protobuf schema of the topic, if one of its messages has the full name asked for and holds these columns: then records are written
+    /// as that message of that schema, instead of a schema with this message alone.
+    private func registeredMessage(of fields: [Field], spec: FormatSpec, side: Side, topic: String) throws(MartletError) -> WriterSchema? {
         guard spec.kind == .protobuf, spec.properties["fullSchemaName"] != nil else { return nil }
-        return try newest(holding: fields, spec: spec, side: side, subject: subject)
+        return try newestSchema(holding: fields, spec: spec, side: side, topic: topic)
     }
 
-    /// The newest schema of `subject`, if it is of the format's kind and stands for just these columns.
-    private func newest(holding fields: [Field], spec: FormatSpec, side: Side, subject: String) throws(MartletError) -> WriterSchema? {
-        guard let known = latest(subject: subject), known.schema.type == RegisteredSchema(kind: spec.kind, text: "").type else { return nil }
-        let imports = try imports(of: known.schema)
-        guard let own = try? SchemaTranslation.fields(fromSchemaText: known.schema.text, spec: spec, side: side, imports: imports), own == fields else {
+    /// The newest schema of the topic, if it is of the format's kind and holds these columns: by names and types, whatever else it declares.
+    func newestSchema(holding fields: [Field], spec: FormatSpec, side: Side, topic: String) throws(MartletError) -> WriterSchema? {
+        guard let newest = latest(subject: "\(topic)-\(side.rawValue)"), newest.schema.type == RegisteredSchema(kind: spec.kind, text: "").type else {
             return nil
         }
-        return WriterSchema(id: known.id, text: known.schema.text, imports: imports)
+        let imports = try imports(of: newest.schema)
+        guard
+            let declared = try? SchemaTranslation.fields(
+                fromSchemaText: newest.schema.text, spec: spec, side: side, keepsCase: true, imports: imports)
+        else { return nil }
+        let holds = fields.allSatisfy { field in declared.contains { $0.name == field.name && $0.type == field.type } }
+        return holds ? WriterSchema(id: newest.id, text: newest.schema.text, imports: imports) : nil
     }
 }

@@ -21,7 +21,7 @@ extension Engine {
         func encoded(_ fields: [Field], _ spec: FormatSpec, _ side: Side, _ values: [[SQLValue]?]) throws(MartletError) -> EncodedColumn {
             let schema: SchemaRegistry.WriterSchema?
             do throws(MartletError) {
-                schema = try registry.writerSchema(of: fields, spec: spec, side: side, topic: source.topic, ofInsert: true)
+                schema = try writerSchema(of: fields, spec, side, topic: source.topic)
             } catch {
                 throw MartletError(
                     .badStatement, "Failed to insert values into '\(source.name)'. Could not serialize \(side.rawValue): \(error.message)",
@@ -52,6 +52,19 @@ extension Engine {
             builders[p].append(timestamp: rows[row].timestampMs, key: key, value: value)
         }
         for p in builders.indices where builders[p].count > 0 { _ = try partitions[p].appendDurably(&builders[p]) }
+    }
+
+    /// The schema of a row's writer; where that cannot be registered beside one of somebody else, from which the columns came, that one: a record of
+    /// another name, fields that cannot be null.
+    private func writerSchema(of fields: [Field], _ spec: FormatSpec, _ side: Side, topic: String) throws(MartletError) -> SchemaRegistry.WriterSchema? {
+        do throws(MartletError) {
+            return try registry.writerSchema(of: fields, spec: spec, side: side, topic: topic)
+        } catch {
+            guard error.code == .schemaIncompatible, let known = try registry.newestSchema(holding: fields, spec: spec, side: side, topic: topic) else {
+                throw error
+            }
+            return known
+        }
     }
 
     /// Inserts JSON objects (column name → value) into a stream. Names are matched exactly, else upper-cased; missing ones are null.
