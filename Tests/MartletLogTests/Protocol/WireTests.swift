@@ -165,6 +165,14 @@ struct MessageSample: Sendable, CustomTestStringConvertible {
         .init(CreateAclsResponse(results: [.init(error: .invalidRequest, errorMessage: "m")]), .createAcls),
         .init(DeleteAclsRequest(filters: [WireAccessRuleFilter()]), .deleteAcls),
         .init(DeleteAclsResponse(results: [.init(matches: [.init(rule: sampleRule)])]), .deleteAcls),
+        .init(DescribeClientQuotasRequest(components: [.init(type: "user", match: "a")], isStrict: true), .describeClientQuotas),
+        .init(
+            DescribeClientQuotasResponse(entries: [.init(entity: [.init(type: "user", name: "a")], values: [.init(key: "k", value: 1)])]),
+            .describeClientQuotas),
+        .init(
+            AlterClientQuotasRequest(entries: [.init(entity: [.init(type: "user")], changes: [.init(key: "k", value: 1, isRemoval: true)])]),
+            .alterClientQuotas),
+        .init(AlterClientQuotasResponse(entries: [.init(errorMessage: "m", entity: [.init(type: "user")])]), .alterClientQuotas),
         .init(DescribeUserScramCredentialsRequest(users: [.init(name: "a")]), .describeUserScramCredentials),
         .init(
             DescribeUserScramCredentialsResponse(results: [.init(user: "a", credentials: [.init(mechanism: 1, iterations: 4096)])]),
