@@ -51,7 +51,9 @@ let modules: [Module] = [
             .product(name: "NIOHTTP2", package: "swift-nio-http2"), tls,
         ]),
     // A library so that its tests can drive it through a pseudo-terminal.
-    Module(name: "MartletShell", needs: ["MartletCore", "MartletColumns", "MartletSQL"], path: "Sources/martlet/Shell"),
+    Module(
+        name: "MartletShell", needs: ["MartletCore", "MartletColumns", "MartletSQL"],
+        products: [nio("NIOCore"), nio("NIOEmbedded"), nio("NIOTLS"), tls], testProducts: [nio("NIOPosix")], path: "Sources/martlet/Shell"),
 ]
 
 func needed(_ name: String) -> Bool {

@@ -22,7 +22,7 @@ enum StreamTableJoin {
         let log = try EmbeddedLog.open(directory: directory, config: LogConfig(durability: .os), time: time, logger: logger)
         let engine = try await Engine.open(
             log: log, registry: try SchemaRegistry(log: log, time: time), models: try ModelRegistry(directory: "\(directory)/models"),
-            config: EngineConfig(streamThreads: 1, properties: ["auto.offset.reset": "earliest"]), time: time, logger: logger)
+            config: EngineConfig(streamThreads: 1, properties: ["auto.offset.reset": "earliest"], stateDirectory: "\(directory)/state"), time: time, logger: logger)
         let users = 100_000
         try fill(log, "users", users, time: 0) { row, _ in ("user-\(row)", #"{"name":"Name of \#(row)","city":"City \#(row % 100)"}"#) }
         let source = try fill(log, "payments", rows, time: 1) { _, random in

@@ -28,6 +28,15 @@ struct Suite {
             if isWanted("window-count") { try await WindowCount.run(rows: environment("ROWS") ?? 1_000_000) }
             if isWanted("functions") { try FunctionBenchmarks.run() }
             if isWanted("stream-table-join") { try await StreamTableJoin.run(rows: environment("ROWS") ?? 1_000_000) }
+            if isWanted("state") {
+                let groups = environment("STATE_GROUPS") ?? 1_000_000
+                // One process, one peak of memory: STATE_MB=64 for little memory, 0 for all.
+                if let megabytes = environment("STATE_MB") {
+                    try await StateBenchmarks.memory(groups: groups, bytes: megabytes > 0 ? megabytes << 20 : nil)
+                } else {
+                    try await StateBenchmarks.restart(groups: groups)
+                }
+            }
             if isWanted("score") { try Score.run() }
             if isWanted("log") { try LogThroughput.run() }
         } catch {
@@ -65,6 +74,15 @@ struct Suite {
     }
 
     static func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
+
+    static func currentRSSMegabytes() -> Double {
+        guard let file = fopen("/proc/self/statm", "r") else { return 0 }
+        defer { fclose(file) }
+        var line = [CChar](repeating: 0, count: 256)
+        guard fgets(&line, 256, file) != nil else { return 0 }
+        let words = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self).split(separator: " ")
+        return Double(words.count > 1 ? Int(words[1]) ?? 0 : 0) * Double(sysconf(Int32(_SC_PAGESIZE))) / 1_048_576
+    }
 
     static func peakRSSMegabytes() -> Double {
         var usage = rusage()

@@ -29,7 +29,8 @@ enum WindowCount {
         let log = try EmbeddedLog.open(directory: directory, config: LogConfig(durability: .os), time: time, logger: logger)
         let engine = try await Engine.open(
             log: log, registry: try SchemaRegistry(log: log, time: time), models: try ModelRegistry(directory: "\(directory)/models"),
-            config: EngineConfig(streamThreads: 1, properties: ["auto.offset.reset": "earliest"].merging(properties) { $1 }), time: time, logger: logger)
+            config: EngineConfig(
+                streamThreads: 1, properties: ["auto.offset.reset": "earliest"].merging(properties) { $1 }, stateDirectory: "\(directory)/state"), time: time, logger: logger)
         try log.createTopic("events", partitions: 1, settings: [:])
         guard let source = log.partition(TopicPartition("events", 0)) else { return }
         var random = SeededRandom(seed: 1)

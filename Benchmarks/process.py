@@ -1,4 +1,4 @@
-"""Benchmarks of the running program, as clients see it: process.py NAME …  (latency ready idle memory throughput)
+"""Benchmarks of the running program, as clients see it: process.py NAME …  (latency ready idle memory throughput pull)
 
 One line each on standard output: name, value and unit, reference, ratio (value over reference). Conditions go to standard error.
 MARTLET_BIN names the program (default .build/release/martlet), TMPDIR the disk, ROWS the backlog of `memory`,
@@ -409,7 +409,84 @@ def throughput():
         node.stop()
 
 
-ALL = {"latency": latency, "ready": ready, "idle": idle, "memory": memory, "throughput": throughput}
+# MARK: pull queries
+
+# Each thread makes its requests before it sends the first, so that wrk costs as little as it can. `done` tells the result as one line of JSON.
+WRK_SCRIPT = """
+local requests, at = {{}}, 0
+function init()
+   math.randomseed(7)
+   for i = 1, 2000 do
+      local sql = string.format("{sql}", math.random(0, {keys} - 1))
+      requests[i] = wrk.format("POST", "/query-stream", {{["Content-Type"] = "application/json"}}, '{{"sql":"' .. sql .. '"}}')
+   end
+end
+function request()
+   at = at % #requests + 1
+   return requests[at]
+end
+function done(summary, latency)
+   local e = summary.errors
+   io.write(string.format('{{"requests":%d,"us":%d,"p50":%d,"p99":%d,"failed":%d}}\\n', summary.requests, summary.duration,
+      latency:percentile(50), latency:percentile(99), e.connect + e.read + e.write + e.status + e.timeout))
+end
+"""
+
+
+def wrk(bench, node, sql, keys, connections, seconds):
+    path = bench.root / "pull.lua"
+    path.write_text(WRK_SCRIPT.format(sql=sql, keys=keys))
+    output = subprocess.run(
+        ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", path, node.url], check=True, capture_output=True, text=True).stdout
+    return json.loads(next(row for row in output.splitlines() if row.startswith("{")))
+
+
+def pull():
+    """Rows of a table by their keys, over HTTP/1.1 connections that stay open: each request another key."""
+    if shutil.which("wrk") is None:
+        raise RuntimeError("no wrk: apt-get install wrk")
+    keys, connections, seconds = 10_000, 16, int(os.environ.get("PULL_SECONDS", 10))
+    with Bench() as bench:
+        node = bench.node()
+        node.start()
+        node.topic("visits", 3)
+        producer = Producer({**QUIET, "bootstrap.servers": node.kafka})
+        for i in range(3 * keys):
+            producer.produce("visits", json.dumps({"page": f"/{i % 97}", "ms": i % 1000}).encode(), key=f"user{i % keys}".encode())
+            producer.poll(0)
+        if producer.flush(60):
+            raise RuntimeError("records were not delivered")
+        node.ksql(
+            "CREATE STREAM visits (who VARCHAR KEY, page VARCHAR, ms INT) WITH (kafka_topic='visits', value_format='JSON');"
+            "CREATE TABLE totals AS SELECT who, COUNT(*) AS n, SUM(ms) AS ms, LATEST_BY_OFFSET(page) AS page FROM visits GROUP BY who;")
+        limit = time.monotonic() + 60
+
+        def rows():
+            body = json.dumps({"sql": "SELECT who FROM totals WHERE n = 3;"}).encode()
+            with urllib.request.urlopen(urllib.request.Request(f"{node.url}/query-stream", body), timeout=60) as response:
+                return len(response.read().splitlines()) - 1
+
+        while rows() < keys:
+            if time.monotonic() > limit:
+                raise RuntimeError(f"{rows()} of {keys} rows")
+            time.sleep(0.05)
+        sql = "SELECT * FROM totals WHERE who = 'user%d';"
+        wrk(bench, node, sql, keys, connections, 1)
+        before, begin = node.cpu_seconds(), time.monotonic()
+        result = wrk(bench, node, sql, keys, connections, seconds)
+        cpu = node.cpu_seconds() - before
+        if result["failed"]:
+            raise RuntimeError(f"{result['failed']} of {result['requests']} requests failed")
+        line("pull/key", result["requests"] / result["us"] * 1e6, "requests/s", ("aim", 30_000))
+        line("pull/key/p99", result["p99"] / 1000, "ms", ("aim", 3))
+        line("pull/key/cpu", cpu / result["requests"] * 1e6, "µs a request")
+        note(
+            f"{connections} connections, {time.monotonic() - begin:.0f} s, {keys} keys; p50 {result['p50'] / 1000:.2f} ms; the program used "
+            f"{cpu / result['us'] * 1e6:.0%} of a core; load {os.getloadavg()[0]:.1f}")
+        node.stop()
+
+
+ALL = {"latency": latency, "ready": ready, "idle": idle, "memory": memory, "throughput": throughput, "pull": pull}
 
 if __name__ == "__main__":
     if not BINARY.exists():

@@ -80,7 +80,7 @@ extension ActualValue {
             }
         case .bytes(let value):
             guard case .string(let text) = expected else { return false }
-            return Base64Text.decode(text) == value
+            return Base64.decode(text.utf8) == value
         case .array(let values):
             guard case .array(let wanted) = expected, wanted.count == values.count else { return false }
             return zip(values, wanted).allSatisfy { $0.matches($1) }
@@ -108,7 +108,7 @@ extension ActualValue: CustomStringConvertible {
         case .double(let value): "\(value)d"
         case .decimal(let value): value.plainText
         case .string(let value): JSONValue.string(value).description
-        case .bytes(let value): "base64 \"\(Base64Text.encode(value))\""
+        case .bytes(let value): "base64 \"\(Base64.encode(value))\""
         case .array(let values): "[\(values.map(\.description).joined(separator: ", "))]"
         case .object(let members): "{\(members.map { "\($0.name): \($0.value)" }.joined(separator: ", "))}"
         }

@@ -20,11 +20,11 @@ struct CaseExecution {
     /// Partitions of topics that nobody declares.
     static let defaultPartitions: Int32 = 4
 
-    init(_ one: ConformanceCase, interruptions: StageRunner.Interruptions = .none) throws(MartletError) {
+    init(_ one: ConformanceCase, interruptions: StageRunner.Interruptions = .none, tasks: Int = 1) throws(MartletError) {
         self.one = one
         sandbox = Sandbox(
             properties: [String: String](one.properties.map { ($0.name, $0.value) }) { $1 }, sinkPartitions: Self.defaultPartitions,
-            interruptions: interruptions)
+            interruptions: interruptions, tasks: tasks)
         for topic in one.topics { sandbox.partitions[topic.name] = topic.partitions }
         sandbox.declaredTopics = Set(one.topics.map(\.name))
         try CaseSchemas(one, sandbox.registry, context: sandbox.context).register()
@@ -105,7 +105,7 @@ struct CaseExecution {
             sandbox.topics[record.topic, default: []].append(
                 RecordBytes(
                     timestamp: record.timestamp ?? 0, key: WindowedKey.encode(key, record.window), value: value,
-                    headers: HeaderSection.encode(record.headers ?? [])))
+                    headers: HeaderSection.encode(record.headers ?? []), keySuffixBytes: record.window.map { $0.isSession ? 16 : 8 } ?? 0))
         }
     }
 }

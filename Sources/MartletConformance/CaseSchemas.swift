@@ -63,10 +63,11 @@ struct CaseSchemas {
         return (ids.max() ?? 0) + 1
     }
 
+    /// - `format`: the topic's, if the case says: a schema such as `{"type":"string"}` may be one of Avro or of JSON.
     static func registered(_ schema: ConformanceCase.RegisteredText, format: String?) -> RegisteredSchema {
         if schema.isText, schema.text.contains("message ") { return RegisteredSchema(type: "PROTOBUF", text: schema.text) }
         let text = schema.isText ? JSONValue.string(schema.text).description : schema.text
-        let isAvro = (try? AvroSchema(parsing: text)) != nil
+        let isAvro = !(format?.uppercased().hasPrefix("JSON") ?? false) && (try? AvroSchema(parsing: text)) != nil
         return RegisteredSchema(type: isAvro ? "AVRO" : "JSON", text: text)
     }
 

@@ -33,7 +33,7 @@ public struct CaseVerdict: Sendable {
 
 extension CaseVerdict {
     /// Runs a case and judges it; queries get `batchRows` records at once.
-    static func of(_ one: ConformanceCase, batchRows: Int, interruptions: StageRunner.Interruptions = .none) -> CaseVerdict {
+    static func of(_ one: ConformanceCase, batchRows: Int, interruptions: StageRunner.Interruptions = .none, tasks: Int = 1) -> CaseVerdict {
         var verdict = CaseVerdict(name: one.name, outcome: .passed)
         if let reason = CaseScope.reasonNotApplicable(one) {
             verdict.outcome = .notApplicable(reason)
@@ -41,7 +41,7 @@ extension CaseVerdict {
         }
         verdict.expectedMessage = one.expectedException?.message
         do throws(MartletError) {
-            var execution = try CaseExecution(one, interruptions: interruptions)
+            var execution = try CaseExecution(one, interruptions: interruptions, tasks: tasks)
             do throws(CaseExecution.Failure) {
                 try execution.executeStatements()
                 try execution.feed(batchRows: batchRows)

@@ -18,7 +18,7 @@ public struct ConformanceRun: Sendable {
     /// Restarts or crashes between what queries get; results may not depend on them either.
     public var interruptions: StageRunner.Interruptions
 
-    /// How many tasks the records of a SQL test are spread over by their keys; results may not depend on that either.
+    /// How many tasks records are spread over by their keys, as over the partitions of a topic. Only what time or places in a topic decide may depend on it.
     public var tasks: Int
 
     public init(filter: String? = nil, batchRows: Int = 1000, interruptions: StageRunner.Interruptions = .none, tasks: Int = 1) {
@@ -93,7 +93,7 @@ public struct ConformanceRun: Sendable {
         for one in try Self.cases(of: file, kind: "qtt") {
             let parsed = try ConformanceCase(one)
             if let filter, !parsed.name.lowercased().contains(filter.lowercased()) { continue }
-            verdicts.append(CaseVerdict.of(parsed, batchRows: batchRows, interruptions: interruptions))
+            verdicts.append(CaseVerdict.of(parsed, batchRows: batchRows, interruptions: interruptions, tasks: tasks))
         }
         return verdicts
     }

@@ -9,12 +9,14 @@ struct RecordBytes {
     var headers: [UInt8]?
     /// Where a record without a key is; those with one are where its hash says.
     var home: Int32 = 0
+    /// Bytes at the end of the key that the hash leaves out: the bounds of its window.
+    var keySuffixBytes = 0
 
     /// The partition of the record among so many: that of its key's hash, as Kafka's clients do it.
     func partition(of count: Int) -> Int {
         guard count > 1 else { return 0 }
         guard let key else { return Int(home) % count }
-        return Int(key.withUnsafeBytes { Murmur2.partition(ofKey: $0, partitions: count) })
+        return Int(key.dropLast(keySuffixBytes).withUnsafeBytes { Murmur2.partition(ofKey: $0, partitions: count) })
     }
 }
 
@@ -63,7 +65,7 @@ enum HeaderSection {
         for header in headers {
             varint(header.name.utf8.count)
             out += header.name.utf8
-            guard let value = header.value.map({ Base64Text.decode($0) ?? [] }) else {
+            guard let value = header.value.map({ Base64.decode($0.utf8) ?? [] }) else {
                 varint(-1)
                 continue
             }
@@ -90,7 +92,7 @@ enum HeaderSection {
             let name = String(decoding: rest.prefix(nameLength), as: UTF8.self)
             rest = rest.dropFirst(nameLength)
             let length = varint()
-            out.append(ConformanceCase.Header(name: name, value: length < 0 ? nil : Base64Text.encode(Array(rest.prefix(length)))))
+            out.append(ConformanceCase.Header(name: name, value: length < 0 ? nil : Base64.encode(Array(rest.prefix(length)))))
             rest = rest.dropFirst(max(0, length))
         }
         return out

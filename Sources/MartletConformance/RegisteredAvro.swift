@@ -115,7 +115,7 @@ struct RegisteredAvro {
             return bytes
         }
         guard case .string(let text) = value else { return nil }
-        return Base64Text.decode(text) ?? Array(text.utf8)
+        return Base64.decode(text.utf8) ?? Array(text.utf8)
     }
 
     private static func writeLong(_ value: Int64, to out: inout [UInt8]) {

@@ -94,7 +94,7 @@ struct RegisteredProtobuf {
             case .string: Self.delimited(Array((value.stringValue ?? value.description).utf8), to: &out)
             case .bytes:
                 guard let text = value.stringValue else { throw misfit(value, field) }
-                Self.delimited(Base64Text.decode(text) ?? Array(text.utf8), to: &out)
+                Self.delimited(Base64.decode(text.utf8) ?? Array(text.utf8), to: &out)
             case .double, .float:
                 guard let real = number.flatMap({ Double($0) }) else { throw misfit(value, field) }
                 if scalar == .double {
@@ -136,7 +136,7 @@ struct RegisteredProtobuf {
                 guard let decimal = number.flatMap({ Decimal128(parsing: $0) })?.rescaled(to: field.scale ?? 0) else { throw misfit(value, field) }
                 let bytes = withUnsafeBytes(of: decimal.unscaled.bigEndian) { Array($0) }
                 Self.delimited(
-                    try encode(["value": .string(Base64Text.encode(bytes)), "precision": .int(decimal.precision), "scale": .int(decimal.scale)], inner),
+                    try encode(["value": .string(Base64.encode(bytes)), "precision": .int(decimal.precision), "scale": .int(decimal.scale)], inner),
                     to: &out)
             case .wrapper: Self.delimited(try encode(["value": value], inner), to: &out)
             case .map, .none: Self.delimited(try encode(value, inner), to: &out)

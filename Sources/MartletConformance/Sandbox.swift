@@ -216,7 +216,7 @@ struct Sandbox {
         queries[index].stages[at].tasks[partition] = task
         if outputs.isEmpty { return }
         let made = outputs.map {
-            RecordBytes(timestamp: $0.timestampMs, key: $0.key, value: $0.value, headers: $0.headers, home: Int32(partition))
+            RecordBytes(timestamp: $0.timestampMs, key: $0.key, value: $0.value, headers: $0.headers, home: Int32(partition), keySuffixBytes: $0.keySuffixBytes)
         }
         if task.outputTopic == queries[index].sinkTopic {
             topics[task.outputTopic, default: []] += made
@@ -246,7 +246,7 @@ struct Sandbox {
     private mutating func insert(_ key: [SQLValue], _ value: [SQLValue]?, _ timestampMs: Int64?, into source: Source) throws(MartletError) {
         func bytes(_ fields: [Field], _ spec: FormatSpec, _ side: Side, _ values: [SQLValue]?) throws(MartletError) -> [UInt8]? {
             guard let values, !fields.isEmpty else { return nil }
-            let schema = try registry.writerSchema(of: fields, spec: spec, side: side, topic: source.topic)
+            let schema = try registry.writerSchema(of: fields, spec: spec, side: side, topic: source.topic, ofInsert: true)
             var encoder = try RecordEncoder(spec: spec, fields: fields, schemaID: schema?.id, schemaText: schema?.text, imports: schema?.imports ?? [])
             let columns = zip(fields, values).map { ColumnBuilder.column(of: $0.type, [$1]) }
             var out = EncodedColumn(), errors = RowErrors()

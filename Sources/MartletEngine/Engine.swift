@@ -240,6 +240,9 @@ public actor Engine {
         return true
     }
 
+    /// `commandSequenceNumber` of the last command; all up to it are applied.
+    public var lastCommandNumber: Int64 { commandLog.lastNumber }
+
     /// `status` of a command, by `type/entity/action`.
     public func commandStatus(_ id: String) -> JSONObject? { commandStatuses.last { $0.id == id }?.status }
     public var allCommandStatuses: [(id: String, status: JSONObject)] { commandStatuses }
@@ -263,6 +266,15 @@ public actor Engine {
         return context
     }
 
+    private func checkedProperty(_ name: String, _ value: String, _ statement: Statement) throws(MartletError) -> (name: String, value: String) {
+        do throws(MartletError) {
+            return try Settings.checked(name, value)
+        } catch {
+            let isUnknown = error.code == .unknownProperty
+            throw MartletError(.badStatement, isUnknown ? "Unknown property: \(name)" : error.message, at: statement.span)
+        }
+    }
+
     /// Executes a statement; nil if it adds no entity to the response.
     func executeOne(_ statement: Statement, _ session: inout Session) throws(MartletError) -> JSONObject? {
         switch statement.node {
@@ -272,12 +284,11 @@ public actor Engine {
                 "The following statement types should be issued to the websocket endpoint '/query':\n\t* PRINT\n\t* SELECT",
                 at: statement.span)
         case .set(let name, let value):
-            guard Settings.isKnown(name) else {
-                throw MartletError(.invalidProperty, "Not recognizable as ksql, streams, consumer, or producer property: '\(name)'", at: statement.span)
-            }
-            session.properties[Settings.canonical(name)] = value
+            let checked = try checkedProperty(name, value, statement)
+            session.properties[checked.name] = checked.value
             return nil
         case .unset(let name):
+            guard Settings.isKnown(name) else { throw MartletError(.badStatement, "Unknown property: \(name)", at: statement.span) }
             session.properties[Settings.canonical(name)] = config.properties[Settings.canonical(name)]
             return nil
         case .define(let name, let value):

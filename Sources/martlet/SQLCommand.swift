@@ -17,7 +17,7 @@ struct SQLCommand: ParsableCommand {
             output, errors to standard error.
             """)
 
-    @Argument(help: ArgumentHelp("The server's SQL address, http://[user:password@]host[:port].", valueName: "url"))
+    @Argument(help: ArgumentHelp("The server's SQL address, http[s]://[user:password@]host[:port].", valueName: "url"))
     var url = ServerAddress.defaultText
 
     @Option(name: .shortAndLong, help: ArgumentHelp("Runs these statements; may be given several times.", valueName: "statements"))
@@ -28,6 +28,9 @@ struct SQLCommand: ParsableCommand {
 
     @Option(help: "tabular or json.")
     var output = OutputFormat.tabular
+
+    @Option(name: .customLong("ca-file"), help: ArgumentHelp("With https: certificates that may sign the server's, in PEM form, instead of the system's.", valueName: "file"))
+    var authorities: String?
 
     @Option(name: .customLong("set"), help: ArgumentHelp("A session property, e.g. auto.offset.reset=earliest.", valueName: "name=value"))
     var settings: [String] = []
@@ -42,8 +45,10 @@ struct SQLCommand: ParsableCommand {
 
     func run() throws {
         let address: ServerAddress
+        var trust: TLSTrust?
         do throws(MartletError) {
             address = try ServerAddress(url)
+            if address.isSecure { trust = try TLSTrust(authorities: authorities) }
         } catch {
             throw failure(error)
         }
@@ -54,7 +59,7 @@ struct SQLCommand: ParsableCommand {
         interrupts?.takeSignals(staysWhenIdle: isInteractive)
         let session = SessionSettings(properties: try Self.pairs(settings, "--set"), variables: try Self.pairs(variables, "--define"))
         let shell = Shell(
-            RestClient(address, interrupts: interrupts), out: ShellOutput(errors: isInteractive ? STDOUT_FILENO : STDERR_FILENO), settings: session,
+            RestClient(address, interrupts: interrupts, trust: trust), out: ShellOutput(errors: isInteractive ? STDOUT_FILENO : STDERR_FILENO), settings: session,
             format: output, interrupts: interrupts)
         let status: Int32 =
             if isInteractive {

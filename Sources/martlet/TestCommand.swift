@@ -28,6 +28,9 @@ struct TestCommand: AsyncParsableCommand {
     @Option(help: "Only cases whose name contains this text.")
     var filter: String?
 
+    @Option(help: ArgumentHelp("Spread records over so many tasks by their keys, as over partitions.", valueName: "n"))
+    var partitions = 1
+
     @Option(help: ArgumentHelp("Write the verdict on every case to a file.", valueName: "file"))
     var json: String?
 
@@ -35,13 +38,14 @@ struct TestCommand: AsyncParsableCommand {
     var verbose = false
 
     func validate() throws {
+        if partitions < 1 { throw ValidationError("--partitions is 1 or more") }
         if kind != "qtt" && kind != "rest" { throw ValidationError("--kind is qtt or rest, not '\(kind)'") }
     }
 
     func run() async throws {
         let report: ConformanceReport
         do throws(MartletError) {
-            let run = ConformanceRun(filter: filter)
+            let run = ConformanceRun(filter: filter, batchRows: partitions == 1 ? 1000 : 1, tasks: partitions)
             report = kind == "qtt" ? try run.run(paths) : try await run.runRest(paths, start: Self.startServer)
             if let json { try Self.write(report.json.description + "\n", to: json) }
         } catch {

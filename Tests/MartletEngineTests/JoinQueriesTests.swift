@@ -46,6 +46,33 @@ import Testing
         await harness.close()
     }
 
+    @Test func groupedSubqueriesMeetAndGoOnAfterARestart() async throws {
+        let harness = try await EngineHarness()
+        try await harness.execute(
+            """
+            CREATE STREAM sales (id INT KEY, shop STRING, amount INT) WITH (kafka_topic='sales', value_format='JSON', partitions=3);
+            CREATE STREAM visits (id INT KEY, shop STRING) WITH (kafka_topic='visits', value_format='JSON', partitions=2);
+            CREATE TABLE shops (name STRING PRIMARY KEY, town STRING) WITH (kafka_topic='shops', value_format='JSON', partitions=3);
+            CREATE TABLE o AS
+              WITH s AS (SELECT shop, SUM(amount) AS total FROM sales GROUP BY shop), v AS (SELECT shop, COUNT(*) AS n FROM visits GROUP BY shop)
+              SELECT s.shop AS shop, total, n, t.town AS town
+              FROM s JOIN v ON s.shop = v.shop LEFT JOIN (SELECT name, town FROM shops WHERE town <> 'nowhere') t ON s.shop = t.name
+              EMIT CHANGES;
+            """)
+        for id in 0..<12 {
+            try await harness.execute("INSERT INTO sales VALUES (\(id), 'shop\(id % 4)', \(id)); INSERT INTO visits VALUES (\(id), 'shop\(id % 3)');")
+        }
+        try await harness.execute("INSERT INTO shops VALUES ('shop0', 'Bern'); INSERT INTO shops VALUES ('shop1', 'nowhere');")
+        let first = ["shop0|12|4|Bern", "shop1|15|4|null", "shop2|18|4|null"]
+        #expect(try await rows(harness, "SELECT * FROM o;", until: first) == first)
+        try await harness.restart()
+        try await harness.execute(
+            "INSERT INTO sales VALUES (1, 'shop0', 100); INSERT INTO visits VALUES (1, 'shop3'); INSERT INTO shops VALUES ('shop1', 'Basel'); INSERT INTO shops VALUES ('shop0', 'nowhere');")
+        let then = ["shop0|112|4|null", "shop1|15|4|Basel", "shop2|18|4|null", "shop3|21|1|null"]
+        #expect(try await rows(harness, "SELECT * FROM o;", until: then) == then)
+        await harness.close()
+    }
+
     @Test func tablesAndTheirJoinsGoOnAfterARestart() async throws {
         let harness = try await EngineHarness()
         try await harness.execute(
@@ -105,6 +132,25 @@ import Testing
         #expect(try await harness.push("SELECT s.u, a, city FROM s LEFT JOIN t ON s.u = t.u", count: 2) == ["x|5|Bonn", "y|6|null"])
         #expect(
             try await harness.push("SELECT x.id, y.id FROM s x JOIN s y WITHIN 1 SECOND ON x.a + 1 = y.a", count: 1) == ["1|2"])
+        await harness.close()
+    }
+
+    @Test func pushQueriesJoinSubqueries() async throws {
+        let harness = try await EngineHarness()
+        try await harness.execute(
+            """
+            CREATE STREAM sales (id INT KEY, shop STRING, amount INT) WITH (kafka_topic='sales', value_format='JSON', partitions=3);
+            CREATE TABLE shops (name STRING PRIMARY KEY, town STRING) WITH (kafka_topic='shops', value_format='JSON', partitions=2);
+            INSERT INTO sales (ROWTIME, id, shop, amount) VALUES (1, 1, 'a', 5); INSERT INTO sales (ROWTIME, id, shop, amount) VALUES (2, 2, 'a', 6);
+            INSERT INTO shops (ROWTIME, name, town) VALUES (0, 'a', 'Bern');
+            """)
+        #expect(
+            try await harness.push("SELECT s.shop, total, town FROM (SELECT shop, SUM(amount) AS total FROM sales GROUP BY shop) s JOIN shops t ON s.shop = t.name", count: 2)
+                == ["a|5|Bern", "a|11|Bern"])
+        #expect(
+            try await harness.push(
+                "SELECT x.shop, x.n, y.n FROM (SELECT shop, COUNT(*) AS n FROM sales WINDOW TUMBLING (SIZE 1 SECOND) GROUP BY shop) x JOIN (SELECT shop, SUM(amount) AS n FROM sales WINDOW TUMBLING (SIZE 1 SECOND) GROUP BY shop) y ON x.shop = y.shop",
+                count: 3) == ["a|1|5", "a|2|5", "a|2|11"])
         await harness.close()
     }
 

@@ -34,6 +34,58 @@ import Testing
         }
     }
 
+    @Test func propertiesHaveTheirKinds() async throws {
+        try await ServerFixture.with { fixture in
+            for (name, value, message) in [
+                ("auto.offset.reset", "sometime", "Invalid value sometime for configuration auto.offset.reset: String must be one of: latest, earliest"),
+                ("ksql.streams.commit.interval.ms", "soon", "Invalid value soon for configuration commit.interval.ms: Not a number of type LONG"),
+                ("ksql.query.pull.table.scan.enabled", "1", "Invalid value 1 for configuration ksql.query.pull.table.scan.enabled: Expected value to be either true or false"),
+                ("ksql.service.id", "x", "prohibited by the KSQL server (use UNSET to reset their default value): [ksql.service.id]"),
+                ("no.such", "x", "Not recognizable as ksql, streams, consumer, or producer property: 'no.such'"),
+            ] {
+                let (status, body) = try await fixture.json(
+                    "POST", "/ksql", ["ksql": "SHOW STREAMS;", "streamsProperties": .object(JSONObject([.init(name, .string(value))]))])
+                #expect(status == 400 && body["error_code"]?.intValue == 40000 && body["message"]?.stringValue?.hasSuffix(message) == true, "\(name): \(body)")
+            }
+            for sql in ["SET 'no.such'='x';", "UNSET 'no.such';"] {
+                let (status, body) = try await fixture.json("POST", "/ksql", ["ksql": .string(sql)])
+                #expect(status == 400 && body["error_code"]?.intValue == 40001 && body["message"]?.stringValue == "Unknown property: no.such")
+            }
+            let set = try await fixture.json("POST", "/ksql", ["ksql": "SET 'auto.offset.reset'='EARLIEST'; SHOW PROPERTIES;"])
+            #expect(set.status == 200)
+        }
+    }
+
+    /// A row goes into a topic whose schema somebody else registered, under another name and without nulls, as that schema says.
+    @Test func insertsFollowRegisteredSchemas() async throws {
+        try await ServerFixture.with { fixture in
+            let schema = #"{"type":"record","name":"Other","fields":[{"name":"A","type":"string"},{"name":"N","type":"int"}]}"#
+            _ = try await fixture.json("POST", "/subjects/o-value/versions", ["schema": .string(schema)], registry: true)
+            _ = try await fixture.ksql("CREATE STREAM o WITH (kafka_topic='o', partitions=1, value_format='AVRO');")
+            _ = try await fixture.ksql("INSERT INTO o VALUES ('x', 1);")
+            let rows = try await fixture.ask("POST", "/query-stream", #"{"sql":"SELECT * FROM o;"}"#)
+            #expect(rows.lines.last == #"["x",1]"#)
+            #expect(try await fixture.json("GET", "/subjects/o-value/versions", registry: true).body == [1])
+            let refused = try await fixture.json("POST", "/ksql", ["ksql": "INSERT INTO o (A) VALUES ('x');"])
+            #expect(refused.status == 400 && refused.body["error_code"]?.intValue == 40001)
+            #expect(refused.body["message"]?.stringValue?.hasPrefix("Failed to insert values into 'O'.") == true)
+        }
+    }
+
+    /// A command that has been told of is applied; one that is still to come is waited for.
+    @Test func commandsAreWaitedFor() async throws {
+        try await ServerFixture.with { fixture in
+            let created = try await fixture.ksql(Self.createStream).arrayValue?.first
+            let number = try #require(created?["commandSequenceNumber"]?.intValue)
+            let known = try await fixture.json("POST", "/ksql", ["ksql": "SHOW STREAMS;", "commandSequenceNumber": .int(number)])
+            #expect(known.status == 200)
+            async let waiting = fixture.json("POST", "/ksql", ["ksql": "SHOW TYPES;", "commandSequenceNumber": .int(number + 1)])
+            _ = try await fixture.ksql("CREATE TYPE x AS STRING;")
+            #expect(try await waiting.status == 200)
+            #expect(try await waiting.body.arrayValue?.first?["types"]?["X"] != nil)
+        }
+    }
+
     @Test func pullQueriesHaveTheThreeShapes() async throws {
         try await ServerFixture.with { fixture in
             _ = try await fixture.ksql(Self.createStream + #"INSERT INTO s (id, x, t) VALUES (1, 2, 'a"b'); INSERT INTO s (id) VALUES (2);"#)

@@ -57,6 +57,8 @@ import Testing
             }
             let root = "cm9vdDpwdw==", alice = "YWxpY2U6cHc=", wrong = "cm9vdDp4"
             #expect(try await status(ports.ksqlPort, "GET", "/info", nil).0 == 401)
+            #expect(try await status(ports.ksqlPort, "GET", "/chc/live", nil).0 == 200)
+            #expect(try await status(ports.ksqlPort, "POST", "/chc/live", nil).0 == 401)
             let refused = try await status(ports.ksqlPort, "GET", "/info", wrong)
             #expect(refused.0 == 401 && refused.1.contains("40100"))
             #expect(try await status(ports.ksqlPort, "GET", "/info", root).0 == 200)

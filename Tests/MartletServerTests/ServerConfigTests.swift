@@ -32,7 +32,8 @@ import Testing
         let config = try config(
             "# comment", "listeners=SASL_SSL://:9094, PLAINTEXT://127.0.0.1:9092", "advertised.listeners=SASL_SSL://kafka.example:443",
             "ksql.listeners=https://[::1]:1", Self.tls, "ssl.client.auth=required", "ssl.ca.location=ca.pem",
-            "sasl.enabled.mechanisms=SCRAM-SHA-512", "connections.max.reauth.ms=1000", "allow.everyone.if.no.acl.found=true")
+            "sasl.enabled.mechanisms=SCRAM-SHA-512", "connections.max.reauth.ms=1000", "allow.everyone.if.no.acl.found=true", "state.memory.bytes=1000000")
+        #expect(config.stateMemoryBytes == 1_000_000)
         #expect(config.kafka.map(\.description) == ["SASL_SSL://0.0.0.0:9094", "PLAINTEXT://127.0.0.1:9092"])
         #expect(config.kafka[0].advertisedHost == "kafka.example" && config.kafka[0].advertisedPort == 443 && config.kafka[1].advertisedHost == nil)
         #expect(config.ksql == HTTPListener(hasTLS: true, host: "::1", port: 1))
@@ -62,7 +63,7 @@ import Testing
             "ssl.certificate.location=x", "ssl.key.location=x", "ssl.client.auth=required", "ssl.client.auth=maybe", "sasl.enabled.mechanisms=GSSAPI",
             "connections.max.reauth.ms=-1", "connections.max.reauth.ms=soon", "super.users=alice", "allow.everyone.if.no.acl.found=yes",
             "authentication.method=DIGEST", "listeners=x", "listeners=,", "advertised.listeners=SSL://a:1", "ksql.listeners=ftp://a:1",
-            "no.such.setting=1", "words", "=1",
+            "state.memory.bytes=0", "state.memory.bytes=1GB", "no.such.setting=1", "words", "=1",
         ]
         for line in wrong {
             let error = #expect(throws: MartletError.self, "\(line)") { try config(line) }

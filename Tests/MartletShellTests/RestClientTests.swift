@@ -30,11 +30,12 @@ import Testing
     @Test func addresses() throws {
         #expect(try ServerAddress("http://localhost:8088").description == "http://localhost:8088")
         #expect(try ServerAddress("box").description == "http://box:8088")
+        #expect(try ServerAddress("https://box:1/").description == "https://box:1" && ServerAddress("https://box").isSecure)
         #expect(try ServerAddress("HTTP://box:81/ksql/?x=1").description == "http://box:81/ksql")
         #expect(try ServerAddress("http://[::1]:90").authority == "[::1]:90")
         let withPassword = try ServerAddress("http://ann:p%40ss%3a@box:1")
         #expect(withPassword.description == "http://box:1" && withPassword.authorization == "Basic YW5uOnBAc3M6")
-        for bad in ["https://box", "ftp://box", "http://", "http://:80", "box:0", "box:99999", "box:x", "http://ann@box", "http://a:%zz@box", "a b", "[::1]x"] {
+        for bad in ["ftp://box", "http://", "http://:80", "box:0", "box:99999", "box:x", "http://ann@box", "http://a:%zz@box", "a b", "[::1]x"] {
             #expect(throws: MartletError.self, "\(bad)") { try ServerAddress(bad) }
         }
     }

@@ -149,9 +149,13 @@ def test_every_row_is_joined_once_after_ten_kills(node):
     server.stop()
 
 
-def test_groups_and_windows_are_exact_after_ten_kills(node):
-    """Counts and sums per user, and per user and minute; the state is read back from its changelog after each kill, and no row counts twice."""
-    server = node("--threads", "2", "--commit-interval", "50")
+@pytest.mark.parametrize("options", [[], ["--set", "state.memory.bytes=65536"]], ids=["in memory", "on disk"])
+def test_groups_and_windows_are_exact_after_ten_kills(node, options):
+    """Counts and sums per user, and per user and minute; the state is there again after each kill, and no row counts twice.
+
+    Once with memory for all groups, once with so little that most of them are on disk alone.
+    """
+    server = node("--threads", "2", "--commit-interval", "50", *options)
     server.ksql(
         "CREATE STREAM payments (id BIGINT, who VARCHAR) WITH (kafka_topic='payments', partitions=3, value_format='DELIMITED');"
         "CREATE TABLE per_user WITH (value_format='JSON') AS SELECT who, COUNT(*) AS n, SUM(id) AS total FROM payments GROUP BY who;"

@@ -13,21 +13,28 @@ public enum TemporalText {
     /// - Throws: `.typeMismatch` if the text is no (partial) ISO date-time.
     public static func parseTimestamp(_ text: String) throws(MartletError) -> Int64 {
         var reader = Reader(text)
-        guard let days = reader.date() else { throw fail(text, "timestamp", "yyyy-MM-dd'T'HH:mm:ss.SSS, or a leading part of it") }
-        var ms = 0
-        if reader.accept("T") || reader.accept(" ") {
-            guard let time = reader.time(minutesOptional: true) else { throw fail(text, "timestamp", "yyyy-MM-dd'T'HH:mm:ss.SSS") }
-            ms = time
-        }
-        guard let offset = reader.zone(), reader.isAtEnd else { throw fail(text, "timestamp", "yyyy-MM-dd'T'HH:mm:ss.SSS, zone Z or ±HH:mm") }
-        return Int64(days) * 86_400_000 + Int64(ms) - Int64(offset) * 1000
+        guard let timestamp = reader.timestamp() else { throw fail(text, "timestamp", timestampFormat) }
+        return timestamp
     }
 
     /// Days since the epoch.
     public static func parseDate(_ text: String) throws(MartletError) -> Int32 {
         var reader = Reader(text)
-        guard let days = reader.date(), reader.isAtEnd else { throw fail(text, "date", "yyyy-MM-dd") }
+        guard let days = reader.date(), reader.isAtEnd else { throw fail(text, "date", dateFormat) }
         return Int32(days)
+    }
+
+    /// As `parseDate`; nil where that fails.
+    static func date(_ text: UnsafeBufferPointer<UInt8>) -> Int32? {
+        var reader = Reader(Array(text))
+        guard let days = reader.date(), reader.isAtEnd else { return nil }
+        return Int32(days)
+    }
+
+    /// As `parseTimestamp`; nil where that fails.
+    static func timestamp(_ text: UnsafeBufferPointer<UInt8>) -> Int64? {
+        var reader = Reader(Array(text))
+        return reader.timestamp()
     }
 
     /// Milliseconds of the day.
@@ -36,6 +43,9 @@ public enum TemporalText {
         guard let ms = reader.time(minutesOptional: false), reader.isAtEnd else { throw fail(text, "time", "HH:mm or HH:mm:ss") }
         return Int32(ms)
     }
+
+    static let dateFormat = "yyyy-MM-dd"
+    static let timestampFormat = "yyyy-MM-dd'T'HH:mm:ss.SSS, or a leading part of it, zone Z or ±HH:mm"
 
     private static func fail(_ text: String, _ what: String, _ format: String) -> MartletError {
         MartletError(.typeMismatch, "Required format is: \"\(format)\", but the \(what) is '\(text)'")
@@ -69,6 +79,18 @@ public enum TemporalText {
         var at = 0
 
         init(_ text: String) { bytes = Array(text.utf8) }
+        init(_ bytes: [UInt8]) { self.bytes = bytes }
+
+        mutating func timestamp() -> Int64? {
+            guard let days = date() else { return nil }
+            var ms = 0
+            if accept("T") || accept(" ") {
+                guard let time = time(minutesOptional: true) else { return nil }
+                ms = time
+            }
+            guard let offset = zone(), isAtEnd else { return nil }
+            return Int64(days) * 86_400_000 + Int64(ms) - Int64(offset) * 1000
+        }
 
         var isAtEnd: Bool { at == bytes.count }
 

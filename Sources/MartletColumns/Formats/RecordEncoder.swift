@@ -39,7 +39,15 @@ public struct RecordEncoder: Sendable {
                 let chosen = try SchemaTranslation.fields(fromSchemaText: schemaText, spec: spec, side: .value, keepsCase: true, imports: imports)
                 missing = chosen.filter { field in !fields.contains { $0.name == field.name } }
             }
-            implementation = .json(JSONEncoder(fields: fields + missing, unwrapped: spec.unwrapSingle, schemaID: schemaID))
+            let all = fields + missing
+            let shapes =
+                if let schemaText {
+                    try JSONSchemaTranslation.shapes(all, schemaText: schemaText, unwrapped: spec.unwrapSingle, imports: imports)
+                } else {
+                    // Of our own schema: maps are entries, structs are objects whatever their names.
+                    [JSONWriter.Shape](repeating: .entries, count: all.reduce(0) { $0 + ColumnView.count($1.type) })
+                }
+            implementation = .json(JSONEncoder(fields: all, unwrapped: spec.unwrapSingle, schemaID: schemaID, shapes: shapes))
         case .avro:
             implementation = .avro(try AvroEncoder(spec: spec, fields: fields, schemaID: schemaID ?? 0, schemaText: schemaText, imports: imports))
         case .protobuf, .protobufNoSR:

@@ -18,7 +18,8 @@ public enum SchemaTranslation {
     ///
     /// - `keepsCase`: names as the schema has them (ksqlDB does so when a schema id is given); else upper-cased.
     /// - `imports`: the schemas that `text` refers to.
-    /// - Throws: `.schemaInvalid` for what is no schema, `.notSupported` for what SQL has no type for.
+    /// - Throws: `.schemaInvalid` for what is no schema, `.notSupported` for what SQL has no type for, `.badStatement` for a schema of a bare
+    ///   value where a record is wanted.
     public static func fields(fromSchemaText text: String, spec: FormatSpec, side: Side, keepsCase: Bool = false, imports: [SchemaImport] = [])
         throws(MartletError) -> [Field]
     {
@@ -29,8 +30,34 @@ public enum SchemaTranslation {
         case .protobuf, .protobufNoSR:
             let schema = try ProtobufSchema(parsing: text, imports: imports)
             let message = try schema.message(named: spec.properties["fullSchemaName"])
-            return try ProtobufTranslation.fields(of: message, schema, keepsCase: keepsCase)
+            return try nonEmpty(try ProtobufTranslation.fields(of: message, schema, keepsCase: keepsCase))
         case .none, .kafka, .delimited, .json: throw noSchema(spec.kind)
+        }
+    }
+
+    static func anonymous() -> MartletError {
+        MartletError(
+            .badStatement,
+            "Schema returned from schema registry is anonymous type. To use this schema with ksqlDB, set 'WRAP_SINGLE_VALUE=false' in the WITH clause properties."
+        )
+    }
+
+    static func nonEmpty(_ fields: [Field]) throws(MartletError) -> [Field] {
+        if fields.isEmpty { throw MartletError(.notSupported, "Schema does not include any columns with types that ksqlDB supports.") }
+        var seen: Set<String> = []
+        if let twice = fields.first(where: { !seen.insert($0.name).inserted }) {
+            throw MartletError(
+                .schemaInvalid, "Cannot create field because of field name duplication \(twice.name)",
+                hint: "names that differ in case alone are kept apart with *_SCHEMA_ID, or by declaring the columns")
+        }
+        return fields
+    }
+
+    /// Whether keys of this type become the text keys that SQL's maps have (Connect's integers, BOOLEAN, STRING).
+    static func canBeText(_ key: SQLType) -> Bool {
+        switch key {
+        case .string, .integer, .bigint, .boolean, .date, .time, .timestamp: true
+        default: false
         }
     }
 

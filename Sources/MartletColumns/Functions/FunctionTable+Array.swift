@@ -1,6 +1,6 @@
 import MartletCore
 
-/// Functions on arrays: see `ListKernels`; see `BoxedOrder` for the order. ARRAY_JOIN and GENERATE_SERIES box their values.
+/// Functions on arrays: see `ListKernels`; see `BoxedOrder` for the order.
 extension FunctionTable {
     static func arrays(_ t: inout FunctionTable) {
         t.function("ARRAY_LENGTH", .array, "The number of elements of an array.")
@@ -39,43 +39,20 @@ extension FunctionTable {
             }
         }
         t.function("ARRAY_JOIN", .array, "The elements as text, with a delimiter between them (a comma unless given).")
-        t.boxed("(ARRAY<T> array) -> VARCHAR") { .string(elements($0[0]).map(\.castText).joined(separator: ",")) }
-        t.boxedWithNulls("(ARRAY<T> array, VARCHAR delimiter) -> VARCHAR") { arguments in
-            guard case .array(let array) = arguments[0] else { return .null }
-            let delimiter = if case .string(let text) = arguments[1] { text } else { "" }
-            return .string(array.map(\.castText).joined(separator: delimiter))
+        let comma = [UInt8(ascii: ",")][...]
+        t.columns("(ARRAY<T> array) -> VARCHAR") { TextWriter.joined(&$0) { _ in comma } }
+        t.columns("(ARRAY<T> array, VARCHAR delimiter) -> VARCHAR") { call in
+            let delimiters = BytesArgument(call.arguments[1])
+            return TextWriter.joined(&call) { delimiters.slice($0) ?? [] }
         }
-        t.function("SLICE", .array, "The elements from one position to another, both included and counted from 1.")
+        t.function("SLICE", .array, "The elements from one position to another, both included and counted from 1; NULL if one of them is outside.")
         t.columns("(ARRAY<T> array, INT from, INT to) -> ARRAY<T>") { ListKernels.slice(&$0) }
 
         t.function("GENERATE_SERIES", .array, "The numbers from a start to an end, both included, by steps of 1 or -1, or of a given size.")
-        t.boxed("(INT start, INT end) -> ARRAY<INT>") { try series($0, nil) }
-        t.boxed("(INT start, INT end, INT step) -> ARRAY<INT>") { try series($0, $0[2]) }
-        t.boxed("(BIGINT start, BIGINT end) -> ARRAY<BIGINT>") { try series($0, nil) }
-        t.boxed("(BIGINT start, BIGINT end, INT step) -> ARRAY<BIGINT>") { try series($0, $0[2]) }
-    }
-
-    static func elements(_ value: SQLValue) -> [SQLValue] { if case .array(let values) = value { values } else { [] } }
-
-    /// At most this many elements: a mistyped bound must not exhaust memory.
-    private static let seriesCountMax = 10_000_000
-
-    private static func series(_ arguments: [SQLValue], _ step: SQLValue?) throws -> SQLValue {
-        func number(_ value: SQLValue) -> Int64 {
-            switch value {
-            case .integer(let v): Int64(v)
-            case .bigint(let v): v
-            default: 0
-            }
+        for type in ["INT", "BIGINT"] {
+            t.columns("(\(type) start, \(type) end) -> ARRAY<\(type)>") { ListKernels.series(&$0) }
+            t.columns("(\(type) start, \(type) end, INT step) -> ARRAY<\(type)>") { ListKernels.series(&$0) }
         }
-        let start = number(arguments[0]), end = number(arguments[1])
-        let by = step.map(number) ?? (start <= end ? 1 : -1)
-        if by == 0 { throw KernelFailure("GENERATE_SERIES step cannot be zero") }
-        if (by > 0) != (start <= end), start != end { throw KernelFailure("GENERATE_SERIES step has wrong sign") }
-        let (distance, over) = end.subtractingReportingOverflow(start)
-        if over || distance / by >= seriesCountMax { throw KernelFailure("GENERATE_SERIES makes at most \(seriesCountMax) elements") }
-        let isInteger = if case .integer = arguments[0] { true } else { false }
-        return .array(stride(from: start, through: end, by: Int(by)).map { isInteger ? .integer(Int32($0)) : .bigint($0) })
     }
 }
 

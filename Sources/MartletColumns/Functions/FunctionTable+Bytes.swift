@@ -3,13 +3,11 @@ import MartletCore
 extension FunctionTable {
     static func bytes(_ t: inout FunctionTable) {
         t.function("TO_BYTES", .string, "A text as BYTES, given its encoding: hex, utf8, ascii or base64.")
-        t.scalar("str", "encoding") { (s: String, encoding: String) -> Bytes in Bytes(try TextEncoding(encoding).bytes(s)) }
+        t.columns("(VARCHAR str, VARCHAR encoding) -> BYTES") { recoded(&$0, from: 1, to: nil) }
         t.function("FROM_BYTES", .string, "BYTES as a text in an encoding: hex, utf8, ascii or base64.")
-        t.scalar("bytes", "encoding") { (b: Bytes, encoding: String) -> String in try TextEncoding(encoding).text(b.bytes, upperHex: true) }
+        t.columns("(BYTES bytes, VARCHAR encoding) -> VARCHAR") { recoded(&$0, from: nil, to: 1) }
         t.function("ENCODE", .string, "A text in another encoding: from and to hex, utf8, ascii or base64.")
-        t.scalar("str", "input_encoding", "output_encoding") { (s: String, input: String, output: String) -> String in
-            try TextEncoding(output).text(try TextEncoding(input).bytes(s)[...], upperHex: false)
-        }
+        t.columns("(VARCHAR str, VARCHAR input_encoding, VARCHAR output_encoding) -> VARCHAR") { recoded(&$0, from: 1, to: 2) }
 
         t.function("INT_FROM_BYTES", .conversions, "The INT that 4 bytes hold, in BIG_ENDIAN order or LITTLE_ENDIAN.")
         t.scalar("bytes") { (b: Bytes) -> Int32 in Int32(truncatingIfNeeded: try word(b, 4, "BIG_ENDIAN")) }
@@ -20,6 +18,33 @@ extension FunctionTable {
         t.function("DOUBLE_FROM_BYTES", .conversions, "The DOUBLE that 8 bytes hold (IEEE 754), in BIG_ENDIAN order or LITTLE_ENDIAN.")
         t.scalar("bytes") { (b: Bytes) -> Double in Double(bitPattern: try word(b, 8, "BIG_ENDIAN")) }
         t.scalar("bytes", "order") { (b: Bytes, order: String) -> Double in Double(bitPattern: try word(b, 8, order)) }
+    }
+
+    /// The first argument read in the encoding that argument `from` names, and written in the one of `to`; nil: bytes as they are.
+    private static func recoded(_ call: inout KernelCall, from: Int?, to: Int?) -> Column {
+        let source = BytesArgument(call.arguments[0])
+        func encodings(_ argument: Int?) -> MadeOfText<TextEncoding>? {
+            argument.map { MadeOfText(call.arguments[$0]) { (name) throws(KernelFailure) in try TextEncoding(name) } }
+        }
+        var inputs = encodings(from), outputs = encodings(to)
+        // FROM_BYTES writes capital digits, ENCODE small ones.
+        let upperHex = from == nil
+        return StringKernels.texts(&call, isText: to != nil) { (row, out) throws(KernelFailure) in
+            guard let text = source.slice(row) else { return false }
+            var bytes = text
+            if inputs != nil {
+                guard let read = try inputs!.with(row, { (encoding) throws(KernelFailure) in try encoding.bytes(text) }) else { return false }
+                bytes = read[...]
+            }
+            guard outputs != nil else {
+                out += bytes
+                return true
+            }
+            return try outputs!.with(row) { (encoding) throws(KernelFailure) -> Bool in
+                encoding.append(bytes, upperHex: upperHex, to: &out)
+                return true
+            } ?? false
+        }
     }
 
     private static func word(_ value: Bytes, _ size: Int, _ order: String) throws(KernelFailure) -> UInt64 {
@@ -47,43 +72,53 @@ enum TextEncoding {
     }
 
     /// Hex may be written `0x…`, where an odd count of digits is read with a leading zero, or `X'…'`. Beyond ASCII, `ascii` makes a
-    /// question mark.
-    func bytes(_ text: String) throws(KernelFailure) -> [UInt8] {
+    /// question mark of each character.
+    func bytes(_ text: ArraySlice<UInt8>) throws(KernelFailure) -> [UInt8] {
         switch self {
-        case .utf8: return Array(text.utf8)
-        case .ascii: return text.utf16.map { $0 < 0x80 ? UInt8($0) : UInt8(ascii: "?") }
+        case .utf8: return Array(text)
+        case .ascii:
+            var out: [UInt8] = []
+            for byte in text where byte & 0xc0 != 0x80 { out.append(byte < 0x80 ? byte : UInt8(ascii: "?")) }
+            return out
         case .base64:
-            guard let bytes = Base64.decode(text.utf8) else { throw KernelFailure("not base 64") }
+            guard let bytes = Base64.decode(text) else { throw KernelFailure("not base 64") }
             return bytes
         case .hex:
-            var digits = Array(text.utf8)
+            var digits = text, out: [UInt8] = []
             if digits.starts(with: "0x".utf8) || digits.starts(with: "0X".utf8) {
-                digits.removeFirst(2)
-                if digits.count % 2 == 1 { digits.insert(0x30, at: 0) }
-            } else if digits.count >= 3, digits[0] | 0x20 == UInt8(ascii: "x"), digits[1] == 0x27, digits.last == 0x27 {
-                digits = Array(digits[2..<digits.count - 1])
+                digits = digits.dropFirst(2)
+                if digits.count % 2 == 1, let first = digits.popFirst() {
+                    guard let byte = FunctionTable.hexByte(0x30, first) else { throw KernelFailure("not hexadecimal") }
+                    out.append(byte)
+                }
+            } else if digits.count >= 3, digits[digits.startIndex] | 0x20 == UInt8(ascii: "x"), digits[digits.startIndex + 1] == 0x27, digits.last == 0x27 {
+                digits = digits.dropFirst(2).dropLast()
             }
             if digits.count % 2 == 1 { throw KernelFailure("hexadecimal text has an even number of digits") }
-            var out: [UInt8] = []
-            for i in stride(from: 0, to: digits.count, by: 2) {
+            var i = digits.startIndex
+            while i < digits.endIndex {
                 guard let byte = FunctionTable.hexByte(digits[i], digits[i + 1]) else { throw KernelFailure("not hexadecimal") }
                 out.append(byte)
+                i += 2
             }
             return out
         }
     }
 
-    func text(_ bytes: ArraySlice<UInt8>, upperHex: Bool) throws(KernelFailure) -> String {
+    func append(_ bytes: ArraySlice<UInt8>, upperHex: Bool, to out: inout [UInt8]) {
         switch self {
-        case .utf8: return String(decoding: bytes, as: UTF8.self)
-        case .ascii:
-            var out = ""
-            for byte in bytes { out.unicodeScalars.append(byte < 0x80 ? Unicode.Scalar(byte) : "\u{fffd}") }
-            return out
-        case .base64: return Base64.encode(bytes)
+        case .utf8:
+            // What is no UTF-8 becomes the replacement character.
+            if bytes.allSatisfy({ $0 < 0x80 }) { out += bytes } else { out += Array(String(decoding: bytes, as: UTF8.self).utf8) }
+        case .ascii: for byte in bytes { if byte < 0x80 { out.append(byte) } else { out += [0xef, 0xbf, 0xbd] } }
+        case .base64: out.append(contentsOf: Base64.encode(bytes).utf8)
         case .hex:
-            let digits = Array((upperHex ? "0123456789ABCDEF" : "0123456789abcdef").utf8)
-            return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+            let letter: UInt8 = upperHex ? 0x37 : 0x57
+            for byte in bytes {
+                let high = byte >> 4, low = byte & 15
+                out.append(high < 10 ? 0x30 + high : letter + high)
+                out.append(low < 10 ? 0x30 + low : letter + low)
+            }
         }
     }
 }

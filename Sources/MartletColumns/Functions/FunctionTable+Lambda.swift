@@ -84,16 +84,25 @@ extension FunctionTable {
         }
         let second = scope(call).apply(2, all.parts, rows: all.owners)
         bad.formUnion(failed(second, all.owners, &call))
-        for row in 0..<call.count where !bad.contains(row) {
-            var seen: Set<SQLValue> = []
-            for i in all.offsets[row]..<all.offsets[row + 1] where !seen.insert(first.column.value(Int(i))).inserted {
+        let equal = RowComparison.equality(first.column, first.column)
+        for row in 0..<call.count where bad.isEmpty || !bad.contains(row) {
+            if hasTwice(Int(all.offsets[row])..<Int(all.offsets[row + 1]), first.column, equal) {
                 call.fail(row, KernelFailure("TRANSFORM makes two entries with one key"))
                 bad.insert(row)
-                break
             }
         }
         return emptied(
             .map(MapColumn(offsets: all.offsets, keys: first.column, values: second.column, validity: all.validity)), bad, call.count)
+    }
+
+    /// Whether two rows of a range are equal.
+    private static func hasTwice(_ range: Range<Int>, _ keys: Column, _ equal: RowComparison.Predicate) -> Bool {
+        if range.count > 64 {
+            var seen: Set<SQLValue> = []
+            return range.contains { !seen.insert(keys.value($0)).inserted }
+        }
+        for i in range { for j in range.lowerBound..<i where equal(i, j) { return true } }
+        return false
     }
 
     /// A null row has no elements.

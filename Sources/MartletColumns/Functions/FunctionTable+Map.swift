@@ -2,7 +2,7 @@ import MartletCore
 
 extension FunctionTable {
     static func maps(_ t: inout FunctionTable) {
-        t.function("AS_MAP", .map, "A map of an array of keys and an array of values, taken pairwise.")
+        t.function("AS_MAP", .map, "A map of an array of keys and an array of values, taken pairwise; a key without a value has NULL.")
         t.columns("(ARRAY<VARCHAR> keys, ARRAY<T> values) -> MAP<VARCHAR, T>") { ListKernels.map(&$0) }
         t.function("MAP_KEYS", .map, "The keys of a map, as an array.")
         t.columns("(MAP<VARCHAR, T> map) -> ARRAY<VARCHAR>") { call in
@@ -18,11 +18,7 @@ extension FunctionTable {
         t.columns("(MAP<VARCHAR, T> left, MAP<VARCHAR, T> right) -> MAP<VARCHAR, T>") { ListKernels.mapUnion(&$0) }
         t.function("ENTRIES", .map, "The entries of a map as an array of structs of K and V, optionally sorted by key.")
         for (type, field) in [("INT", "INT"), ("BIGINT", "BIGINT"), ("DOUBLE", "DOUBLE"), ("BOOLEAN", "BOOLEAN"), ("VARCHAR", "VARCHAR")] {
-            t.boxed("(MAP<VARCHAR, \(type)> map, BOOLEAN sorted) -> ARRAY<STRUCT<K VARCHAR, V \(field)>>") { arguments in
-                guard case .map(var entries) = arguments[0], case .boolean(let sorted) = arguments[1] else { return .null }
-                if sorted { entries.sort { BoxedOrder.precedes($0.key, $1.key) } }
-                return .array(entries.map { .structure([.init("K", $0.key), .init("V", $0.value)]) })
-            }
+            t.columns("(MAP<VARCHAR, \(type)> map, BOOLEAN sorted) -> ARRAY<STRUCT<K VARCHAR, V \(field)>>") { ListKernels.entries(&$0) }
         }
     }
 }

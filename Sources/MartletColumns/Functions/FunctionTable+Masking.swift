@@ -2,7 +2,8 @@ import MartletCore
 
 extension FunctionTable {
     /// MASK and its kin. Upper-case letters become `X`, lower-case ones `x`, digits `n`, anything else `-`, or the characters given instead;
-    /// NULL given instead leaves that kind as it is. `MASK_LEFT('Hans', 2)` is `Xxns`.
+    /// NULL or an empty text given instead leaves that kind as it is. Characters are counted in UTF-16 units, as Java's: one beyond U+FFFF is two, and
+    /// is replaced by two. `MASK_LEFT('Hans', 2)` is `Xxns`.
     static func masking(_ t: inout FunctionTable) {
         t.function("MASK", .string, "Replaces letters, digits and other characters so that a text's shape can be seen but not the text.")
         t.columns("(VARCHAR input) -> VARCHAR") { masked(&$0, .all) }
@@ -53,7 +54,8 @@ extension FunctionTable {
                 default: replacement = other
                 }
             } else {
-                let properties = String(decoding: character, as: UTF8.self).unicodeScalars.first?.properties
+                // The halves of a pair have no kind of their own.
+                let properties = character.count == 4 ? nil : String(decoding: character, as: UTF8.self).unicodeScalars.first?.properties
                 switch properties?.generalCategory {
                 case .uppercaseLetter?: replacement = upper
                 case .lowercaseLetter?: replacement = lower
@@ -61,7 +63,9 @@ extension FunctionTable {
                 default: replacement = other
                 }
             }
-            if let replacement { out += replacement } else { out += character }
+            guard let replacement else { return out += character }
+            out += replacement
+            if character.count == 4 { out += replacement }
         }
     }
 
@@ -69,18 +73,21 @@ extension FunctionTable {
         let texts = ArgumentColumn<Text>(call.arguments[0])
         let counts = part == .all ? nil : ArgumentColumn<Int32>(call.arguments[1])
         let replacements = call.arguments.dropFirst(part == .all ? 1 : 2).map { ArgumentColumn<Text?>($0) }
+        let standard = Masker.standard, areConstant = call.arguments.dropFirst(part == .all ? 1 : 2).allSatisfy(\.isConstant)
+        var given: Masker?
         return call.rows { row -> Text? in
             guard let text = texts[row] else { return nil }
-            var masker = Masker.standard
-            if replacements.count == 4 {
-                func replacement(_ i: Int) -> [UInt8]? { replacements[i][row].flatMap { $0 }.map { Array(firstCharacter($0.bytes)) } }
+            var masker = given ?? standard
+            if replacements.count == 4, given == nil {
+                func replacement(_ i: Int) -> [UInt8]? { replacements[i][row].flatMap { $0 }.flatMap { $0.bytes.isEmpty ? nil : Array(firstCharacter($0.bytes)) } }
                 masker = Masker(upper: replacement(0), lower: replacement(1), digit: replacement(2), other: replacement(3))
+                if areConstant { given = masker }
             }
             var wanted = 0..<Int.max
             if let counts {
                 guard let n = counts[row] else { return nil }
                 if n < 0 { throw KernelFailure("the number of characters to mask or keep is at least 0, not \(n)") }
-                let total = text.isASCII ? text.bytes.count : characterCount(text.bytes)
+                let total = text.isASCII ? text.bytes.count : utf16Count(text.bytes)
                 let edge = Int(n)
                 switch part {
                 case .left, .all: wanted = 0..<edge
@@ -101,7 +108,7 @@ extension FunctionTable {
                 let character = firstCharacter(text.bytes[at...])
                 if wanted.contains(index) { masker.append(character, to: &out) } else { out += character }
                 at += character.count
-                index += 1
+                index += character.count == 4 ? 2 : 1
             }
             return Text(out)
         }
@@ -110,11 +117,5 @@ extension FunctionTable {
     private static func firstCharacter(_ bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
         guard let first = bytes.first else { return bytes }
         return bytes.prefix(first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4)
-    }
-
-    private static func characterCount(_ bytes: ArraySlice<UInt8>) -> Int {
-        var count = 0
-        for byte in bytes where byte & 0xc0 != 0x80 { count += 1 }
-        return count
     }
 }

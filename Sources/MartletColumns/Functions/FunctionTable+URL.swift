@@ -3,44 +3,109 @@ import MartletCore
 extension FunctionTable {
     static func url(_ t: inout FunctionTable) {
         t.function("URL_ENCODE_PARAM", .url, "A text as a URL's query can hold it: blanks as +, other special characters as %XX.")
-        t.scalar("value") { (s: Text) -> Text in Text(encode(s.bytes)) }
+        t.columns("(VARCHAR value) -> VARCHAR") { call in
+            let texts = BytesArgument(call.arguments[0])
+            return StringKernels.texts(&call) { (row, out) throws(KernelFailure) in
+                guard let text = texts.slice(row) else { return false }
+                encode(text, to: &out)
+                return true
+            }
+        }
         t.function("URL_DECODE_PARAM", .url, "Undoes URL_ENCODE_PARAM.")
         t.scalar("value") { (s: Text) -> Text in Text(try decode(s.bytes, plusIsBlank: true)) }
         t.function("URL_EXTRACT_FRAGMENT", .url, "What follows # in a URL; NULL if nothing does.")
-        t.scalar("url") { (s: Text) -> Text? in try URLParts(s.bytes).fragment.map { Text(try decode($0, plusIsBlank: false)) } }
+        t.columns("(VARCHAR url) -> VARCHAR") { part(&$0, isDecoded: true) { $0.fragment } }
         t.function("URL_EXTRACT_HOST", .url, "The host of a URL; NULL if it has none.")
-        t.scalar("url") { (s: Text) -> Text? in try URLParts(s.bytes).host.map { Text($0) } }
-        t.function("URL_EXTRACT_PATH", .url, "The path of a URL.")
-        t.scalar("url") { (s: Text) -> Text? in Text(try decode(try URLParts(s.bytes).path, plusIsBlank: false)) }
+        t.columns("(VARCHAR url) -> VARCHAR") { part(&$0, isDecoded: false) { $0.host } }
+        t.function("URL_EXTRACT_PATH", .url, "The path of a URL; NULL if it has none, as mailto:a@b.org.")
+        t.columns("(VARCHAR url) -> VARCHAR") { part(&$0, isDecoded: true) { $0.path } }
         t.function("URL_EXTRACT_PORT", .url, "The port of a URL; NULL if it names none.")
-        t.scalar("url") { (s: Text) -> Int32? in try URLParts(s.bytes).port }
-        t.function("URL_EXTRACT_PROTOCOL", .url, "The protocol of a URL, such as https; NULL if it has none.")
-        t.scalar("url") { (s: Text) -> Text? in try URLParts(s.bytes).scheme.map { Text($0) } }
-        t.function("URL_EXTRACT_QUERY", .url, "What stands between ? and # in a URL; NULL if nothing does.")
-        t.scalar("url") { (s: Text) -> Text? in try URLParts(s.bytes).query.map { Text(try decode($0, plusIsBlank: false)) } }
-        t.function("URL_EXTRACT_PARAMETER", .url, "The value of a parameter in a URL's query, decoded; NULL if it is not there.")
-        t.scalar("url", "name") { (s: Text, name: Text) -> Text? in
-            guard let query = try URLParts(s.bytes).query else { return nil }
-            for pair in query.split(separator: UInt8(ascii: "&")) {
-                let equals = pair.firstIndex(of: UInt8(ascii: "=")) ?? pair.endIndex
-                guard try decode(pair[..<equals], plusIsBlank: false).elementsEqual(name.bytes) else { continue }
-                return Text(try decode(equals < pair.endIndex ? pair[(equals + 1)...] : [], plusIsBlank: false))
+        t.columns("(VARCHAR url) -> INT") { call in
+            let urls = BytesArgument(call.arguments[0])
+            return urls.column.buffer.withUnsafeBufferPointer { buffer in
+                call.rows { row -> Int32? in try urls.range(row).flatMap { try URLParts(buffer[$0]).port } }
             }
-            return nil
+        }
+        t.function("URL_EXTRACT_PROTOCOL", .url, "The protocol of a URL, such as https; NULL if it has none.")
+        t.columns("(VARCHAR url) -> VARCHAR") { part(&$0, isDecoded: false) { $0.scheme } }
+        t.function("URL_EXTRACT_QUERY", .url, "What stands between ? and # in a URL; NULL if nothing does.")
+        t.columns("(VARCHAR url) -> VARCHAR") { part(&$0, isDecoded: true) { $0.query } }
+        t.function("URL_EXTRACT_PARAMETER", .url, "The value of a parameter in a URL's query, decoded; NULL if it is not there.")
+        t.columns("(VARCHAR url, VARCHAR name) -> VARCHAR") { parameter(&$0) }
+    }
+
+    /// A part of each URL, which lies in the argument's buffer unless it has to be decoded.
+    private static func part(_ call: inout KernelCall, isDecoded: Bool, _ pick: (URLParts) -> URLParts.Bytes?) -> Column {
+        slices(&call) { (_, parts, out) throws(KernelFailure) in
+            guard let part = pick(parts) else { return out.appendNull() }
+            if isDecoded, part.contains(UInt8(ascii: "%")) {
+                out.append(String(decoding: try decode(Array(part)[...], plusIsBlank: false), as: UTF8.self))
+            } else {
+                out.append(part.startIndex..<part.endIndex)
+            }
         }
     }
 
-    private static func encode(_ bytes: ArraySlice<UInt8>) -> [UInt8] {
-        let hex = Array("0123456789ABCDEF".utf8)
-        var out: [UInt8] = []
+    /// The query is decoded before it is taken apart, as `URI.getQuery` gives it.
+    private static func parameter(_ call: inout KernelCall) -> Column {
+        let names = BytesArgument(call.arguments[1])
+        return slices(&call) { (row, parts, out) throws(KernelFailure) in
+            guard let name = names.slice(row), let query = parts.query else { return out.appendNull() }
+            func find(_ bytes: some Collection<UInt8>) -> Range<Int>? {
+                var start = 0
+                for pair in bytes.split(separator: UInt8(ascii: "&"), omittingEmptySubsequences: false) {
+                    let equals = pair.firstIndex(of: UInt8(ascii: "=")) ?? pair.endIndex
+                    if pair[..<equals].elementsEqual(name) {
+                        let before = pair.distance(from: pair.startIndex, to: equals) + (equals == pair.endIndex ? 0 : 1)
+                        return start + before..<start + pair.count
+                    }
+                    start += pair.count + 1
+                }
+                return nil
+            }
+            if query.contains(UInt8(ascii: "%")) {
+                let decoded = try decode(Array(query)[...], plusIsBlank: false)
+                out.append(find(decoded).map { String(decoding: decoded[$0], as: UTF8.self) })
+            } else {
+                out.append(find(query).map { $0.lowerBound + query.startIndex..<$0.upperBound + query.startIndex })
+            }
+        }
+    }
+
+    private static func slices(
+        _ call: inout KernelCall, _ body: (Int, URLParts, inout TextSlices) throws(KernelFailure) -> Void
+    ) -> Column {
+        let urls = BytesArgument(call.arguments[0])
+        var out = TextSlices(urls.column)
+        urls.column.buffer.withUnsafeBufferPointer { buffer in
+            for row in 0..<call.count {
+                guard let range = urls.range(row) else {
+                    out.appendNull()
+                    continue
+                }
+                do throws(KernelFailure) {
+                    try body(row, URLParts(buffer[range]), &out)
+                } catch {
+                    call.fail(row, error)
+                    out.appendNull()
+                }
+            }
+        }
+        return .string(out.column)
+    }
+
+    private static func encode(_ bytes: ArraySlice<UInt8>, to out: inout [UInt8]) {
+        func digit(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 + value : 0x37 + value }
         for byte in bytes {
             switch byte {
             case 0x30...0x39, 0x41...0x5a, 0x61...0x7a, UInt8(ascii: "."), UInt8(ascii: "*"), UInt8(ascii: "_"), UInt8(ascii: "-"): out.append(byte)
             case 0x20: out.append(UInt8(ascii: "+"))
-            default: out += [UInt8(ascii: "%"), hex[Int(byte >> 4)], hex[Int(byte & 15)]]
+            default:
+                out.append(UInt8(ascii: "%"))
+                out.append(digit(byte >> 4))
+                out.append(digit(byte & 15))
             }
         }
-        return out
     }
 
     private static func decode(_ bytes: ArraySlice<UInt8>, plusIsBlank: Bool) throws(KernelFailure) -> [UInt8] {
@@ -71,49 +136,5 @@ extension FunctionTable {
         }
         guard let a = digit(high), let b = digit(low) else { return nil }
         return a << 4 | b
-    }
-
-    /// `[scheme:][//[user@]host[:port]][path][?query][#fragment]` (RFC 3986).
-    private struct URLParts {
-        var scheme: ArraySlice<UInt8>?
-        var host: ArraySlice<UInt8>?
-        var port: Int32?
-        var path: ArraySlice<UInt8>
-        var query: ArraySlice<UInt8>?
-        var fragment: ArraySlice<UInt8>?
-
-        init(_ bytes: ArraySlice<UInt8>) throws(KernelFailure) {
-            if bytes.contains(where: { $0 <= 0x20 || "\"<>\\^`{|}".utf8.contains($0) }) { throw KernelFailure("not a URL: it contains a character that must be encoded") }
-            var rest = bytes
-            if let hash = rest.firstIndex(of: UInt8(ascii: "#")) {
-                fragment = rest[(hash + 1)...]
-                rest = rest[..<hash]
-            }
-            if let mark = rest.firstIndex(of: UInt8(ascii: "?")) {
-                query = rest[(mark + 1)...]
-                rest = rest[..<mark]
-            }
-            if let colon = rest.firstIndex(where: { ":/".utf8.contains($0) }), rest[colon] == UInt8(ascii: ":"), colon > rest.startIndex {
-                scheme = rest[..<colon]
-                rest = rest[(colon + 1)...]
-            }
-            if rest.starts(with: "//".utf8) {
-                rest = rest.dropFirst(2)
-                let end = rest.firstIndex(of: UInt8(ascii: "/")) ?? rest.endIndex
-                var authority = rest[..<end]
-                rest = rest[end...]
-                if let at = authority.lastIndex(of: UInt8(ascii: "@")) { authority = authority[(at + 1)...] }
-                if let colon = authority.lastIndex(of: UInt8(ascii: ":")), authority.last != UInt8(ascii: "]") {
-                    let digits = authority[(colon + 1)...]
-                    if !digits.isEmpty {
-                        guard let number = Int32(String(decoding: digits, as: UTF8.self)), number >= 0 else { throw KernelFailure("not a URL: its port is not a number") }
-                        port = number
-                    }
-                    authority = authority[..<colon]
-                }
-                host = authority.isEmpty ? nil : authority
-            }
-            path = rest
-        }
     }
 }

@@ -58,6 +58,123 @@ enum JSONKernels {
         each(&call, { $0.elements().map { $0.map { Int32($0.count) } } }, { $0.arrayValue.map { Int32($0.count) } })
     }
 
+    /// JSON_CONCAT: null if one of the documents is, or is none.
+    static func concatenate(_ call: inout KernelCall) -> Column {
+        let arguments = call.arguments.map { BytesArgument($0) }
+        return StringKernels.texts(&call) { (row, out) throws(KernelFailure) in
+            var documents: [BytesColumn] = []
+            for argument in arguments {
+                guard let range = argument.range(row) else { return false }
+                documents.append(
+                    BytesColumn(buffer: argument.column.buffer, starts: [UInt32(range.lowerBound)], lengths: [UInt32(range.count)]))
+            }
+            if documents.isEmpty { return false }
+            if skimmed(documents, &out) { return true }
+            var values: [JSONValue] = []
+            for document in documents { values.append(try FunctionTable.document(document.string(0))) }
+            if values.allSatisfy({ $0.objectValue != nil }) {
+                var merged = JSONObject()
+                for member in values.flatMap({ $0.objectValue?.members ?? [] }) { merged[member.name] = member.value }
+                out.append(contentsOf: JSONValue.object(merged).description.utf8)
+            } else {
+                out.append(contentsOf: JSONValue.array(values.flatMap { $0.arrayValue ?? [$0] }).description.utf8)
+            }
+            return true
+        }
+    }
+
+    /// Joins documents whose parts can be taken as they stand; false, with nothing written, if these cannot.
+    private static func skimmed(_ documents: [BytesColumn], _ out: inout [UInt8]) -> Bool {
+        var members: [(document: Int, name: JSONSkim.Part, value: JSONSkim.Part)] = [], elements: [(document: Int, value: JSONSkim.Part)] = []
+        var areObjects = true
+        for (i, document) in documents.enumerated() {
+            var skim = JSONSkim(document, 0)
+            guard let whole = skim.document() else { return false }
+            var again = JSONSkim(document, 0)
+            switch whole.kind {
+            case .object:
+                guard let found = again.members(), let found else { return false }
+                for (name, value) in found {
+                    guard value.isPlain else { return false }
+                    let bytes = document.buffer[name.start..<name.end]
+                    if let known = members.firstIndex(where: { documents[$0.document].buffer[$0.name.start..<$0.name.end] == bytes }) {
+                        members[known].value = value
+                        members[known].document = i
+                        members[known].name = name
+                    } else {
+                        members.append((i, name, value))
+                    }
+                }
+                // Beside an array it is an element, taken whole.
+                elements.append((i, whole))
+            case .array:
+                areObjects = false
+                guard let found = again.elements(), let found else { return false }
+                for value in found { elements.append((i, value)) }
+            default:
+                areObjects = false
+                elements.append((i, whole))
+            }
+        }
+        func append(_ part: JSONSkim.Part, of document: Int) {
+            let quote = part.kind == .string ? 1 : 0
+            out += documents[document].buffer[part.start - quote..<part.end + quote]
+        }
+        if areObjects {
+            for (i, member) in members.enumerated() {
+                out.append(i == 0 ? UInt8(ascii: "{") : UInt8(ascii: ","))
+                out += documents[member.document].buffer[member.name.start - 1..<member.name.end + 1]
+                out.append(UInt8(ascii: ":"))
+                append(member.value, of: member.document)
+            }
+            out += members.isEmpty ? Array("{}".utf8) : [UInt8(ascii: "}")]
+            return true
+        }
+        guard elements.allSatisfy(\.value.isPlain) else { return false }
+        out.append(UInt8(ascii: "["))
+        for (i, element) in elements.enumerated() {
+            if i > 0 { out.append(UInt8(ascii: ",")) }
+            append(element.value, of: element.document)
+        }
+        out.append(UInt8(ascii: "]"))
+        return true
+    }
+
+    /// JSON_ARRAY_CONTAINS: false for what is no array, and for what is no JSON.
+    static func arrayContains(_ call: inout KernelCall) -> Column {
+        let source = documents(call), argument = call.arguments[0], value = call.arguments[1]
+        var texts: BytesColumn?
+        if case .string(let c) = value.column { texts = c }
+        return .boolean(
+            FixedColumn(
+                (0..<call.count).map { row in
+                    let i = argument.index(row), j = value.index(row)
+                    guard source.validity.isValid(i) else { return false }
+                    // The common case: a text among texts without escapes.
+                    var skim = JSONSkim(source, i)
+                    if let texts, texts.validity.isValid(j), let elements = skim.elements() {
+                        let wanted = texts.slice(j)
+                        return elements?.contains { $0.kind == .string && source.buffer[$0.start..<$0.end] == wanted } ?? false
+                    }
+                    guard let array = try? JSONValue(parsing: source.string(i)).arrayValue else { return false }
+                    let wanted = value.boxed(row)
+                    return array.contains { equal($0, wanted) }
+                }))
+    }
+
+    private static func equal(_ json: JSONValue, _ value: SQLValue) -> Bool {
+        switch (json, value) {
+        case (.null, .null): return true
+        case (.bool(let a), .boolean(let b)): return a == b
+        case (.string(let a), .string(let b)): return a.utf8.elementsEqual(b.utf8)
+        case (.number(let a), .integer(let b)): return Int32(a) == b
+        case (.number(let a), .bigint(let b)): return Int64(a) == b
+        case (.number(let a), .double(let b)): return Int64(a) == nil && Double(a) == b
+        case (.number(let a), .decimal(let b)): return Decimal128(parsing: a).map { NestedKernels.equal(.decimal($0), .decimal(b)) } ?? false
+        default: return false
+        }
+    }
+
     /// A null is no document.
     static func isDocument(_ call: inout KernelCall) -> Column {
         let source = documents(call)

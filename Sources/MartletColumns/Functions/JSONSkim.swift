@@ -105,6 +105,8 @@ struct JSONSkim {
                 found = inner
                 return true
             }
+        // A name of an array, a number of an object.
+        case (.member, UInt8(ascii: "[")), (.element, UInt8(ascii: "{")): return nil
         default: isWhole = value() != nil
         }
         return isWhole ? .some(found) : nil

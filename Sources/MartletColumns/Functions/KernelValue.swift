@@ -221,7 +221,7 @@ extension String: KernelArgument, ByteStringResult {
     static var parameterType: ParameterType { .string }
     static func storage(_ column: Column) -> BytesColumn { byteStorage(column, parameterType) }
     static func load(_ storage: BytesColumn, _ row: Int) -> String { storage.string(row) }
-    func append(to column: inout BytesColumn) { column.append(Array(utf8)) }
+    func append(to column: inout BytesColumn) { column.append(utf8) }
 }
 
 /// A value of type BYTES.

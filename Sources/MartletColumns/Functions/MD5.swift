@@ -1,6 +1,8 @@
 /// RFC 1321; for the function of that name, never for security.
 enum MD5 {
-    private static let shifts: [UInt32] = [7, 12, 17, 22, 5, 9, 14, 20, 4, 11, 16, 23, 6, 10, 15, 21]
+    private static let shifts = (
+        SIMD4<UInt32>(7, 12, 17, 22), SIMD4<UInt32>(5, 9, 14, 20), SIMD4<UInt32>(4, 11, 16, 23), SIMD4<UInt32>(6, 10, 15, 21)
+    )
     /// ⌊2³² · |sin(i + 1)|⌋, in fixed point so that no library's rounding matters.
     private static let constants: [UInt32] = [
         0xd76a_a478, 0xe8c7_b756, 0x2420_70db, 0xc1bd_ceee, 0xf57c_0faf, 0x4787_c62a, 0xa830_4613, 0xfd46_9501, 0x6980_98d8, 0x8b44_f7af,
@@ -12,39 +14,37 @@ enum MD5 {
         0xf753_7e82, 0xbd3a_f235, 0x2ad7_d2bb, 0xeb86_d391,
     ]
 
-    /// The digest as 32 lower-case hexadecimal digits.
-    static func hex(_ message: some Collection<UInt8>) -> String {
-        var bytes = Array(message)
+    /// Appends the digest as 32 lower-case hexadecimal digits. `scratch` is memory that serves again for the next message.
+    static func appendHex(_ message: ArraySlice<UInt8>, scratch bytes: inout [UInt8], to out: inout [UInt8]) {
+        bytes.removeAll(keepingCapacity: true)
+        bytes += message
         let bits = UInt64(bytes.count) * 8
         bytes.append(0x80)
         while bytes.count % 64 != 56 { bytes.append(0) }
         for i in 0..<8 { bytes.append(UInt8(truncatingIfNeeded: bits >> UInt64(8 * i))) }
-        var state: [UInt32] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476]
-        for block in stride(from: 0, to: bytes.count, by: 64) {
-            func word(_ i: Int) -> UInt32 { (0..<4).reduce(0) { $0 | UInt32(bytes[block + 4 * i + $1]) << UInt32(8 * $1) } }
-            var (a, b, c, d) = (state[0], state[1], state[2], state[3])
-            for i in 0..<64 {
-                let f: UInt32, g: Int
-                switch i / 16 {
-                case 0: (f, g) = ((b & c) | (~b & d), i)
-                case 1: (f, g) = ((d & b) | (~d & c), (5 * i + 1) % 16)
-                case 2: (f, g) = (b ^ c ^ d, (3 * i + 5) % 16)
-                default: (f, g) = (c ^ (b | ~d), 7 * i % 16)
+        var (a0, b0, c0, d0) = (0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476) as (UInt32, UInt32, UInt32, UInt32)
+        bytes.withUnsafeBytes { bytes in
+            constants.withUnsafeBufferPointer { constants in
+                for block in stride(from: 0, to: bytes.count, by: 64) {
+                    var (a, b, c, d) = (a0, b0, c0, d0)
+                    @inline(__always) func step(_ f: UInt32, _ i: Int, _ word: Int, _ shift: UInt32) {
+                        let sum = f &+ a &+ constants[i] &+ UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: block &+ 4 &* word, as: UInt32.self))
+                        (a, d, c, b) = (d, c, b, b &+ (sum &<< shift | sum &>> (32 &- shift)))
+                    }
+                    for i in 0..<16 { step((b & c) | (~b & d), i, i, shifts.0[i & 3]) }
+                    for i in 16..<32 { step((d & b) | (~d & c), i, (5 &* i &+ 1) & 15, shifts.1[i & 3]) }
+                    for i in 32..<48 { step(b ^ c ^ d, i, (3 &* i &+ 5) & 15, shifts.2[i & 3]) }
+                    for i in 48..<64 { step(c ^ (b | ~d), i, (7 &* i) & 15, shifts.3[i & 3]) }
+                    (a0, b0, c0, d0) = (a0 &+ a, b0 &+ b, c0 &+ c, d0 &+ d)
                 }
-                let sum = f &+ a &+ constants[i] &+ word(g)
-                let shift = shifts[i / 16 * 4 + i % 4]
-                (a, d, c, b) = (d, c, b, b &+ (sum << shift | sum >> (32 - shift)))
-            }
-            state = [state[0] &+ a, state[1] &+ b, state[2] &+ c, state[3] &+ d]
-        }
-        let digits = Array("0123456789abcdef".utf8)
-        var out: [UInt8] = []
-        for word in state {
-            for i in 0..<4 {
-                let byte = UInt8(truncatingIfNeeded: word >> UInt32(8 * i))
-                out += [digits[Int(byte >> 4)], digits[Int(byte & 15)]]
             }
         }
-        return String(decoding: out, as: UTF8.self)
+        for word in [a0, b0, c0, d0] {
+            for i in 0..<8 {
+                // Bytes from the lowest on, of each the high digit first.
+                let digit = UInt8(truncatingIfNeeded: word >> UInt32(4 * (i ^ 1))) & 15
+                out.append(digit < 10 ? 0x30 + digit : 0x57 + digit)
+            }
+        }
     }
 }

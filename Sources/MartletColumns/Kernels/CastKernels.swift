@@ -18,10 +18,39 @@ enum CastKernels {
             return .time(FixedColumn(c.values.map { Int32(CivilDate.floorMod(Int($0), 86_400_000)) }, validity: c.validity))
         case (.date(let c), .timestamp):
             return .timestamp(FixedColumn(c.values.map { Int64($0) * 86_400_000 }, validity: c.validity))
-        case (.integer(let c), .string): return texts(c) { digits(Int64($0), &$1) }
-        case (.bigint(let c), .string): return texts(c) { digits($0, &$1) }
-        case (.boolean(let c), .string): return texts(c) { $1 += Array(($0 ? "true" : "false").utf8) }
-        case (.double(let c), .string): return texts(c) { $1 += Array($0.javaDescription.utf8) }
+        case (_, .string): return .string(TextWriter.texts(column))
+        case (.string(let c), .integer): return .integer(parsed(c, type, zero: 0, &failures) { NumberScan.integer($0, as: Int32.self) })
+        case (.string(let c), .bigint): return .bigint(parsed(c, type, zero: 0, &failures) { NumberScan.integer($0, as: Int64.self) })
+        case (.string(let c), .double):
+            return .double(
+                parsed(c, type, zero: 0, &failures) { text in
+                    // No "nan", "inf", hexadecimal or suffixes.
+                    guard let last = text.last, text.allSatisfy({ $0 < 0x3a || $0 | 0x20 == 0x65 }), last < 0x3a else { return nil }
+                    return NumberScan.double(text)
+                })
+        case (.string(let c), .date):
+            return .date(parsed(c, type, zero: 0, &failures, format: TemporalText.dateFormat) { TemporalText.date($0) })
+        case (.string(let c), .timestamp):
+            return .timestamp(parsed(c, type, zero: 0, &failures, format: TemporalText.timestampFormat) { TemporalText.timestamp($0) })
+        case (.integer(let c), .decimal(let p, let s)): return decimals(c, p, s, &failures) { Decimal128(unscaled: Int128($0), scale: 0) }
+        case (.bigint(let c), .decimal(let p, let s)): return decimals(c, p, s, &failures) { Decimal128(unscaled: Int128($0), scale: 0) }
+        case (.decimal(let c, _, let scale), .decimal(let p, let s)): return decimals(c, p, s, &failures) { Decimal128(unscaled: $0, scale: scale) }
+        case (.double(let c), .decimal(let p, let s)):
+            // By the shortest text, as Java's BigDecimal.valueOf.
+            var text = ByteWriter(capacity: 64)
+            return decimals(c, p, s, &failures) { value in
+                text.count = 0
+                text.append(double: value)
+                guard let number = NumberScan.bigNumber(UnsafeBufferPointer(start: text.base, count: text.count)), let digits = number.unscaled,
+                    number.exponent <= 0, number.exponent >= -38, digits < UInt128(Int128.max)
+                else { return value.isFinite ? Decimal128(parsing: value.description) : nil }
+                return Decimal128(unscaled: number.negative ? -Int128(digits) : Int128(digits), scale: -number.exponent)
+            }
+        case (.array(let list), .array(let element)):
+            var inner = RowFailures()
+            let elements = cast(list.elements, to: element, &inner)
+            // A failing element fails the row it is in: below.
+            if inner.isEmpty { return .array(ListColumn(offsets: list.offsets, elements: elements, validity: list.validity)) }
         default: break
         }
         var builder = ColumnBuilder(type)
@@ -109,29 +138,44 @@ enum CastKernels {
 
     // MARK: text
 
-    /// A string column with what `write` appends for each value.
-    private static func texts<T>(_ column: FixedColumn<T>, _ write: (T, inout [UInt8]) -> Void) -> Column {
-        var out = BytesColumn(validity: column.validity)
-        out.starts.reserveCapacity(column.count)
-        out.lengths.reserveCapacity(column.count)
-        for row in 0..<column.count {
-            let start = out.buffer.count
-            if column.validity.isValid(row) { write(column.values[row], &out.buffer) }
-            out.starts.append(UInt32(start))
-            out.lengths.append(UInt32(out.buffer.count - start))
+    /// DECIMAL(precision, scale) of what `exact` makes of each value, rounded half up; nil, or what does not fit, is a failure.
+    private static func decimals<T>(
+        _ column: FixedColumn<T>, _ precision: Int, _ scale: Int, _ failures: inout RowFailures, _ exact: (T) -> Decimal128?
+    ) -> Column {
+        var out = FixedColumn([Int128](repeating: 0, count: column.count), validity: column.validity)
+        for row in 0..<column.count where column.validity.isValid(row) {
+            if let fitted = exact(column.values[row])?.fitted(precision: precision, scale: scale) {
+                out.values[row] = fitted.unscaled
+            } else {
+                out.validity.setNull(row, count: column.count)
+                failures.add(
+                    row, "Numeric field overflow: a field with precision \(precision) and scale \(scale) must round to an absolute value less than 10^\(precision - scale)",
+                    isFatal: true)
+            }
         }
-        return .string(out)
+        return .decimal(out, precision: precision, scale: scale)
     }
 
-    private static func digits(_ value: Int64, _ out: inout [UInt8]) {
-        if value < 0 { out.append(UInt8(ascii: "-")) }
-        let start = out.count
-        var rest = value.magnitude
-        repeat {
-            out.append(UInt8(truncatingIfNeeded: 0x30 + rest % 10))
-            rest /= 10
-        } while rest > 0
-        out[start...].reverse()
+    /// What `read` makes of the trimmed text of each row; nil is a failure.
+    private static func parsed<T>(
+        _ column: BytesColumn, _ type: SQLType, zero: T, _ failures: inout RowFailures, format: String? = nil,
+        _ read: (UnsafeBufferPointer<UInt8>) -> T?
+    ) -> FixedColumn<T> {
+        var out = FixedColumn([T](repeating: zero, count: column.count), validity: column.validity)
+        column.buffer.withUnsafeBufferPointer { buffer in
+            for row in 0..<column.count where column.validity.isValid(row) {
+                var from = Int(column.starts[row]), to = from + Int(column.lengths[row])
+                while from < to, buffer[from] <= 0x20 { from += 1 }
+                while to > from, buffer[to - 1] <= 0x20 { to -= 1 }
+                if let value = read(UnsafeBufferPointer(rebasing: buffer[from..<to])) {
+                    out.values[row] = value
+                } else {
+                    out.validity.setNull(row, count: column.count)
+                    failures.add(row, format.map { "Required format is: \"\($0)\"" } ?? "text does not denote a value of type \(type)", isFatal: true)
+                }
+            }
+        }
+        return out
     }
 
     static func trimmed(_ text: String) -> Substring.UTF8View {

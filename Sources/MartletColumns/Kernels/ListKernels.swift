@@ -194,15 +194,70 @@ enum ListKernels {
                 out.end(isValid: false)
                 continue
             }
-            let first = (from[row] ?? nil).map { max(0, Int($0) - 1) } ?? 0
-            let end = (to[row] ?? nil).map { min(range.count, Int($0)) } ?? range.count
-            if first < end { for i in first..<end { out.rows.append(UInt32(range.lowerBound + i)) } }
-            out.end(isValid: first < end || (first == end && first <= range.count))
+            let first = (from[row] ?? nil).map { Int($0) - 1 } ?? 0, end = (to[row] ?? nil).map { Int($0) } ?? range.count
+            // As a Java list's part: bounds outside it are no part of it.
+            let isInside = first >= 0 && first <= end && end <= range.count
+            if isInside { for i in first..<end { out.rows.append(UInt32(range.lowerBound + i)) } }
+            out.end(isValid: isInside)
         }
         return out.array(list.elements)
     }
 
+    /// At most this many elements in one GENERATE_SERIES: a mistyped bound must not exhaust memory.
+    private static let seriesCountMax: Int64 = 10_000_000
+
+    /// GENERATE_SERIES(start, end[, step]) of INT or BIGINT.
+    static func series(_ call: inout KernelCall) -> Column {
+        func numbers(_ value: Value) -> (Int) -> Int64? {
+            switch value.column {
+            case .integer(let c): { c[value.index($0)].map { Int64($0) } }
+            case .bigint(let c): { c[value.index($0)] }
+            default: preconditionFailure("GENERATE_SERIES of whole numbers")
+            }
+        }
+        let starts = numbers(call.arguments[0]), ends = numbers(call.arguments[1])
+        let steps = call.arguments.count > 2 ? ArgumentColumn<Int32>(call.arguments[2]) : nil
+        var out: [Int64] = [], offsets: [Int32] = [0], validity = Validity.allValid
+        for row in 0..<call.count {
+            var isValid = false
+            if let start = starts(row), let end = ends(row), let step = steps.map({ $0[row].map { Int64($0) } }) ?? (start <= end ? 1 : -1) {
+                let (distance, isOver) = end.subtractingReportingOverflow(start)
+                if step == 0 {
+                    call.fail(row, KernelFailure("GENERATE_SERIES step cannot be zero"))
+                } else if (step > 0) != (start <= end), start != end {
+                    call.fail(row, KernelFailure("GENERATE_SERIES step has wrong sign"))
+                } else if isOver || distance / step >= seriesCountMax {
+                    call.fail(row, KernelFailure("GENERATE_SERIES makes at most \(seriesCountMax) elements"))
+                } else {
+                    isValid = true
+                    for i in 0...(distance / step) { out.append(start &+ i &* step) }
+                }
+            }
+            validity.append(isValid, count: row)
+            offsets.append(Int32(out.count))
+        }
+        let elements: Column = call.type == .array(.integer) ? .integer(FixedColumn(out.map { Int32(truncatingIfNeeded: $0) })) : .bigint(FixedColumn(out))
+        return .array(ListColumn(offsets: offsets, elements: elements, validity: validity))
+    }
+
     // MARK: maps
+
+    /// ENTRIES: structs of K and V, in order of the keys if wanted.
+    static func entries(_ call: inout KernelCall) -> Column {
+        let maps = MapArgument(call.arguments[0]), sorted = ArgumentColumn<Bool>(call.arguments[1])
+        let precedes = RowComparison.order(maps.map.keys)
+        var out = ListRows(capacity: call.count)
+        for row in 0..<call.count {
+            guard let range = maps.range(row), let isSorted = sorted[row] else {
+                out.end(isValid: false)
+                continue
+            }
+            for i in isSorted ? range.sorted(by: precedes) : Array(range) { out.rows.append(UInt32(i)) }
+            out.end()
+        }
+        let structs = StructColumn(names: ["K", "V"], fields: [maps.map.keys.gathered(out.rows), maps.map.values.gathered(out.rows)], count: out.rows.count)
+        return .array(ListColumn(offsets: out.offsets, elements: .structure(structs), validity: out.validity))
+    }
 
     /// AS_MAP: of two entries with one key the later value counts, at the earlier place.
     static func map(_ call: inout KernelCall) -> Column {
@@ -214,12 +269,12 @@ enum ListKernels {
                 names.end(isValid: false)
                 continue
             }
-            for (key, value) in zip(k, v) { put(key, UInt32(value), equal, &names, &rows) }
+            for (i, key) in k.enumerated() { put(key, i < v.count ? UInt32(v.lowerBound + i) : Column.noRow, equal, &names, &rows) }
             names.end()
         }
         return .map(
             MapColumn(
-                offsets: names.offsets, keys: keys.elements.gathered(names.rows), values: values.elements.gathered(rows),
+                offsets: names.offsets, keys: keys.elements.gathered(names.rows), values: values.elements.gatheredOrNull(rows),
                 validity: names.validity))
     }
 

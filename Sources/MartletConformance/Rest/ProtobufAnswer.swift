@@ -38,7 +38,7 @@ enum ProtobufAnswer {
         let spec = FormatSpec(.protobuf)
         let fields = try SchemaTranslation.fields(fromSchemaText: schema, spec: spec, side: .value, keepsCase: true)
         var decoder = try RecordDecoder(spec: FormatSpec(.protobufNoSR), fields: fields, wanted: Array(fields.indices), notNull: [], schemas: nil)
-        let records = rows.map { RecordBytes(timestamp: 0, key: nil, value: Base64Text.decode($0) ?? [], headers: nil) }
+        let records = rows.map { RecordBytes(timestamp: 0, key: nil, value: Base64.decode($0.utf8) ?? [], headers: nil) }
         var errors = RowErrors()
         let decoded = decoder.decode(RecordBlock(records, firstOffset: 0), side: .value, errors: &errors)
         if let first = errors.entries.first { throw MartletError(.badRequest, "\(first.column): \(first.reason)") }

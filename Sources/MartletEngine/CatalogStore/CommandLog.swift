@@ -46,6 +46,9 @@ struct CommandLog {
         return (commands, strangers)
     }
 
+    /// The number of the last command; −1: there is none.
+    var lastNumber: Int64 { partition.lastStableOffset - 1 }
+
     /// Appends a command and waits until it is durable.
     /// - Returns: its offset, the `commandSequenceNumber` that clients see.
     func append(_ command: Command) throws(MartletError) -> Int64 {

@@ -83,14 +83,14 @@ final class ForeignKeyJoin: StreamOperator, StateStore {
         rightKeys = description.rightKeys
         let types = left.outputTypes
         self.right = JoinTable(
-            name: description.step + "-Right", types: right.outputTypes, keys: description.rightKeys, restoresFromTopic: right.isSourceTable,
-            isPersistent: setup.isPersistent)
+            name: description.step + "-Right", types: right.outputTypes, keys: description.rightKeys, restoresFromTopic: right.isSourceTable, setup)
         subscriptions = TableRows(types: types, keyCount: foreignKeyCount + keyCount, tracksChanges: setup.isPersistent)
         foreignKeys = GroupTable(types: Array(types[..<foreignKeyCount]))
         condition = try JoinCondition(description, setup)
     }
 
     var stores: [any StateStore] { right.stores + [self] }
+    func topicStores(_ side: InputSide) -> [any StateStore] { side == .right ? right.topicStores : [] }
 
     func process(_ batch: Batch, side: InputSide, _ context: inout OperatorContext) throws(MartletError) -> Batch {
         switch side {

@@ -17,13 +17,13 @@ final class JoinTable: StateStore {
 
     /// - `keys`: indices of the key columns among those of `types`.
     /// - `restoresFromTopic`: the topic that the rows come from is their changelog.
-    init(name: String, types: [SQLType], keys: [Int], restoresFromTopic: Bool, isPersistent: Bool) {
+    init(name: String, types: [SQLType], keys: [Int], restoresFromTopic: Bool, _ setup: OperatorSetup) {
         self.name = name
         layout = keys + types.indices.filter { !keys.contains($0) }
         let layout = layout
         place = types.indices.map { layout.firstIndex(of: $0)! }
         keyCount = keys.count
-        rows = TableRows(types: layout.map { types[$0] }, keyCount: keys.count, tracksChanges: isPersistent && !restoresFromTopic)
+        rows = TableRows(types: layout.map { types[$0] }, keyCount: keys.count, tracksChanges: setup.isPersistent && (!restoresFromTopic || setup.copiesTables))
         hasChangelog = !restoresFromTopic
     }
 
@@ -33,6 +33,7 @@ final class JoinTable: StateStore {
     var count: Int { rows.count }
     var restoresFromTopic: Bool { !hasChangelog }
     var stores: [any StateStore] { hasChangelog ? [self] : [] }
+    var topicStores: [any StateStore] { hasChangelog ? [] : [self] }
 
     /// Applies changes in order: newer rows replace older ones, a null value deletes.
     ///
@@ -67,7 +68,7 @@ final class JoinTable: StateStore {
     func restore(_ block: RecordBlock) throws(MartletError) { try rows.restore(block) }
 
     var memoryBytes: Int { rows.memoryBytes }
-    var isEvicting: Bool { hasChangelog }
+    var isEvicting: Bool { rows.tracksChanges }
     var isPartial: Bool { rows.index != nil }
     func complete(from index: any StateIndex) { rows.complete(from: index) }
     func evict(to bytes: Int, _ index: any StateIndex) throws(MartletError) { rows.evict(to: bytes, index) }

@@ -11,9 +11,10 @@ final class Materialize: StreamOperator, StateStore {
     private let hasChangelog: Bool
 
     /// - `restoresFromTopic`: the topic that the rows come from is their changelog.
-    init(step: String, keyCount: Int, types: [SQLType], isWindowed: Bool, restoresFromTopic: Bool, isPersistent: Bool) {
+    init(step: String, keyCount: Int, types: [SQLType], isWindowed: Bool, restoresFromTopic: Bool, _ setup: OperatorSetup) {
         name = step
-        rows = TableRows(types: types, keyCount: keyCount, isWindowed: isWindowed, tracksChanges: isPersistent && !restoresFromTopic)
+        rows = TableRows(
+            types: types, keyCount: keyCount, isWindowed: isWindowed, tracksChanges: setup.isPersistent && (!restoresFromTopic || setup.copiesTables))
         hasChangelog = !restoresFromTopic
     }
 
@@ -31,11 +32,13 @@ final class Materialize: StreamOperator, StateStore {
     }
 
     var stores: [any StateStore] { hasChangelog ? [self] : [] }
+    func topicStores(_ side: InputSide) -> [any StateStore] { hasChangelog ? [] : [self] }
     func takeChanges(_ out: inout StateChanges) throws(MartletError) { rows.takeChanges(&out) }
     func restore(_ block: RecordBlock) throws(MartletError) { try rows.restore(block) }
 
     var memoryBytes: Int { rows.memoryBytes }
-    var isEvicting: Bool { hasChangelog }
+    var hasWindowedKeys: Bool { rows.table.isWindowed }
+    var isEvicting: Bool { rows.tracksChanges }
     var isPartial: Bool { rows.index != nil }
     func complete(from index: any StateIndex) { rows.complete(from: index) }
     func evict(to bytes: Int, _ index: any StateIndex) throws(MartletError) { rows.evict(to: bytes, index) }

@@ -121,8 +121,7 @@ final class OperatorTree {
         case .flatMap(let calls): return (try TableFunctions(calls, models: setup.models, registry: setup.functions), isTable)
         case .materialize(let step, let keyCount):
             let made = Materialize(
-                step: step, keyCount: keyCount, types: below.outputTypes, isWindowed: below.hasWindowedKeys, restoresFromTopic: below.isSourceTable,
-                isPersistent: setup.isPersistent)
+                step: step, keyCount: keyCount, types: below.outputTypes, isWindowed: below.hasWindowedKeys, restoresFromTopic: below.isSourceTable, setup)
             return (made, true)
         case .groupChanges(let keys, let arguments, let names): return (try GroupChanges(keys: keys, arguments: arguments, names: names, setup), false)
         case .aggregate(let aggregate):
@@ -142,6 +141,18 @@ final class OperatorTree {
 
     /// All stores of the stage, in the order of evaluation.
     var stores: [any StateStore] { entries.flatMap { $0.step.stores } }
+
+    /// Stores that come back from the topic of a leaf.
+    func topicStores(leaf: Int) -> [any StateStore] {
+        var place = leaves[leaf].isSourceTable ? leaves[leaf].parent : nil
+        while let (index, side) = place {
+            let step = entries[index].step
+            if !(step is any StatelessOperator) { return step.topicStores(side) }
+            place = entries[index].parent
+        }
+        return []
+    }
+
     var hasState: Bool { entries.contains { !($0.step is any StatelessOperator) } }
 
     /// Sends a batch up from a leaf. Empty if nothing arrives.

@@ -13,6 +13,8 @@ struct OperatorSetup {
     var emitsEveryUpdate = false
     /// What changes of the state is taken for a changelog before each commit.
     var isPersistent = false
+    /// The same of tables that their own topics are the changelogs of: there is a copy of them on disk.
+    var copiesTables = false
     /// The session's: some concern functions.
     var properties: [String: String] = [:]
 }
@@ -45,11 +47,15 @@ protocol StreamOperator: AnyObject {
 
     /// What has to be there again after a restart and does not come from a table's topic.
     var stores: [any StateStore] { get }
+
+    /// What comes from the topic of the table on that side.
+    func topicStores(_ side: InputSide) -> [any StateStore]
 }
 
 extension StreamOperator {
     func flush(_ context: inout OperatorContext) throws(MartletError) -> Batch? { nil }
     var stores: [any StateStore] { [] }
+    func topicStores(_ side: InputSide) -> [any StateStore] { [] }
 }
 
 /// An operator without state: what comes back from a topic goes through it like anything else.

@@ -15,14 +15,14 @@ final class StreamTableJoin: StreamOperator {
     init(_ description: PhysicalPlan.Join, right: PhysicalPlan.Node, _ setup: OperatorSetup) throws(MartletError) {
         self.description = description
         table = JoinTable(
-            name: description.step + "-Right", types: right.outputTypes, keys: description.rightKeys, restoresFromTopic: right.isSourceTable,
-            isPersistent: setup.isPersistent)
+            name: description.step + "-Right", types: right.outputTypes, keys: description.rightKeys, restoresFromTopic: right.isSourceTable, setup)
         condition = try JoinCondition(description, setup)
     }
 
     /// Live rows of the table.
     var count: Int { table.count }
     var stores: [any StateStore] { table.stores }
+    func topicStores(_ side: InputSide) -> [any StateStore] { side == .right ? table.topicStores : [] }
 
     func process(_ batch: Batch, side: InputSide, _ context: inout OperatorContext) throws(MartletError) -> Batch {
         switch side {

@@ -14,15 +14,14 @@ final class TableTableJoin: StreamOperator {
     init(_ description: PhysicalPlan.Join, left: PhysicalPlan.Node, right: PhysicalPlan.Node, _ setup: OperatorSetup) throws(MartletError) {
         self.description = description
         self.left = JoinTable(
-            name: description.step + "-Left", types: left.outputTypes, keys: description.leftKeys, restoresFromTopic: left.isSourceTable,
-            isPersistent: setup.isPersistent)
+            name: description.step + "-Left", types: left.outputTypes, keys: description.leftKeys, restoresFromTopic: left.isSourceTable, setup)
         self.right = JoinTable(
-            name: description.step + "-Right", types: right.outputTypes, keys: description.rightKeys, restoresFromTopic: right.isSourceTable,
-            isPersistent: setup.isPersistent)
+            name: description.step + "-Right", types: right.outputTypes, keys: description.rightKeys, restoresFromTopic: right.isSourceTable, setup)
         condition = try JoinCondition(description, setup)
     }
 
     var stores: [any StateStore] { left.stores + right.stores }
+    func topicStores(_ side: InputSide) -> [any StateStore] { (side == .left ? left : right).topicStores }
 
     func restore(_ batch: Batch, side: InputSide, _ context: inout OperatorContext) throws(MartletError) -> Batch? {
         let own = side == .left ? left : right

@@ -25,8 +25,21 @@ extension SchemaRegistry {
                 .badStatement,
                 "Schema for message \(side.rawValue)s on topic '\(topic)' does not exist in the Schema Registry.\nSubject: \(subject)\(id)")
         }
-        return try SchemaTranslation.fields(
-            fromSchemaText: found.text, spec: spec, side: side, keepsCase: schemaID != nil, imports: try imports(of: found))
+        let topic = subject.dropLast(side.rawValue.utf8.count + 1), wanted = RegisteredSchema(kind: spec.kind, text: "").type
+        if found.type != wanted {
+            throw MartletError(
+                .badStatement,
+                "\(side == .key ? "Key" : "Value") schema is not in the expected format. You may want to set \(side.rawValue.uppercased())_FORMAT to '\(found.type)'.\ntopic: \(topic)\nexpected format: \(wanted)\nactual format: \(found.type)")
+        }
+        do {
+            return try SchemaTranslation.fields(
+                fromSchemaText: found.text, spec: spec, side: side, keepsCase: schemaID != nil, imports: try imports(of: found))
+        } catch {
+            throw MartletError(
+                error.code,
+                "Unable to verify if the \(side.rawValue) schema for topic: \(topic) is compatible with ksqlDB.\nReason: \(error.message)\n\nSchema:\(found.text)",
+                hint: error.hint, cause: error)
+        }
     }
 
     /// Full name of the Avro record, or of the first Protobuf message, of a schema; nil if it is neither.
@@ -53,30 +66,43 @@ extension SchemaRegistry {
     }
 
     /// The schema that a writer of these columns uses; registers it if need be. Nil for formats without schemas.
-    public func writerSchema(of fields: [Field], spec: FormatSpec, side: Side, topic: String) throws(MartletError) -> WriterSchema? {
+    /// - `ofInsert`: for INSERT VALUES, which keeps to the schema that the source's columns came from.
+    public func writerSchema(
+        of fields: [Field], spec: FormatSpec, side: Side, topic: String, ofInsert: Bool = false
+    ) throws(MartletError) -> WriterSchema? {
         guard spec.kind.usesSchemaRegistry, !fields.isEmpty else { return nil }
-        if let id = spec.properties["schemaId"].flatMap({ Int32($0) }) { 
+        if let id = spec.properties["schemaId"].flatMap({ Int32($0) }) {
             let chosen = try writerSchema(id: id)
             return WriterSchema(id: id, text: chosen.text, imports: try imports(of: chosen))
         }
-        if let named = try registeredMessage(of: fields, spec: spec, side: side, topic: topic) { return named }
+        let subject = "\(topic)-\(side.rawValue)"
+        if ofInsert, let known = try registered(fields, spec: spec, side: side, subject: subject) { return known }
         let text = try SchemaTranslation.schemaText(for: fields, spec: spec, side: side)
-        let id = try register(subject: "\(topic)-\(side.rawValue)", schema: RegisteredSchema(kind: spec.kind, text: text))
-        return WriterSchema(id: id, text: nil)
+        do throws(MartletError) {
+            let id = try register(subject: subject, schema: RegisteredSchema(kind: spec.kind, text: text))
+            return WriterSchema(id: id, text: nil)
+        } catch {
+            // A schema of somebody else, from which the columns came: a record of another name, fields that cannot be null.
+            guard ofInsert, error.code == .schemaIncompatible, let known = try newest(holding: fields, spec: spec, side: side, subject: subject) else {
+                throw error
+            }
+            return known
+        }
     }
 
-    /// The newest Protobuf schema of the topic, if one of its messages has the full name asked for and holds these columns: then records are written
-    /// as that message of that schema, instead of a schema with this message alone.
-    private func registeredMessage(of fields: [Field], spec: FormatSpec, side: Side, topic: String) throws(MartletError) -> WriterSchema? {
-        guard spec.kind == .protobuf, spec.properties["fullSchemaName"] != nil, let newest = latest(subject: "\(topic)-\(side.rawValue)"),
-            newest.schema.type == RegisteredSchema(kind: .protobuf, text: "").type
-        else { return nil }
-        let imports = try imports(of: newest.schema)
-        guard
-            let declared = try? SchemaTranslation.fields(
-                fromSchemaText: newest.schema.text, spec: spec, side: side, keepsCase: true, imports: imports)
-        else { return nil }
-        let holds = fields.allSatisfy { field in declared.contains { $0.name.uppercased() == field.name.uppercased() && $0.type == field.type } }
-        return holds ? WriterSchema(id: newest.id, text: newest.schema.text, imports: imports) : nil
+    /// The newest schema of `subject`, if it defines the message that the format names, with just these columns: it may define others beside it.
+    private func registered(_ fields: [Field], spec: FormatSpec, side: Side, subject: String) throws(MartletError) -> WriterSchema? {
+        guard spec.kind == .protobuf, spec.properties["fullSchemaName"] != nil else { return nil }
+        return try newest(holding: fields, spec: spec, side: side, subject: subject)
+    }
+
+    /// The newest schema of `subject`, if it is of the format's kind and stands for just these columns.
+    private func newest(holding fields: [Field], spec: FormatSpec, side: Side, subject: String) throws(MartletError) -> WriterSchema? {
+        guard let known = latest(subject: subject), known.schema.type == RegisteredSchema(kind: spec.kind, text: "").type else { return nil }
+        let imports = try imports(of: known.schema)
+        guard let own = try? SchemaTranslation.fields(fromSchemaText: known.schema.text, spec: spec, side: side, imports: imports), own == fields else {
+            return nil
+        }
+        return WriterSchema(id: known.id, text: known.schema.text, imports: imports)
     }
 }

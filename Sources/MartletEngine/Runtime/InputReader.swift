@@ -123,10 +123,14 @@ struct InputReader {
         return (targets[i], batch.gathered((UInt32(from)..<UInt32(to)).map { $0 }))
     }
 
-    /// Reads a table's topic up to `position` again, for state that is not kept elsewhere.
-    mutating func restore(_ apply: (Target, Batch) throws(MartletError) -> Void) throws(MartletError) {
+    /// Reads a table's topic from `first` up to `position` again, for state that is not kept elsewhere.
+    ///
+    /// - `passed`: is told how far it has come, after each block.
+    mutating func restore(
+        from first: Int64 = 0, _ apply: (Target, Batch) throws(MartletError) -> Void, passed: (Int64) throws(MartletError) -> Void = { _ in }
+    ) throws(MartletError) {
         guard targets.contains(where: \.isSourceTable) else { return }
-        var from = log.startOffset
+        var from = max(first, log.startOffset)
         while from < readPosition {
             var block = try log.readBlock(from: from, maxBytes: StreamTask.readBytes, isolation: .readCommitted, reusing: &block)
             defer { self.block = block }
@@ -139,6 +143,7 @@ struct InputReader {
                 let batch = try targets[i].input.decode(block, errors: &errors)
                 if batch.count > 0 { try apply(targets[i], batch) }
             }
+            try passed(min(from, readPosition))
         }
     }
 }

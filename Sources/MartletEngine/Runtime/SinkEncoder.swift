@@ -44,6 +44,9 @@ struct SinkEncoder {
     }
 
     var hasKeys: Bool { keyEncoder != nil }
+    /// Bytes at the end of each key that say nothing about its partition: rows of one key are in one partition, whatever their windows (Kafka
+    /// Streams: windowed stream partitioner).
+    var keySuffixBytes: Int { window.map(WindowedKeys.suffixBytes) ?? 0 }
 
     /// Encodes `batch`: its first columns are the key's, then the value's.
     ///

@@ -71,11 +71,11 @@ struct SinkWriter {
     private func partition(ofRow row: Int, hasKeys: Bool, source: Int32) -> Int {
         guard partitions.count > 1 else { return 0 }
         guard hasKeys, encoder.keys.lengths[row] >= 0 else { return Int(source) % partitions.count }
-        let start = Int(encoder.keys.starts[row])
+        let start = Int(encoder.keys.starts[row]), end = start + Int(encoder.keys.lengths[row]) - encoder.keySuffixBytes
         return encoder.keys.buffer.withUnsafeBytes { bytes in
             Int(
                 Murmur2.partition(
-                    ofKey: UnsafeRawBufferPointer(rebasing: bytes[start..<start + Int(encoder.keys.lengths[row])]), partitions: partitions.count))
+                    ofKey: UnsafeRawBufferPointer(rebasing: bytes[start..<end]), partitions: partitions.count))
         }
     }
 

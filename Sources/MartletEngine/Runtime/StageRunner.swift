@@ -14,6 +14,8 @@ public struct StageRunner {
         public var value: [UInt8]?
         /// The header section as on the wire; nil: no headers.
         public var headers: [UInt8]?
+        /// Bytes at the end of the key that do not count for its partition: the bounds of its window.
+        public var keySuffixBytes = 0
     }
 
     /// What comes between blocks; results may not depend on it.
@@ -53,10 +55,11 @@ public struct StageRunner {
     ) throws(MartletError) {
         root = stage.root
         self.interruptions = interruptions
-        setup = OperatorSetup(functions: functions, emitsEveryUpdate: true, isPersistent: interruptions != .none, properties: properties)
+        setup = OperatorSetup(functions: functions, emitsEveryUpdate: true, isPersistent: interruptions != .none,
+            copiesTables: interruptions == .evictions, properties: properties)
         tree = try OperatorTree(stage.root, setup: setup)
         changelogs = tree.stores.map { _ in [] }
-        indexes = tree.stores.map { _ in MemoryIndex() }
+        indexes = (tree.stores + Self.topicStores(tree)).map { _ in MemoryIndex() }
         for leaf in tree.leaves { inputs.append(try StageInput(leaf.input, schemas: registry)) }
         inputTopics = tree.leaves.map { leaf in
             switch leaf.input.topic {
@@ -87,15 +90,19 @@ public struct StageRunner {
             try makeAnew()
         }
         let out = try process(block, of: topic)
+        if interruptions == .evictions {
+            for (store, index) in zip(tree.stores + Self.topicStores(tree), indexes) {
+                var changes = StateChanges()
+                try store.takeChanges(&changes)
+                index.apply(RecordBlock(changes))
+                try store.evict(to: 0, index)
+            }
+            return out
+        }
         for (i, store) in tree.stores.enumerated() {
             var changes = StateChanges()
             try store.takeChanges(&changes)
-            if changes.count == 0 { continue }
-            if interruptions == .evictions { indexes[i].apply(RecordBlock(changes)) } else { changelogs[i].append(RecordBlock(changes)) }
-        }
-        if interruptions == .evictions {
-            for (store, index) in zip(tree.stores, indexes) { try store.evict(to: 0, index) }
-            return out
+            if changes.count > 0 { changelogs[i].append(RecordBlock(changes)) }
         }
         for leaf in inputs.indices where inputTopics[leaf] == topic && tree.leaves[leaf].isSourceTable {
             var errors = RowErrors()
@@ -104,6 +111,8 @@ public struct StageRunner {
         try makeAnew()
         return out
     }
+
+    private static func topicStores(_ tree: OperatorTree) -> [any StateStore] { tree.leaves.indices.flatMap { tree.topicStores(leaf: $0) } }
 
     /// As a task that starts makes its state.
     private mutating func makeAnew() throws(MartletError) {
@@ -122,7 +131,11 @@ public struct StageRunner {
             for entry in errors.entries { failures.append("offset \(block.offsets[entry.row]): \(entry.column): \(entry.reason)") }
             if decoded.count == 0 { continue }
             var context = OperatorContext()
-            try encode(tree.push(decoded, leaf: leaf, &context), &context, &out)
+            do throws(MartletError) {
+                try encode(tree.push(decoded, leaf: leaf, &context), &context, &out)
+            } catch {
+                throw error.processing(topic, decoded)
+            }
         }
         return out
     }
@@ -135,7 +148,8 @@ public struct StageRunner {
                 out.append(
                     Output(
                         timestampMs: batch.timestamps[row], key: encoder.hasKeys ? encoder.keys.slice(row).map { Array($0) } : nil,
-                        value: encoder.values.slice(row).map { Array($0) }, headers: headers.flatMap { $0.isEmpty ? nil : $0 }))
+                        value: encoder.values.slice(row).map { Array($0) }, headers: headers.flatMap { $0.isEmpty ? nil : $0 },
+                        keySuffixBytes: encoder.keySuffixBytes))
             }
         }
         for entry in context.failed.entries { failures.append("offset \(entry.offset): \(entry.column): \(entry.reason)") }
@@ -161,5 +175,14 @@ extension SinkEncoder.Description {
             valueFields: repartition.valueFields, valueFormat: repartition.valueFormat,
             valueSchema: try registry.writerSchema(of: repartition.valueFields, spec: repartition.valueFormat, side: .value, topic: topic),
             window: repartition.window)
+    }
+}
+
+extension MartletError {
+    /// What ended a query while it processed rows of a topic (Kafka Streams: "Exception caught in process").
+    func processing(_ topic: String, _ rows: Batch) -> MartletError {
+        var place = "topic=\(topic), partition=\(rows.partition)"
+        if let first = rows.offsets.first, let last = rows.offsets.last { place += first == last ? ", offset=\(first)" : ", offsets=\(first)-\(last)" }
+        return MartletError(code, "Exception caught in process. \(place): \(message)", detail: detail, hint: hint, cause: self)
     }
 }

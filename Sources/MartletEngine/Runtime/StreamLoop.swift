@@ -145,6 +145,7 @@ struct StreamLoop: ~Copyable {
 
     /// - Returns: false if the thread is to sleep.
     private mutating func perform(_ actions: [CommitStateMachine.Action]) -> Bool {
+        var hasFailed = false
         for action in actions {
             switch action {
             case .begin(let token): writer(token).begin()
@@ -172,8 +173,7 @@ struct StreamLoop: ~Copyable {
                         try slot.task.committed(token)
                     } catch {
                         note(error, of: slot.factory.query)
-                        _ = perform(machine.receive(.failed))
-                        break
+                        hasFailed = true
                     }
                 }
                 if trouble.message != nil && trouble.retryAtNs <= time.monotonicNs {
@@ -184,7 +184,7 @@ struct StreamLoop: ~Copyable {
             case .sleep: return false
             }
         }
-        return true
+        return hasFailed ? perform(machine.receive(.failed)) : true
     }
 
     /// Of the transaction that commits in the background.

@@ -14,6 +14,7 @@ final class StreamTask {
     private let tree: OperatorTree
     private var sink: SinkWriter
     private var changelogs: [Changelog] = []
+    private var tables: [TableCopy] = []
     /// Positions as of the last transaction that was prepared.
     private var preparedPositions: [Int64]
     /// What was handed over to a transaction that has not ended yet.
@@ -29,10 +30,10 @@ final class StreamTask {
         var leaves: [Int]
     }
 
-    /// - `changelogs`: gives a store its changelog.
+    /// - `changelogs`: gives a store its changelog; `copies`: a store that comes from a table's topic its copy, given the reader and its log.
     init(
         query: RunningQuery, stage: PhysicalPlan.Stage, partition: Int32, sources: [Source],
-        changelogs: (any StateStore) throws(MartletError) -> Changelog, sink: SinkWriter, setup: OperatorSetup, schemas: any SchemaSource
+        changelogs: (any StateStore) throws(MartletError) -> Changelog, copies: (any StateStore, _ reader: Int, Source) -> TableCopy, sink: SinkWriter, setup: OperatorSetup, schemas: any SchemaSource
     ) throws(MartletError) {
         self.query = query
         self.partition = partition
@@ -51,8 +52,18 @@ final class StreamTask {
             try changelog.restore()
             self.changelogs.append(changelog)
         }
-        for i in readers.indices {
-            try readers[i].restore { (target, batch) throws(MartletError) in try tree.restore(batch, leaf: target.leaf) }
+        for (i, source) in sources.enumerated() {
+            let own = source.leaves.flatMap { tree.topicStores(leaf: $0) }.map { copies($0, i, source) }
+            if own.isEmpty { continue }
+            // From where the store is that knows least; the others take rows that they have once more.
+            var from = Int64.max
+            for copy in own { from = min(from, try copy.restore() ?? source.log.startOffset) }
+            try readers[i].restore(from: from) { (target, batch) throws(MartletError) in
+                try tree.restore(batch, leaf: target.leaf)
+            } passed: { (position) throws(MartletError) in
+                for copy in own { try copy.restored(to: position) }
+            }
+            tables += own
         }
     }
 
@@ -88,7 +99,13 @@ final class StreamTask {
         while let (i, limit) = readers.first {
             let (target, batch) = readers[i].take(before: limit)
             var context = OperatorContext()
-            try write(tree.push(batch, leaf: target.leaf, &context), &context, source: readers[i].log.id, in: transaction, log: log)
+            let made: Batch
+            do throws(MartletError) {
+                made = try tree.push(batch, leaf: target.leaf, &context)
+            } catch {
+                throw error.processing(readers[i].log.id.topic, batch)
+            }
+            try write(made, &context, source: readers[i].log.id, in: transaction, log: log)
             progressed = true
             if readers[i].isEmpty { break }
         }
@@ -125,6 +142,7 @@ final class StreamTask {
         }
         try sink.flush(in: transaction)
         for changelog in changelogs { try changelog.write(in: transaction) }
+        for table in tables { try table.prepare(readers[table.reader].position) }
         var offsets: [TopicPartition: Int64] = [:]
         for reader in readers { offsets[reader.log.id] = reader.position }
         transaction.stageOffsets(offsets, group: query.consumerGroup)
@@ -140,6 +158,7 @@ final class StreamTask {
         guard let done = prepared, done.token == token else { return }
         prepared = nil
         for changelog in changelogs { try changelog.committed() }
+        for table in tables { try table.committed() }
         if done.hadWork { query.statistics.update { $0.commits += 1 } }
     }
 }

@@ -121,30 +121,44 @@ struct StreamTime {
     }
 }
 
-/// Records of a changelog, cut into what a store takes back: of each key the last.
+/// Records of a changelog, cut into what a store takes back: of each key the last. The bytes stay those of the block.
 struct RestoredChanges {
-    var keys = BytesColumn()
-    var values = BytesColumn()
-    var removed = BytesColumn()
-    var streamTime: ArraySlice<UInt8>?
+    let keys: BytesColumn
+    let values: BytesColumn
+    let removed: BytesColumn
+    private(set) var streamTime: ArraySlice<UInt8>?
 
     init(_ block: RecordBlock) {
-        var last: [ArraySlice<UInt8>: Int] = [:]
-        last.reserveCapacity(block.count)
-        func slice(_ start: UInt32, _ length: Int32) -> ArraySlice<UInt8> { block.buffer[Int(start)..<Int(start) + Int(length)] }
-        for row in 0..<block.count where block.keyLengths[row] >= 0 { last[slice(block.keyStarts[row], block.keyLengths[row])] = row }
-        for row in 0..<block.count where block.keyLengths[row] >= 0 {
-            let key = slice(block.keyStarts[row], block.keyLengths[row])
-            if last[key] != row { continue }
-            let value: ArraySlice<UInt8>? = block.valueLengths[row] < 0 ? nil : slice(block.valueStarts[row], block.valueLengths[row])
-            if key.elementsEqual(StreamTime.key) {
-                streamTime = value
-            } else if let value {
-                keys.append(key)
-                values.append(value)
+        var keys = BytesColumn(buffer: block.buffer), values = keys, removed = keys
+        for row in block.lastRows {
+            let isTime = block.keyLengths[row] == 1 && block.buffer[Int(block.keyStarts[row])] == StreamTime.key[0]
+            if isTime {
+                streamTime = block.value(row)
+            } else if block.valueLengths[row] >= 0 {
+                keys.starts.append(block.keyStarts[row])
+                keys.lengths.append(UInt32(block.keyLengths[row]))
+                values.starts.append(block.valueStarts[row])
+                values.lengths.append(UInt32(block.valueLengths[row]))
             } else {
-                removed.append(key)
+                removed.starts.append(block.keyStarts[row])
+                removed.lengths.append(UInt32(block.keyLengths[row]))
             }
         }
+        (self.keys, self.values, self.removed) = (keys, values, removed)
+    }
+}
+
+extension RecordBlock {
+    /// The last row of each key, in the order of the keys' first rows; rows without a key are none.
+    var lastRows: [Int] {
+        if count == 0 { return [] }
+        let keys = BytesColumn(buffer: buffer, starts: keyStarts, lengths: keyLengths.map { UInt32(max($0, 0)) })
+        let slots = GroupTable(types: [.bytes]).assign([.bytes(keys)]).slots
+        var last: [Int] = []
+        for row in 0..<count {
+            let slot = Int(slots[row]), isKey = keyLengths[row] >= 0
+            if slot == last.count { last.append(isKey ? row : -1) } else if isKey { last[slot] = row }
+        }
+        return last.contains(-1) ? last.filter { $0 >= 0 } : last
     }
 }

@@ -26,31 +26,29 @@ final class Changelog {
         account = index == nil ? nil : directory?.memory.account()
     }
 
-    /// Gives the store what is committed: out of its index, which has to read just the newest part of the log; without one, out of the log.
+    /// Gives the store what is committed: what its index has, and what the log has beyond; without an index, all of the log.
     ///
     /// A store that is larger than its share of the memory gets a part of it, and finds the rest when it is asked for.
     func restore() throws(MartletError) {
-        guard let index, let account else { return try restoreFromLog() }
+        guard let index, let account else { return try restore(from: log.startOffset) }
         do throws(MartletError) {
+            let applied = index.applied
+            let isWhole = try index.fill(store, account)
+            try restore(from: applied)
+            if isWhole { return }
             try index.catchUp()
-            let store = store
-            let isWhole = try index.fill(store) {
-                guard store.isEvicting else { return false }
-                let used = store.memoryBytes, share = account.share(using: used, isEvicting: true)
-                return share != .max && used > share / 2
-            }
-            if !isWhole { store.complete(from: index) }
+            store.complete(from: index)
         } catch {
             guard index.failure != nil else { throw error }
             directory?.discard(index, because: error)
             self.index = nil
-            // What the store has got is what is committed; the whole changelog makes the same of it.
-            try restoreFromLog()
+            // What the store has got is what was committed at some time; the whole changelog makes of it what is committed now.
+            try restore(from: log.startOffset)
         }
     }
 
-    private func restoreFromLog() throws(MartletError) {
-        var position = log.startOffset
+    private func restore(from first: Int64) throws(MartletError) {
+        var position = first
         let end = log.lastStableOffset
         while position < end {
             let block = try log.readBlock(from: position, maxBytes: 1 << 20, isolation: .readCommitted, reusing: &block)

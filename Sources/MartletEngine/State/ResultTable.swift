@@ -202,19 +202,18 @@ final class ResultTable: Sendable {
                 found.append(row)
             }
         }
-        /// Partition by partition, each in the order of the keys, as a scan of ksqlDB's stores gives them: which rows a LIMIT lets through
-        /// depends on it.
-        func add(_ keys: some Collection<[UInt8]>) {
-            let groups = keys.map { (key: $0, rows: state.rows[$0] ?? []) }
-            let sorted = groups.sorted { a, b in
-                let first = (a.rows.first?.partition ?? 0, b.rows.first?.partition ?? 0)
-                return first.0 != first.1 ? first.0 < first.1 : a.key.lexicographicallyPrecedes(b.key)
-            }
-            for group in sorted { add(group.rows) }
+        /// Partition by partition, as ksqlDB looks into one store after the other; equal ones stay in their order.
+        func add(inOrder keys: [[UInt8]]) {
+            let all = keys.compactMap { state.rows[$0] }
+            if partitions.count == 1 { return all.forEach(add) }
+            let order = all.indices.sorted { (all[$0][0].partition, $0) < (all[$1][0].partition, $1) }
+            for index in order { add(all[index]) }
         }
+        /// In each partition in the order of the keys.
+        func add(_ keys: some Collection<[UInt8]>) { add(inOrder: keys.sorted { $0.lexicographicallyPrecedes($1) }) }
         switch lookup.keys {
         case .some(let keys):
-            for key in keys { add(state.rows[encoded(key)] ?? []) }
+            add(inOrder: keys.map(encoded))
         case .all: add(state.rows.keys)
         case .range(let lower, let upper):
             let low = lower.map { (encoded([$0.value]), $0.isInclusive) }, high = upper.map { (encoded([$0.value]), $0.isInclusive) }

@@ -14,6 +14,8 @@ protocol StateIndex: AnyObject {
 final class MemoryIndex: StateIndex {
     private var entries: [ArraySlice<UInt8>: (timestamp: Int64, value: ArraySlice<UInt8>)] = [:]
 
+    var keys: Set<ArraySlice<UInt8>> { Set(entries.keys) }
+
     func apply(_ block: RecordBlock) {
         for row in 0..<block.count {
             if let key = block.key(row) { entries[key] = block.value(row).map { (block.timestamps[row], $0) } }

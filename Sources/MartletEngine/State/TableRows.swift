@@ -13,7 +13,7 @@ final class TableRows {
     let keyCount: Int
     let types: [SQLType]
     let table: GroupTable
-    private let tracksChanges: Bool
+    let tracksChanges: Bool
     private var rowOfSlot: [UInt32] = []
     private var columns: [Column]
     private var timestamps: [Int64] = [0]

@@ -193,9 +193,11 @@ extension Engine {
             let sink = try sinkDescription(stage.output, query)
             let sinkPartitions = try partitionLogs(of: sink.topic)
             let setup = OperatorSetup(
-                models: try sessions(query.plan.models), emitsEveryUpdate: query.emitsEveryUpdate, isPersistent: true, properties: query.properties)
+                models: try sessions(query.plan.models), emitsEveryUpdate: query.emitsEveryUpdate, isPersistent: true,
+                copiesTables: stateDirectory != nil, properties: query.properties)
             let changelogs = try changelogTopics(stage, query, setup, partitions: partitions)
-            let topicIDs = changelogs.compactMapValues { log.topic($0)?.topicID }
+            var topicIDs: [String: [UInt8]] = [:]
+            for topic in changelogs.values + leaves.map(\.topic) { topicIDs[topic] = log.topic(topic)?.topicID }
             for partition in 0..<partitions {
                 var sources: [(log: PartitionLog, leaves: [Int])] = []
                 for (topic, isInternal, leaves) in leaves {
@@ -210,7 +212,7 @@ extension Engine {
                 let offsets = log.groupOffsets, schemas = registry
                 let stores = changelogs.compactMapValues { log.partition(TopicPartition($0, partition)) }
                 factories.append(
-                    StreamThread.TaskFactory(query: query) { [sources, time, stateDirectory] () throws(MartletError) in
+                    StreamThread.TaskFactory(query: query) { [sources, topicIDs, time, stateDirectory] () throws(MartletError) in
                         try StreamTask(
                             query: query, stage: stage, partition: partition,
                             sources: sources.map { source, leaves in
@@ -221,8 +223,14 @@ extension Engine {
                                 guard let log = stores[store.name] else {
                                     throw MartletError(.internalError, "the state \(store.name) has no changelog")
                                 }
-                                let index = topicIDs[store.name].flatMap { stateDirectory?.index(of: store, query: query.id, log: log, topicID: $0) }
+                                let index = topicIDs[log.id.topic].flatMap { stateDirectory?.index(of: store, query: query.id, log: log, topicID: $0) }
                                 return Changelog(store, log, directory: stateDirectory, index: index, time: time)
+                            },
+                            copies: { store, reader, source in
+                                let index = topicIDs[source.log.id.topic].flatMap {
+                                    stateDirectory?.index(of: store, query: query.id, log: source.log, topicID: $0, position: source.position)
+                                }
+                                return TableCopy(store, reader: reader, directory: stateDirectory, index: index)
                             }, sink: SinkWriter(sink.description, partitions: sinkPartitions), setup: setup, schemas: schemas)
                     })
             }
@@ -317,7 +325,9 @@ extension Engine {
     /// Deletes the changelogs of a query, but not those that a successor goes on with: where it keeps the same under the same name.
     private func forgetState(_ query: RunningQuery, successor: PhysicalPlan?) {
         let kept = successor?.states ?? [:], own = query.plan.states
-        stateDirectory?.remove(query: query.id, keeping: Set(own.keys.filter { kept[$0] == own[$0] }))
+        // A copy of a table also depends on what is done with the topic's rows before they are kept: it is made anew.
+        let logged = own.keys.filter { kept[$0] == own[$0] && log.topic(query.changelogTopic(store: $0)) != nil }
+        stateDirectory?.remove(query: query.id, keeping: Set(logged))
         let prefix = query.changelogTopic(store: "").dropLast("-changelog".count)
         for topic in log.topics where topic.name.hasPrefix(prefix) && topic.name.hasSuffix("-changelog") {
             let store = String(topic.name.dropFirst(prefix.count).dropLast("-changelog".count))

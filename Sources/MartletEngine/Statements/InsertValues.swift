@@ -19,7 +19,14 @@ extension Engine {
         try checkWritable(source.topic)
         let partitions = try partitionLogs(of: source.topic)
         func encoded(_ fields: [Field], _ spec: FormatSpec, _ side: Side, _ values: [[SQLValue]?]) throws(MartletError) -> EncodedColumn {
-            let schema = try registry.writerSchema(of: fields, spec: spec, side: side, topic: source.topic)
+            let schema: SchemaRegistry.WriterSchema?
+            do throws(MartletError) {
+                schema = try registry.writerSchema(of: fields, spec: spec, side: side, topic: source.topic, ofInsert: true)
+            } catch {
+                throw MartletError(
+                    .badStatement, "Failed to insert values into '\(source.name)'. Could not serialize \(side.rawValue): \(error.message)",
+                    detail: error.detail, hint: error.hint)
+            }
             var encoder = try RecordEncoder(spec: spec, fields: fields, schemaID: schema?.id, schemaText: schema?.text, imports: schema?.imports ?? [])
             let columns = fields.indices.map { i in ColumnBuilder.column(of: fields[i].type, values.map { $0?[i] ?? .null }) }
             // A key is absent if all its columns are; a value of nulls is a row of nulls.

@@ -6,7 +6,7 @@ extension Engine {
     /// Push and pull queries that were started since this engine was opened.
     public var startedTransientQueries: Int { Int(nextTransientNumber) }
 
-    /// Whether every running persistent query has processed and committed all that is committed in its topics.
+    /// Whether every running persistent query has processed and committed all that is committed in its topics, and readers see all that it wrote.
     public var hasProcessedInput: Bool {
         for query in runningQueries where query.error == nil && !query.isPaused {
             for topic in topics(of: query, readOnly: true) {
@@ -14,6 +14,10 @@ extension Engine {
                     let position = log.groupOffsets.committed(group: query.consumerGroup, partition.id)?.offset ?? partition.startOffset
                     if hasRecords(partition, from: position) { return false }
                 }
+            }
+            // Between the decision on a transaction and its markers offsets are committed, but what was written is not yet to be seen.
+            for topic in topics(of: query) {
+                if log.partitions(of: topic).contains(where: { $0.lastStableOffset < $0.endOffset }) { return false }
             }
         }
         return true

@@ -1,7 +1,17 @@
+import MartletCore
+
 /// The properties that SET, `streamsProperties` and SHOW PROPERTIES know: the one table.
 public enum Settings {
+    public enum Kind: Sendable, Hashable {
+        case text, boolean
+        /// A whole number of 64 bits.
+        case long
+        case choice([String])
+    }
+
     public struct Setting: Sendable {
         public var name: String
+        public var kind: Kind
         public var defaultValue: String
         public var isEditable: Bool
         public var summary: String
@@ -9,13 +19,19 @@ public enum Settings {
         public var scope: String { name.hasPrefix("ksql.") ? "KSQL" : "EXTERNAL" }
     }
 
-    private static func setting(_ name: String, _ defaultValue: String, isEditable: Bool = true, _ summary: String) -> Setting {
-        Setting(name: name, defaultValue: defaultValue, isEditable: isEditable, summary: summary)
+    private static func setting(
+        _ name: String, _ defaultValue: String, kind: Kind? = nil, isEditable: Bool = true, _ summary: String
+    ) -> Setting {
+        var kind = kind
+        if kind == nil, !defaultValue.isEmpty {
+            if defaultValue == "true" || defaultValue == "false" { kind = .boolean } else if Int64(defaultValue) != nil { kind = .long }
+        }
+        return Setting(name: name, kind: kind ?? .text, defaultValue: defaultValue, isEditable: isEditable, summary: summary)
     }
 
     /// Source of names and defaults: ksqlDB, "Server configuration reference".
     public static let all: [Setting] = [
-        setting("auto.offset.reset", "latest", "where a new query begins: earliest or latest"),
+        setting("auto.offset.reset", "latest", kind: .choice(["latest", "earliest"]), "where a new query begins: earliest or latest"),
         setting("cache.max.bytes.buffering", "10485760", "record cache; 0 makes every intermediate update visible"),
         setting("commit.interval.ms", "100", "how often a busy stream thread commits"),
         setting("processing.guarantee", "exactly_once_v2", isEditable: false, "results and offsets are committed together"),
@@ -24,7 +40,7 @@ public enum Settings {
         setting("ksql.output.topic.name.prefix", "", "put before the name of a sink topic without KAFKA_TOPIC"),
         setting("ksql.persistence.default.format.key", "KAFKA", "key format where a statement gives none"),
         setting("ksql.persistence.default.format.value", "", "value format where a statement gives none"),
-        setting("ksql.persistence.wrap.single.values", "", "whether a single value column is written as a record"),
+        setting("ksql.persistence.wrap.single.values", "", kind: .boolean, "whether a single value column is written as a record"),
         setting("ksql.timestamp.throw.on.invalid", "false", "whether a bad timestamp ends the query"),
         setting("ksql.query.pull.table.scan.enabled", "true", "pull queries without a key condition"),
         setting("ksql.query.pull.range.scan.enabled", "true", "pull queries with a range of keys"),
@@ -77,5 +93,34 @@ public enum Settings {
         for prefix in ["consumer.", "producer.", "topic."] where bare.hasPrefix(prefix) { bare = bare.dropFirst(prefix.count) }
         if kafkaNames.contains(String(bare)) { return true }
         return byName[String(bare)]?.isEditable ?? false
+    }
+
+    /// The name and value of a property that a client sets, as the session keeps them.
+    ///
+    /// - Throws: `.unknownProperty`; `.invalidProperty` for one that only the server's owner sets, and for a value that is none of its kind.
+    public static func checked(_ name: String, _ value: String) throws(MartletError) -> (name: String, value: String) {
+        let known = canonical(name)
+        guard isKnown(name) else {
+            if byName[known] == nil {
+                throw MartletError(.unknownProperty, "Not recognizable as ksql, streams, consumer, or producer property: '\(name)'")
+            }
+            throw MartletError(
+                .invalidProperty,
+                "One or more properties overrides set locally are prohibited by the KSQL server (use UNSET to reset their default value): [\(name)]")
+        }
+        func refused(_ why: String) -> MartletError {
+            MartletError(.invalidProperty, "Invalid value \(value) for configuration \(known): \(why)")
+        }
+        switch byName[known]?.kind {
+        case .boolean:
+            guard ["true", "false"].contains(value.lowercased()) else { throw refused("Expected value to be either true or false") }
+        case .long:
+            guard Int64(value) != nil else { throw refused("Not a number of type LONG") }
+        case .choice(let values):
+            guard values.contains(value.lowercased()) else { throw refused("String must be one of: \(values.joined(separator: ", "))") }
+            return (known, value.lowercased())
+        case .text, nil: break
+        }
+        return (known, value)
     }
 }

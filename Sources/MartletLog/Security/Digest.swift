@@ -54,23 +54,6 @@ enum Secret {
     }
 }
 
-/// Base64 with padding (RFC 4648, section 4).
-enum Base64Text {
-    static func encode(_ bytes: [UInt8]) -> String {
-        var out = [UInt8](repeating: 0, count: (bytes.count + 2) / 3 * 4 + 1)
-        let count = EVP_EncodeBlock(&out, bytes, bytes.count)
-        return String(decoding: out.prefix(count), as: UTF8.self)
-    }
-
-    /// Nil if it is not base64.
-    static func decode(_ text: some StringProtocol) -> [UInt8]? {
-        let input = Array(text.utf8)
-        var out = [UInt8](repeating: 0, count: input.count / 4 * 3 + 3), count = 0
-        guard EVP_DecodeBase64(&out, &count, out.count, input, input.count) == 1 else { return nil }
-        return Array(out.prefix(count))
-    }
-}
-
 /// Who a client certificate was made out to.
 enum CertificateSubject {
     /// The subject as RFC 2253 writes it, the most specific part first ("CN=client,O=Acme"): what Kafka makes of it too.

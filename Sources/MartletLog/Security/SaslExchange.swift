@@ -1,3 +1,5 @@
+import MartletCore
+
 /// Why a client was not let in: a sentence for the client (it says nothing that helps to guess) and one for the log.
 struct SaslFailure: Error, Sendable, Hashable {
     var message: String
@@ -76,7 +78,7 @@ struct ScramExchange: Sendable {
     /// Handed in so that the RFC's own example can be played.
     private let makeNonce: @Sendable () -> String
 
-    init(digest: Digest, makeNonce: @escaping @Sendable () -> String = { Base64Text.encode(Secret.random(24)) }) {
+    init(digest: Digest, makeNonce: @escaping @Sendable () -> String = { Base64.encode(Secret.random(24)) }) {
         self.digest = digest
         self.makeNonce = makeNonce
     }
@@ -117,7 +119,7 @@ struct ScramExchange: Sendable {
         let known = users.credential(user: user, digest: digest)
         let credential = known ?? users.decoy(user: user, digest: digest)
         let nonce = parts[3].dropFirst(2) + makeNonce()
-        let answer = "r=\(nonce),s=\(Base64Text.encode(credential.salt)),i=\(credential.iterations)"
+        let answer = "r=\(nonce),s=\(Base64.encode(credential.salt)),i=\(credential.iterations)"
         let header = "\(parts[0]),\(parts[1]),"
         let bare = text.dropFirst(header.count)
         state = .challenged(
@@ -134,9 +136,9 @@ struct ScramExchange: Sendable {
         let withoutProof = text[..<proofStart.lowerBound]
         let parts = withoutProof.split(separator: ",", omittingEmptySubsequences: false)
         guard parts.count >= 2, parts[0].hasPrefix("c="), parts[1].hasPrefix("r="),
-            let proof = Base64Text.decode(text[proofStart.upperBound...]), proof.count == digest.size
+            let proof = Base64.decode(text[proofStart.upperBound...].utf8, padding: .required), proof.count == digest.size
         else { throw malformed("client-final") }
-        guard Base64Text.decode(parts[0].dropFirst(2)) == header else { throw malformed("channel binding differs from the first message") }
+        guard Base64.decode(parts[0].dropFirst(2).utf8, padding: .required) == header else { throw malformed("channel binding differs from the first message") }
         // librdkafka before 2.6.1 puts its own nonce before the whole of ours once more; what we made is still all there.
         let sent = parts[1].dropFirst(2)
         guard sent == nonce || sent == clientNonce + nonce else { throw malformed("nonce differs from the challenge") }
@@ -149,7 +151,7 @@ struct ScramExchange: Sendable {
                 message: "Authentication failed during authentication due to invalid credentials with SASL mechanism \(name)",
                 reason: "wrong user or password for \(user)")
         }
-        return .done(user: user, Array("v=\(Base64Text.encode(digest.authenticate(full, key: credential.serverKey)))".utf8))
+        return .done(user: user, Array("v=\(Base64.encode(digest.authenticate(full, key: credential.serverKey)))".utf8))
     }
 
     /// `=2C` is a comma and `=3D` an equals sign; nil if there is another `=` (RFC 5802, section 5.1).

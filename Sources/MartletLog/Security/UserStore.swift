@@ -63,7 +63,7 @@ public final class UserStore: Sendable {
     }
 
     /// Base64 as HTTP's Basic scheme has it; nil if it is none.
-    public static func base64(_ text: String) -> [UInt8]? { Base64Text.decode(text) }
+    public static func base64(_ text: String) -> [UInt8]? { Base64.decode(text.utf8, padding: .required) }
 
     func credential(user: String, digest: Digest) -> ScramCredential? {
         (try? load())?[user]?[digest == .sha256 ? .scramSHA256 : .scramSHA512]
@@ -114,9 +114,9 @@ public final class UserStore: Sendable {
                             JSONObject.Member(
                                 mechanism.rawValue,
                                 [
-                                    "salt": .string(Base64Text.encode(credential.salt)), "iterations": .int(credential.iterations),
-                                    "storedKey": .string(Base64Text.encode(credential.storedKey)),
-                                    "serverKey": .string(Base64Text.encode(credential.serverKey)),
+                                    "salt": .string(Base64.encode(credential.salt)), "iterations": .int(credential.iterations),
+                                    "storedKey": .string(Base64.encode(credential.storedKey)),
+                                    "serverKey": .string(Base64.encode(credential.serverKey)),
                                 ])
                         })))
         }
@@ -131,10 +131,10 @@ public final class UserStore: Sendable {
             var credentials: Credentials = [:]
             for member in user.value.objectValue?.members ?? [] {
                 guard let mechanism = SaslMechanism(rawValue: member.name), let digest = mechanism.digest,
-                    let salt = member.value["salt"]?.stringValue.flatMap({ Base64Text.decode($0) }),
+                    let salt = member.value["salt"]?.stringValue.flatMap({ Base64.decode($0.utf8, padding: .required) }),
                     let iterations = member.value["iterations"]?.intValue, iterations > 0,
-                    let storedKey = member.value["storedKey"]?.stringValue.flatMap({ Base64Text.decode($0) }), storedKey.count == digest.size,
-                    let serverKey = member.value["serverKey"]?.stringValue.flatMap({ Base64Text.decode($0) }), serverKey.count == digest.size
+                    let storedKey = member.value["storedKey"]?.stringValue.flatMap({ Base64.decode($0.utf8, padding: .required) }), storedKey.count == digest.size,
+                    let serverKey = member.value["serverKey"]?.stringValue.flatMap({ Base64.decode($0.utf8, padding: .required) }), serverKey.count == digest.size
                 else { throw MartletError(.corruptRecord, "\(path) is damaged at user \(user.name)") }
                 credentials[mechanism] = ScramCredential(
                     digest: digest, salt: salt, iterations: iterations, storedKey: storedKey, serverKey: serverKey)

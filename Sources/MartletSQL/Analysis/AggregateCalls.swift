@@ -57,8 +57,8 @@ struct AggregateCalls {
         return out
     }
 
-    /// Functions that are told how many values they keep.
-    private static let withLimit: Set<String> = ["TOPK", "TOPKDISTINCT", "EARLIEST_BY_OFFSET", "LATEST_BY_OFFSET"]
+    /// Functions that are told how many values they keep, and what that number is called.
+    private static let limitNames = ["TOPK": "k", "TOPKDISTINCT": "k", "EARLIEST_BY_OFFSET": "earliestN", "LATEST_BY_OFFSET": "latestN"]
 
     private mutating func call(_ name: String, _ list: [Expression], _ whole: Expression) throws(MartletError) -> AggregateCall {
         var types: [ArgumentType] = [], values: [Typed] = []
@@ -82,10 +82,10 @@ struct AggregateCalls {
             columns.append(place)
             columnTypes.append(type)
         }
-        if Self.withLimit.contains(name) {
+        if let limitName = Self.limitNames[name] {
             for constant in constants {
                 if case .integer(let limit) = constant, limit < 1 {
-                    throw MartletError(.badStatement, "\(name): the number of values must be 1 or more, but is \(limit).", at: whole.span)
+                    throw MartletError(.badStatement, "\(limitName) must be 1 or greater", at: whole.span, hint: "it is \(limit)")
                 }
             }
         }

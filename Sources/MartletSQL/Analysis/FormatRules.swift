@@ -42,9 +42,10 @@ enum FormatRules {
         return FormatSpec(kind, properties: properties)
     }
 
-    /// The name of an Avro key's schema, where the statement gives none: by its source, so that a join's internal topics can tell keys apart.
+    /// The name of an Avro key's schema, where neither the statement nor a chosen schema (`nameChosenSchema`, before) gives one: by its source,
+    /// so that a join's internal topics can tell keys apart.
     static func nameKeySchema(_ spec: inout FormatSpec, source: String) {
-        guard spec.kind == .avro, spec.properties["fullSchemaName"] == nil, spec.properties["schemaId"] == nil else { return }
+        guard spec.kind == .avro, spec.properties["fullSchemaName"] == nil else { return }
         let words = source.split(separator: "_").map { $0.prefix(1).uppercased() + $0.dropFirst().lowercased() }
         spec.properties["fullSchemaName"] = "io.confluent.ksql.avro_schemas.\(words.joined())Key"
     }

@@ -25,6 +25,8 @@ struct FromClause {
 
     /// Key format of the rows as they are on their topic.
     var keyFormat: FormatSpec
+    /// What the key columns are called there: names are part of the bytes of a JSON key with several columns.
+    var keyFieldNames: [String]
     /// The topic whose partition count the rows have.
     var partitionsOfTopic: String
     /// How the rows' keys are windowed.
@@ -44,6 +46,7 @@ struct FromClause {
         self.sources = sources
         self.keys = keys
         keyFormat = sources[0].keyFormat
+        keyFieldNames = sources[0].schema.key.map(\.name)
         partitionsOfTopic = sources[0].topic
         window = sources[0].window
         isWindowed = sources.contains { $0.window != nil }

@@ -341,7 +341,10 @@ struct GroupAnalysis {
             let first = groups.count + node.calls.count
             out.windowBounds = [PseudoColumns.windowStart: .column(first, .bigint), PseudoColumns.windowEnd: .column(first + 1, .bigint)]
         }
-        if let repartition = node.repartition { out.keyFormat = repartition.keyFormat }
+        if let repartition = node.repartition {
+            out.keyFormat = repartition.keyFormat
+            out.keyFieldNames = Array(node.names[..<groups.count])
+        }
         out.keys = groups.enumerated().map { index, group in
             KeySlot(viable: [group], expression: .column(index, node.keys[index].type), name: node.names[index])
         }

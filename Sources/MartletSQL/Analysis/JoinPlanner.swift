@@ -6,8 +6,8 @@ import MartletCore
 struct JoinPlanner {
     private let analysis: JoinAnalysis
     private let node: JoinTree.Node
-    private let left: JoinAnalysis.Side
-    private let right: JoinAnalysis.Side
+    private var left: JoinAnalysis.Side
+    private var right: JoinAnalysis.Side
     private let prefix: String
     /// Left columns, then right columns.
     private var scope: Scope
@@ -143,7 +143,7 @@ struct JoinPlanner {
 
     // MARK: the kinds of joins
 
-    private func streamStream() throws(MartletError) -> FromClause {
+    private mutating func streamStream() throws(MartletError) -> FromClause {
         let all = try keys()
         let within = node.join.within ?? WithinClause(beforeMs: 0, afterMs: 0, graceMs: nil, span: span)
         // Rows stay where they are if conditions meet the whole key of both sides in the same order; else all equalities are the key.
@@ -154,7 +154,7 @@ struct JoinPlanner {
             chosen, all, .streamStream(beforeMs: within.beforeMs, afterMs: within.afterMs, graceMs: within.graceMs), kind: .stream)
     }
 
-    private func streamTable() throws(MartletError) -> FromClause {
+    private mutating func streamTable() throws(MartletError) -> FromClause {
         let all = try keys()
         guard let chosen = covering(all, { $0.rightSlot }, count: right.from.keys.count), node.equalities.count > 1 || isColumn(all[0].equality.right) else {
             throw MartletError(
@@ -166,7 +166,7 @@ struct JoinPlanner {
         return try join(chosen, all, .streamTable, kind: .stream)
     }
 
-    private func tableTable() throws(MartletError) -> FromClause {
+    private mutating func tableTable() throws(MartletError) -> FromClause {
         let all = try keys()
         guard let chosen = covering(all, { $0.rightSlot }, count: right.from.keys.count) else {
             throw MartletError(
@@ -223,12 +223,13 @@ struct JoinPlanner {
 
     // MARK: joining on the key
 
-    private func join(
+    private mutating func join(
         _ keys: [Key], _ all: [Key], _ method: PhysicalPlan.Join.Method, kind: Statement.SourceKind
     ) throws(MartletError) -> FromClause {
+        alignGroups()
         let layout = try layout(keys, isTable: kind == .table, rightIsTable: right.from.kind == .table)
         var leftKeys = keys.map(\.left.expression), rightKeys = keys.map(\.right.expression)
-        var names = keyNames(keys)
+        var names = layout.keyNames
         if isWindowed {
             // Rows of different windows are different rows: a session's both bounds count, of a time window its start.
             let bounds = left.from.window?.kind == .session ? [PseudoColumns.windowStart, PseudoColumns.windowEnd] : [PseudoColumns.windowStart]
@@ -249,6 +250,7 @@ struct JoinPlanner {
         out.window = left.from.window
         out.isWindowed = left.from.isWindowed || right.from.isWindowed
         out.keyFormat = layout.keyFormat
+        out.keyFieldNames = layout.keyNames
         out.partitionsOfTopic = layout.partitionsOfTopic
         out.keyDescription = ("join expression", "join expressions")
         for (index, key) in keys.enumerated() { addSlot(key, keyNames(keys)[index], leftWidth + rightWidth + index, &out) }
@@ -308,10 +310,24 @@ struct JoinPlanner {
 
     // MARK: where rows meet
 
+    /// Groups of a subquery are written to a topic anyway: it gets as many partitions as the other side has.
+    private mutating func alignGroups() {
+        guard isPersistent, left.from.partitionsOfTopic != right.from.partitionsOfTopic else { return }
+        if let plan = right.from.plan.regrouped(like: left.from.partitionsOfTopic) {
+            right.from.plan = plan
+            right.from.partitionsOfTopic = left.from.partitionsOfTopic
+        } else if let plan = left.from.plan.regrouped(like: right.from.partitionsOfTopic) {
+            left.from.plan = plan
+            left.from.partitionsOfTopic = right.from.partitionsOfTopic
+        }
+    }
+
     private struct Layout {
         var left: LogicalPlan.Repartition?
         var right: LogicalPlan.Repartition?
         var keyFormat: FormatSpec
+        /// What the key's columns are called in the topics.
+        var keyNames: [String]
         var partitionsOfTopic: String
     }
 
@@ -329,7 +345,9 @@ struct JoinPlanner {
         let changesLeft = !left.from.keyFormat.isSameKeyFormat(as: format)
         let changesRight = !right.from.keyFormat.isSameKeyFormat(as: format) || !hasSameWindows
         let writesLeft = !isLeftKeyed || changesLeft || (isForced && left.isSource)
-        let writesRight = !isRightKeyed || changesRight || (isForced && right.isSource)
+        // A JSON key of several columns has their names in its bytes.
+        let hasOtherNames = keys.count > 1 && format.kind == .json && !writesLeft && left.from.keyFieldNames != right.from.keyFieldNames
+        let writesRight = !isRightKeyed || changesRight || hasOtherNames || (isForced && right.isSource)
         if isWindowed, isPersistent {
             let isRefused = !isLeftKeyed || !isRightKeyed || (!(isForced && left.isSource) && writesLeft) || (!(isForced && right.isSource) && writesRight)
             if isRefused {
@@ -353,7 +371,9 @@ struct JoinPlanner {
             : rightIsTable ? ("Join", "RightSourceKeyed-SelectKey") : ("Join-left", "Join-right")
         return Layout(
             left: isPersistent && writesLeft ? repartition(left, steps.0) : nil,
-            right: isPersistent && writesRight ? repartition(right, steps.1) : nil, keyFormat: format, partitionsOfTopic: topic)
+            right: isPersistent && writesRight ? repartition(right, steps.1) : nil, keyFormat: format,
+            keyNames: keys.count == 1 || writesLeft && writesRight ? keyNames(keys) : writesLeft ? right.from.keyFieldNames : left.from.keyFieldNames,
+            partitionsOfTopic: topic)
     }
 
     /// The format of keys in internal topics: JSON where the wanted one cannot hold them. Ids and names of registered schemas are the source's own.
@@ -399,10 +419,11 @@ struct JoinPlanner {
                 leftKeys: keys.map(\.left.expression), rightKeys: keys.map(\.right.expression), keyNames: left.from.keys.map(\.name),
                 condition: condition?.0, conditionText: condition?.1, rightRepartition: isPersistent && isRewritten ? rewrite : nil,
                 foreign: LogicalPlan.Join.Foreign(
-                    primaryKeys: primary, keyNames: names, keyFormat: format, partitionsOfTopic: right.from.partitionsOfTopic,
-                    answerKeyFormat: left.from.keyFormat, answerPartitionsOfTopic: left.from.partitionsOfTopic, crossesTopics: isPersistent)))
+                    primaryKeys: primary, keyNames: names, keyFieldNames: isRewritten ? names : right.from.keyFieldNames, keyFormat: format, partitionsOfTopic: right.from.partitionsOfTopic,
+                    answerKeyFieldNames: left.from.keyFieldNames, answerKeyFormat: left.from.keyFormat, answerPartitionsOfTopic: left.from.partitionsOfTopic, crossesTopics: isPersistent)))
         var out = FromClause(plan: plan, scope: scope, kind: .table, sources: left.from.sources + right.from.sources, keys: [])
         out.keyFormat = left.from.keyFormat
+        out.keyFieldNames = left.from.keyFieldNames
         out.partitionsOfTopic = left.from.partitionsOfTopic
         out.keyDescription = ("primary key column", "primary key columns")
         out.keys = left.from.keys.enumerated().map { index, slot in
@@ -413,6 +434,19 @@ struct JoinPlanner {
 }
 
 extension LogicalPlan {
+    /// The plan with the topic that brings its groups together as wide as `topic`; nil if there is none.
+    fileprivate func regrouped(like topic: String) -> LogicalPlan? {
+        switch self {
+        case .filter(let input, let condition, let text): return input.regrouped(like: topic).map { .filter($0, condition, text: text) }
+        case .project(let input, let expressions, let names): return input.regrouped(like: topic).map { .project($0, expressions, names: names) }
+        case .aggregate(var node):
+            guard node.repartition != nil else { return nil }
+            node.repartition?.partitionsOfTopic = topic
+            return .aggregate(node)
+        case .scan, .flatMap, .selectKey, .join, .materialize, .union: return nil
+        }
+    }
+
     /// Whether rows are those of one table's topic, filtered and projected: their offsets rise with the changes of each key.
     fileprivate var readsOneTable: Bool {
         switch self {

@@ -76,8 +76,8 @@ struct PersistentQueryAnalysis {
         }
         var value = try format(.value, properties, left.valueFormat)
         key.unwrapSingle = FormatRules.unwrapsKey(key.kind, columns: schema.key.count)
-        FormatRules.nameKeySchema(&key, source: create.name.name)
         FormatRules.nameChosenSchema(&key, context)
+        FormatRules.nameKeySchema(&key, source: create.name.name)
         FormatRules.nameChosenSchema(&value, context)
         let wrapping = try FormatRules.wrapSingleValue(
             value.kind, columns: schema.value.count, explicit: properties.boolean("WRAP_SINGLE_VALUE"), fallback: context.wrapSingleValues,

@@ -20,7 +20,10 @@ struct PullConditions {
 
     /// - Parameters: `condition` is qualified.
     func check(_ condition: Expression?, at span: SourceSpan) throws(MartletError) {
-        if let condition { try checkOptions(condition) }
+        if let condition {
+            try checkOptions(condition)
+            try checkNarrowing(condition)
+        }
         if allowsScans { return }
         guard let condition else { throw refused("Missing WHERE clause.", span) }
         for disjunct in disjuncts(condition) { try check(disjunct) }
@@ -48,6 +51,37 @@ struct PullConditions {
                 throw MartletError(
                     .badStatement, "\(text(option)) can not be converted to the type of the key column: \(key.name) \(key.type) KEY", at: option.span)
             }
+        }
+    }
+
+    /// Numbers that say which keys are looked up widen to the key's type, they do not narrow.
+    private func checkNarrowing(_ condition: Expression) throws(MartletError) {
+        let alternatives = disjuncts(condition).map { $0.conjuncts.flatMap(lookups) }
+        // Where one alternative does not name the whole key the table is scanned and nothing is looked up.
+        guard alternatives.allSatisfy({ found in table.schema.key.allSatisfy { key in found.contains { $0.key.name == key.name } } }) else { return }
+        for (key, value) in alternatives.joined() where !widens(value, to: key.type) {
+            throw MartletError(
+                .badStatement, "\(text(value)) can not be converted to the type of the key column: \(key.name) \(key.type) KEY", at: value.span)
+        }
+    }
+
+    private func lookups(_ conjunct: Expression) -> [(key: Field, value: Expression)] {
+        switch conjunct.node {
+        case .compare(.equal, let a, let b):
+            if let key = keyColumn(a) { return [(key, b)] }
+            return keyColumn(b).map { [($0, a)] } ?? []
+        case .isIn(let operand, let options, negated: false): return keyColumn(operand).map { key in options.map { (key, $0) } } ?? []
+        default: return []
+        }
+    }
+
+    private func widens(_ value: Expression, to type: SQLType) -> Bool {
+        var value = value
+        while case .negate(let inner) = value.node { value = inner }
+        switch (value.node, type) {
+        case (.integer(let number), .integer): return Int32(exactly: number) != nil
+        case (.decimal, .integer), (.decimal, .bigint), (.double, .integer), (.double, .bigint), (.double, .decimal): return false
+        default: return true
         }
     }
 

@@ -24,7 +24,7 @@ struct AnalyzedSelect {
     var warnings: [String] = []
     /// What happens to the results when the input of a query that ends has ended, and columns behind the outputs that this needs.
     var ending: PhysicalPlan.Ending?
-    /// Of a query that ends: its rows are groups.
+    /// Rows are groups.
     var isGrouped = false
     var hidden: [Output] = []
     var span: SourceSpan
@@ -130,8 +130,8 @@ struct QueryAnalysis {
             let ending = EndingAnalysis(items: items, outputs: select.outputs, binder: binder, scope: sourceScope)
             let isTable = groups.isGrouped || select.from.yieldsChanges
             (select.ending, select.hidden) = try ending.analyze(query, groups: isTable ? select.from.keys : nil)
-            select.isGrouped = groups.isGrouped
         }
+        select.isGrouped = groups.isGrouped
         return select
     }
 
@@ -232,10 +232,6 @@ struct QueryAnalysis {
         if from.kind == .table {
             throw MartletError(.badStatement, "PARTITION BY is only supported on streams, but \(from.left.name) is a table.", at: span)
         }
-        if from.isWindowed {
-            throw MartletError(
-                .badStatement, "Implicit repartitioning of windowed sources is not supported. See https://github.com/confluentinc/ksql/issues/4385.", at: span)
-        }
         let qualifier = Qualifier(scope: from.scope, clause: .partitionBy, functions: context.functions)
         let binder = ExpressionAnalyzer(scope: from.scope, clause: .partitionBy, catalog: catalog, functions: context.functions, computed: computed)
         var expressions: [Expression] = [], keys: [Typed] = []
@@ -246,6 +242,15 @@ struct QueryAnalysis {
             }
             expressions.append(qualified)
             keys.append(try binder.bind(qualified))
+        }
+        if from.isWindowed {
+            // Rows that have just these keys stay where they are.
+            if expressions.count == from.keys.count, zip(expressions, from.keys).allSatisfy({ $1.viable.contains($0) }) {
+                from.plan = plan
+                return false
+            }
+            throw MartletError(
+                .badStatement, "Implicit repartitioning of windowed sources is not supported. See https://github.com/confluentinc/ksql/issues/4385.", at: span)
         }
         let nulls = keys.filter { $0.type == nil }.count
         if nulls > 0, keys.count > 1 {

@@ -94,8 +94,8 @@ struct SourceDefinition {
         }
         var (key, value) = (formats.key, formats.value)
         key.unwrapSingle = FormatRules.unwrapsKey(key.kind, columns: schema.key.count)
-        FormatRules.nameKeySchema(&key, source: create.name.name)
         FormatRules.nameChosenSchema(&key, context)
+        FormatRules.nameKeySchema(&key, source: create.name.name)
         FormatRules.nameChosenSchema(&value, context)
         let wrapping = try FormatRules.wrapSingleValue(
             value.kind, columns: schema.value.count, explicit: properties.boolean("WRAP_SINGLE_VALUE"), fallback: context.wrapSingleValues,
@@ -137,8 +137,14 @@ struct SourceDefinition {
     ) throws(MartletError) {
         try inferSide(.key, &schema.key, isDeclared: !declared.schema.key.isEmpty, formats.key, properties, topic)
         try inferSide(.value, &schema.value, isDeclared: !declared.schema.value.isEmpty, formats.value, properties, topic)
-        for field in schema.key + schema.value where PseudoColumns.reserved.contains(field.name) {
-            throw DeclaredColumns.reserved(field.name, span)
+        var seen = Set(declared.headers.map(\.name))
+        for field in schema.key + schema.value {
+            if PseudoColumns.reserved.contains(field.name) { throw DeclaredColumns.reserved(field.name, span) }
+            guard seen.insert(field.name).inserted else {
+                throw MartletError(
+                    .badStatement, "Duplicate column names: \(SQLType.quoted(field.name))", at: span,
+                    hint: "columns from the registry may not have the names of others; declare the columns to rename them")
+            }
         }
     }
 
@@ -296,11 +302,12 @@ enum TimestampRules {
         guard let name = properties.text("TIMESTAMP") else { return nil }
         let span = properties.span("TIMESTAMP")
         let format = properties.text("TIMESTAMP_FORMAT")
-        let unquoted = name.hasPrefix("`") && name.hasSuffix("`") && name.count > 1 ? String(name.dropFirst().dropLast()) : name
+        let isQuoted = name.hasPrefix("`") && name.hasSuffix("`") && name.count > 1
+        let unquoted = isQuoted ? String(name.dropFirst().dropLast()) : name
         guard let field = schema.all.first(where: { $0.name == unquoted }) ?? schema.all.first(where: { $0.name == unquoted.uppercased() }) else {
             throw MartletError(
                 .unknownColumn,
-                "The TIMESTAMP column set in the WITH clause does not exist in the schema: '\(name)'", at: span,
+                "The TIMESTAMP column set in the WITH clause does not exist in the schema: '\(isQuoted ? unquoted : unquoted.uppercased())'", at: span,
                 hint: "columns are \(schema.all.prefix(40).map(\.name).joined(separator: ", "))")
         }
         switch field.type {
@@ -310,10 +317,13 @@ enum TimestampRules {
                     .invalidProperty,
                     "A String timestamp field has been specified without also specifying the timestamp_format", at: span)
             }
+            if let format, let problem = PatternCheck.problem(format) {
+                throw MartletError(.invalidProperty, "Configuration TIMESTAMP_FORMAT is invalid: \(problem)", at: properties.span("TIMESTAMP_FORMAT"))
+            }
         case .bigint, .timestamp:
             if format != nil {
                 throw MartletError(
-                    .invalidProperty, "'TIMESTAMP_FORMAT' set, but column \(SQLType.quoted(field.name)) is \(field.type): only STRING columns have a format.",
+                    .invalidProperty, "'TIMESTAMP_FORMAT' set in the WITH clause can only be used when the timestamp column is of type STRING.",
                     at: properties.span("TIMESTAMP_FORMAT"))
             }
         default:

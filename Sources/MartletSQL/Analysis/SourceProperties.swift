@@ -108,10 +108,6 @@ struct SourceProperties {
                 at: span("CLEANUP_POLICY"))
         }
         for side in ["KEY_DELIMITER", "VALUE_DELIMITER"] { _ = try delimiter(side) }
-        if values["TIMESTAMP_FORMAT"] != nil, values["TIMESTAMP"] == nil {
-            throw MartletError(
-                .invalidProperty, "TIMESTAMP_FORMAT needs the TIMESTAMP property, which names the column.", at: span("TIMESTAMP_FORMAT"))
-        }
         if values["VALUE_AVRO_SCHEMA_FULL_NAME"] != nil, values["VALUE_SCHEMA_FULL_NAME"] != nil {
             throw MartletError(
                 .invalidProperty,

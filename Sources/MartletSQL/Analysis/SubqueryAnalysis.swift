@@ -3,7 +3,8 @@ import MartletCore
 
 /// `FROM (SELECT …) alias`: the inner query's rows as something to select from.
 ///
-/// They are not written to a topic of their own. Columns are those of the inner SELECT; its key columns are keys here.
+/// They are not written to a topic of their own. Columns are those of the inner SELECT; its key columns are keys here, and its pseudo columns
+/// pseudo columns.
 struct SubqueryAnalysis {
     var from: FromAnalysis
 
@@ -18,11 +19,12 @@ struct SubqueryAnalysis {
         // Keys that are not selected are still the rows' keys.
         let hidden = select.from.keys.indices.filter { key in !select.outputs.contains { $0.keyIndex == key } }
         let keys = hidden.map { AnalyzedSelect.Output(name: select.from.keys[$0].name, expression: select.from.keys[$0].expression, keyIndex: $0) }
-        let bounds = bounds(select)
-        let outputs = keys + select.keyOutputs + select.valueOutputs + bounds
+        let pseudos = pseudoColumns(select)
+        let outputs = keys + select.keyOutputs + select.valueOutputs + pseudos
+        let named = outputs.count - pseudos.count
         let slots = select.from.keys.indices.map { key in
             let index = outputs.firstIndex { $0.keyIndex == key } ?? 0
-            let viable = outputs[keys.count..<outputs.count - bounds.count].filter { $0.keyIndex == key }.map { reference(name, $0.name) }
+            let viable = outputs[keys.count..<named].filter { $0.keyIndex == key }.map { reference(name, $0.name) }
             return KeySlot(viable: viable, expression: .column(index, outputs[index].expression.type), name: outputs[index].name)
         }
         var columns: [Scope.Column] = []
@@ -32,26 +34,37 @@ struct SubqueryAnalysis {
                 Scope.Column(
                     source: name, name: output.name, type: output.expression.type, role: output.keyIndex == nil ? .value : .key, index: index))
         }
+        for (offset, column) in pseudos.enumerated() where !columns.contains(where: { $0.name == column.name }) {
+            columns.append(Scope.Column(source: name, name: column.name, type: column.expression.type, role: .pseudo, index: named + offset))
+        }
         var out = FromClause(
             plan: select.projected(outputs), scope: Scope(sources: [name], columns: columns), kind: select.from.kind, sources: select.from.sources,
             keys: slots)
         out.keyFormat = select.from.keyFormat
+        out.keyFieldNames = select.from.keyFieldNames
         out.partitionsOfTopic = select.from.partitionsOfTopic
         out.window = select.window
         out.isWindowed = select.window != nil
         out.isScattered = select.from.isScattered
         out.yieldsChanges = select.from.yieldsChanges
-        for (offset, bound) in bounds.enumerated() { out.windowBounds[bound.name] = .column(outputs.count - bounds.count + offset, .bigint) }
+        for (offset, column) in pseudos.enumerated() where PseudoColumns.isWindowBound(column.name) {
+            out.windowBounds[column.name] = .column(named + offset, .bigint)
+        }
         return out
     }
 
-    /// The bounds of the rows' windows, behind the columns that names mean.
-    private func bounds(_ select: AnalyzedSelect) -> [AnalyzedSelect.Output] {
-        guard select.window != nil else { return [] }
-        return [PseudoColumns.windowStart, PseudoColumns.windowEnd].compactMap { name in
-            let found = select.from.windowBounds[name] ?? select.from.scope.columns.first { $0.name == name && $0.role == .pseudo }.map { .column($0.index, $0.type) }
-            return found.map { AnalyzedSelect.Output(name: name, expression: $0, keyIndex: nil) }
+    /// What belongs to the rows without being selected: behind the columns that are. Rows of joins and groups have only their windows' bounds.
+    private func pseudoColumns(_ select: AnalyzedSelect) -> [AnalyzedSelect.Output] {
+        var out: [AnalyzedSelect.Output] = []
+        if !select.isGrouped, !select.from.scope.isJoin {
+            for column in select.from.scope.columns where column.role == .pseudo && column.index >= 0 {
+                out.append(AnalyzedSelect.Output(name: column.name, expression: .column(column.index, column.type), keyIndex: nil))
+            }
         }
+        for name in [PseudoColumns.windowStart, PseudoColumns.windowEnd] where !out.contains(where: { $0.name == name }) {
+            if let bound = select.from.windowBounds[name] { out.append(AnalyzedSelect.Output(name: name, expression: bound, keyIndex: nil)) }
+        }
+        return out
     }
 
     private func reference(_ alias: String, _ name: String) -> Expression {
@@ -62,7 +75,11 @@ struct SubqueryAnalysis {
         func refuse(_ what: String, _ span: SourceSpan) -> MartletError {
             MartletError(.badStatement, "\(what) belongs to the outermost query.", at: span)
         }
-        if query.emit != nil { throw refuse("EMIT", query.span) }
+        // Final results of windows are something else to select from; whether changes are emitted is said at the end.
+        if query.emit == .changes { throw refuse("EMIT CHANGES", query.span) }
+        if query.emit == .final, from.isPull {
+            throw MartletError(.badStatement, "EMIT FINAL is not for queries that end: their groups are complete.", at: query.span)
+        }
         if query.isDistinct { throw refuse("SELECT DISTINCT", query.span) }
         if let first = query.orderBy.first { throw refuse("ORDER BY", first.expression.span) }
         if let limit = query.limit ?? query.offset { throw refuse(query.limit == nil ? "OFFSET" : "LIMIT", limit.span) }

@@ -82,7 +82,16 @@ struct TransientQueryAnalysis {
         func refuse(_ what: String, _ span: SourceSpan, _ hint: String? = nil) -> MartletError {
             MartletError(.badStatement, "Pull queries don't support \(what).\(Self.help)", at: span, hint: hint)
         }
-        if case .subquery(let inner, _) = query.from { try checkPull(inner) }
+        func checkInner(_ relation: Relation) throws(MartletError) {
+            switch relation {
+            case .source: break
+            case .subquery(let inner, _): try checkPull(inner)
+            case .join(let join):
+                try checkInner(join.left)
+                try checkInner(join.right)
+            }
+        }
+        try checkInner(query.from)
         for one in query.unions { try checkPull(one) }
         if context.properties[Self.groupingProperty]?.lowercased() != "true" {
             let hint = "SET '\(Self.groupingProperty)'='true' groups what is there now"

@@ -66,10 +66,13 @@ indirect enum LogicalPlan: Sendable {
             var primaryKeys: [BoundExpression]
             /// Names of the foreign key's columns.
             var keyNames: [String]
+            /// What the right table's key columns are called on its topic, and so in that of subscriptions.
+            var keyFieldNames: [String]
             /// Subscriptions are keyed by the foreign key, as the right table is.
             var keyFormat: FormatSpec
             var partitionsOfTopic: String
             /// Answers are keyed as the left table is.
+            var answerKeyFieldNames: [String]
             var answerKeyFormat: FormatSpec
             var answerPartitionsOfTopic: String
             /// Subscriptions and answers go through topics; else one task works on all rows.

@@ -141,11 +141,15 @@ extension PhysicalPlanner {
             own.unwrapSingle = FormatRules.unwrapsKey(own.kind, columns: fields.count)
             return own
         }
+        // Keys of several columns have the names, and so the bytes, of those they are to meet.
+        func renamed(_ fields: [Field], _ names: [String]) -> [Field] {
+            names.count == fields.count && names.count > 1 ? zip(names, fields).map { Field($0, $1.type) } : fields
+        }
         if foreign.crossesTopics {
             root = cross(
                 root,
                 PhysicalPlan.Repartition(
-                    step: join.step + "-subscription-topic", keyFields: foreignFields, keyFormat: keyFormat(foreign.keyFormat, foreignFields),
+                    step: join.step + "-subscription-topic", keyFields: renamed(foreignFields, foreign.keyFieldNames), keyFormat: keyFormat(foreign.keyFormat, foreignFields),
                     valueFields: keyFields + carriedFields + flags, valueFormat: json, partitionsOfTopic: foreign.partitionsOfTopic),
                 kind: .stream, columns: foreignFields.indices.map { .key($0) } + (keyFields + carriedFields + flags).indices.map { .value($0) }, place: []
             ).root
@@ -175,7 +179,7 @@ extension PhysicalPlanner {
             root = cross(
                 root,
                 PhysicalPlan.Repartition(
-                    step: join.step + "-answer-topic", keyFields: keyFields, keyFormat: keyFormat(foreign.answerKeyFormat, keyFields), valueFields: values,
+                    step: join.step + "-answer-topic", keyFields: renamed(keyFields, foreign.answerKeyFieldNames), keyFormat: keyFormat(foreign.answerKeyFormat, keyFields), valueFields: values,
                     valueFormat: json, partitionsOfTopic: foreign.answerPartitionsOfTopic),
                 kind: .stream, columns: keyFields.indices.map { .key($0) } + values.indices.map { .value($0) }, place: []
             ).root

@@ -116,8 +116,8 @@ public struct ServerConfig: Sendable {
             asksHTTPUsers = text == "BASIC"
         }
         if let text = value("state.memory.bytes") {
-            guard let bytes = Int(text), bytes >= 1 << 20 else {
-                throw MartletError(.invalidProperty, "state.memory.bytes is a number of bytes, at least 1048576, not \"\(text)\"")
+            guard let bytes = Int(text), bytes > 0 else {
+                throw MartletError(.invalidProperty, "state.memory.bytes is a positive number of bytes, not \"\(text)\"")
             }
             stateMemoryBytes = bytes
         }

@@ -12,18 +12,21 @@ struct Route: Sendable {
     var produces: [String]
     /// The body goes to the handler as it arrives.
     var streamsBody: Bool
+    /// Answered to everybody.
+    var needsNoUser = false
     /// Tried first, on the event loop, so it neither waits nor takes long; nil: the handler is to do it.
     var immediate: (@Sendable (HTTPRequest) -> HTTPResponse?)?
     var handler: Handler
 
     init(
-        _ method: HTTPMethod, _ pattern: String, produces: [String] = [], streamsBody: Bool = false,
+        _ method: HTTPMethod, _ pattern: String, produces: [String] = [], streamsBody: Bool = false, needsNoUser: Bool = false,
         immediate: (@Sendable (HTTPRequest) -> HTTPResponse?)? = nil, _ handler: @escaping Handler
     ) {
         self.method = method
         self.pattern = pattern.split(separator: "/")
         self.produces = produces
         self.streamsBody = streamsBody
+        self.needsNoUser = needsNoUser
         self.immediate = immediate
         self.handler = handler
     }
@@ -80,7 +83,7 @@ struct Router: Sendable {
     func respond(to request: HTTPRequest) async -> HTTPResponse {
         var request = request
         do {
-            try await authentication?.check(request)
+            if route(request.method, request.segments)?.0.needsNoUser != true { try await authentication?.check(request) }
             guard let (route, parameters) = route(request.method, request.segments) else {
                 let others = Set(routes.filter { $0.match(request.segments) != nil }.map(\.method.rawValue)).sorted()
                 if others.isEmpty { throw HTTPFailure(.notFound, "Not Found") }

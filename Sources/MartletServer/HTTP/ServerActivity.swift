@@ -25,6 +25,7 @@ final class ServerActivity: Sendable {
     init(startedNs: Int64) { self.startedNs = startedNs }
 
     var counts: Counts { state.withLock { $0.counts } }
+    var isStopping: Bool { state.withLock { $0.isStopping } }
     var openRequests: Int { state.withLock { $0.open } }
     var openQueries: Int { state.withLock { $0.queries.count } }
 

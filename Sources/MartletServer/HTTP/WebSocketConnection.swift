@@ -7,6 +7,7 @@ import Synchronization
 final class WebSocketConnection: Sendable {
     private struct State {
         var isClosed = false
+        var saidGoodbye = false
         var onClose: [@Sendable () -> Void] = []
     }
 
@@ -41,7 +42,11 @@ final class WebSocketConnection: Sendable {
 
     /// Says goodbye, gives the client two seconds to answer, and closes the connection.
     func close(_ code: WebSocketErrorCode, _ reason: String) async {
-        guard !isClosed else { return }
+        let isFirst = state.withLock { state in
+            defer { state.saidGoodbye = true }
+            return !state.isClosed && !state.saidGoodbye
+        }
+        guard isFirst else { return }
         var data = ByteBuffer()
         data.write(webSocketErrorCode: code)
         // A control frame holds 125 bytes; cut between characters.
@@ -54,6 +59,12 @@ final class WebSocketConnection: Sendable {
             channel.eventLoop.scheduleTask(in: .seconds(2)) { channel.close(promise: nil) }
         }
         try? await channel.closeFuture.get()
+    }
+
+    /// The client says goodbye: whether that answers ours.
+    fileprivate func heardGoodbye() -> Bool {
+        defer { gone() }
+        return state.withLock { $0.saidGoodbye }
     }
 
     fileprivate func gone() {
@@ -81,9 +92,9 @@ final class WebSocketHandler: ChannelInboundHandler {
         case .ping:
             context.writeAndFlush(wrapOutboundOut(WebSocketFrame(fin: true, opcode: .pong, data: frame.unmaskedData)), promise: nil)
         case .connectionClose:
-            socket.gone()
             let channel = context.channel
             // Of two goodbyes the second answers the first.
+            if socket.heardGoodbye() { return channel.close(promise: nil) }
             context.writeAndFlush(wrapOutboundOut(WebSocketFrame(fin: true, opcode: .connectionClose, data: frame.unmaskedData)))
                 .whenComplete { _ in channel.close(promise: nil) }
         default: break

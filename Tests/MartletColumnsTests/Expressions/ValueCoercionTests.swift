@@ -17,11 +17,17 @@ struct ValueCoercionTests {
         }
     }
 
+    // Fields meet by name: what the type lacks is left out, what the value lacks is null.
+    @Test func structsMeetByName() throws {
+        let type = SQLType.structure([Field("A", .bigint), Field("B", .string)])
+        #expect(try ValueCoercion.coerce(.structure([.init("Z", 1), .init("A", 2)]), to: type) == .structure([.init("A", .bigint(2)), .init("B", .null)]))
+    }
+
     @Test func neverNarrows() {
         let d = SQLType.decimal(precision: 4, scale: 2)
         for (value, type) in [
             (.bigint(1), .integer), (1.0, .bigint), (1, .string), (true, .string), ("x", .integer), ("x", d), (.decimal("1.555"), d), (.decimal("100"), d), ("1.555", d),
-            ("2020-13", .date), ("24:00", .time), ("zz", .timestamp), ("*", .bytes), ([1], .integer), (.structure([.init("Z", 1)]), .structure([Field("A", .integer)])),
+            ("2020-13", .date), ("24:00", .time), ("zz", .timestamp), ("*", .bytes), ([1], .integer), (.structure([.init("A", "x")]), .structure([Field("A", .integer)])),
         ] as [(SQLValue, SQLType)] {
             #expect(throws: MartletError.self, "\(value) to \(type)") { try ValueCoercion.coerce(value, to: type) }
         }

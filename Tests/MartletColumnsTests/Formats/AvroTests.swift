@@ -213,11 +213,90 @@ struct Schemas: SchemaSource {
         #expect(try SchemaTranslation.fields(fromSchemaText: foreign, spec: spec, side: .value, keepsCase: true)[0].name == "c1")
         let bare = FormatSpec(.avro, unwrapSingle: true)
         #expect(try SchemaTranslation.fields(fromSchemaText: "{\"type\":\"int\"}", spec: bare, side: .key) == [Field("ROWKEY", .integer)])
-        #expect(try SchemaTranslation.fields(fromSchemaText: "\"int\"", spec: spec, side: .value) == [Field("ROWVAL", .integer)])
-        for bad in [#"["null","int","string"]"#, "\"null\"", #"{"type":"record","name":"R","fields":[{"name":"r","type":["null","R"]}]}"#] {
+        #expect(try SchemaTranslation.fields(fromSchemaText: "\"int\"", spec: bare, side: .value) == [Field("ROWVAL", .integer)])
+        // A bare value is no row, unless the statement says so.
+        #expect {
+            try SchemaTranslation.fields(fromSchemaText: "\"int\"", spec: spec, side: .value)
+        } throws: { ($0 as? MartletError)?.message.contains("WRAP_SINGLE_VALUE=false") == true }
+        for bad in ["\"null\"", #"{"type":"record","name":"R","fields":[{"name":"r","type":["null","R"]}]}"#] {
             #expect(throws: MartletError.self, "\(bad)") { try SchemaTranslation.fields(fromSchemaText: bad, spec: spec, side: .value) }
         }
     }
+}
+
+@Suite struct AvroConnectTests {
+    private let spec = FormatSpec(.avro)
+
+    // Connect turns a union of several types into a struct with a field for each, of which one is set.
+    @Test func unionsAreStructs() throws {
+        let schema = #"{"type":"record","name":"R","fields":[{"name":"u","type":["null","int","string",{"type":"record","name":"x.P","fields":[{"name":"a","type":"long"}]}]},{"name":"z","type":"int"}]}"#
+        let fields = try SchemaTranslation.fields(fromSchemaText: schema, spec: spec, side: .value)
+        #expect(
+            fields == [
+                Field("U", .structure([Field("INT", .integer), Field("STRING", .string), Field("P", .structure([Field("A", .bigint)]))])),
+                Field("Z", .integer),
+            ])
+        let header: [UInt8] = [0, 0, 0, 0, 1]
+        let records = [[0, 2], [2, 8, 4], [4, 2, 0x61, 6], [6, 10, 8]].map { header + $0 }
+        let rows = try decode(block(records), spec, fields, schemas: OneWriter(type: "AVRO", text: schema)).rows
+        func union(_ int: SQLValue, _ text: SQLValue, _ record: SQLValue) -> SQLValue {
+            .structure([.init("INT", int), .init("STRING", text), .init("P", record)])
+        }
+        #expect(
+            rows == [
+                [.null, .integer(1)], [union(.integer(4), .null, .null), .integer(2)], [union(.null, .string("a"), .null), .integer(3)],
+                [union(.null, .null, .structure([.init("A", .bigint(5))])), .integer(4)],
+            ])
+    }
+
+    // Written with the schema they came from, the structs are those unions again.
+    @Test func unionsAreWritten() throws {
+        let schema = #"{"type":"record","name":"R","fields":[{"name":"u","type":["int","null",{"type":"array","items":["null","long","string"]}]},{"name":"z","type":"int"}]}"#
+        let fields = try SchemaTranslation.fields(fromSchemaText: schema, spec: spec, side: .value)
+        let element = SQLType.structure([Field("LONG", .bigint), Field("STRING", .string)])
+        #expect(fields == [Field("U", .structure([Field("INT", .integer), Field("ARRAY", .array(element))])), Field("Z", .integer)])
+        func one(_ long: SQLValue, _ text: SQLValue) -> SQLValue { .structure([.init("LONG", long), .init("STRING", text)]) }
+        func union(_ int: SQLValue, _ list: SQLValue) -> SQLValue { .structure([.init("INT", int), .init("ARRAY", list)]) }
+        let rows: [[SQLValue]] = [
+            [union(.integer(4), .null), .integer(1)], [.null, .integer(2)],
+            [union(.null, .array([one(.bigint(-5), .null), .null, one(.null, .string("x"))])), .integer(3)], [union(.null, .array([])), .integer(4)],
+        ]
+        let written = try encode(rows, spec, fields, schemaID: 1, schemaText: schema)
+        #expect(written.map { $0.map { Array($0.dropFirst(5)) } } == [[0, 8, 2], [2, 4], [4, 6, 2, 9, 0, 4, 2, 0x78, 0, 6], [4, 0, 8]])
+        #expect(try decode(block(written), spec, fields, schemas: OneWriter(type: "AVRO", text: schema)).rows == rows)
+        // A struct of nulls is no branch: that row is not written.
+        #expect(try encode([[union(.null, .null), .integer(1)]], spec, fields, schemaID: 1, schemaText: schema) == [nil])
+    }
+
+    // Maps have text keys: Connect's entries with integer ones become that, maps with keys of other types are left out.
+    @Test func entriesBecomeMapsOfText() throws {
+        func map(_ name: String, _ key: String) -> String {
+            #"{"name":"\#(name)","type":{"type":"array","items":{"type":"record","name":"E\#(name)","connect.internal.type":"MapEntry","fields":[{"name":"key","type":"\#(key)"},{"name":"value","type":"int"}]}}}"#
+        }
+        let schema = #"{"type":"record","name":"R","fields":[\#(map("a", "int")),\#(map("b", "double")),\#(map("c", "boolean")),{"name":"d","type":"int"}]}"#
+        let fields = try SchemaTranslation.fields(fromSchemaText: schema, spec: spec, side: .value)
+        #expect(fields == [Field("A", .map(key: .string, value: .integer)), Field("C", .map(key: .string, value: .integer)), Field("D", .integer)])
+        let record: [UInt8] = [0, 0, 0, 0, 1, 2, 14, 16, 0] + [2, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0] + [2, 1, 4, 0] + [18]
+        let rows = try decode(block([record]), spec, fields, schemas: OneWriter(type: "AVRO", text: schema)).rows
+        #expect(rows == [[.map([.init(.string("7"), .integer(8))]), .map([.init(.string("true"), .integer(2))]), .integer(9)]])
+        #expect(throws: MartletError.self) {
+            try SchemaTranslation.fields(fromSchemaText: #"{"type":"record","name":"R","fields":[\#(map("b", "double"))]}"#, spec: spec, side: .value)
+        }
+    }
+
+    @Test func namesThatDifferInCaseAloneNeedTheirCase() throws {
+        let schema = #"{"type":"record","name":"R","fields":[{"name":"a","type":"int"},{"name":"A","type":"long"}]}"#
+        #expect(throws: MartletError.self) { try SchemaTranslation.fields(fromSchemaText: schema, spec: spec, side: .value) }
+        #expect(
+            try SchemaTranslation.fields(fromSchemaText: schema, spec: spec, side: .value, keepsCase: true) == [Field("a", .integer), Field("A", .bigint)])
+    }
+}
+
+/// Every record was written with the one schema.
+struct OneWriter: SchemaSource {
+    var type: String
+    var text: String
+    func writerSchema(id: Int32) throws(MartletError) -> RegisteredSchema { RegisteredSchema(type: type, text: text) }
 }
 
 @Suite struct AvroSchemaTests {

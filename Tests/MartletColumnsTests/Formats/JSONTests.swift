@@ -214,3 +214,77 @@ import Testing
         #expect(String(decoding: out, as: UTF8.self) == "[\"\(text)\"]")
     }
 }
+
+/// JSON_SR: records as Connect's JSON Schema converter writes and reads them.
+@Suite struct JSONSchemaRecordsTests {
+    private let spec = FormatSpec(.jsonSR)
+    private let header: [UInt8] = [0, 0, 0, 0, 1]
+    private func records(_ texts: [String]) -> RecordBlock { block(texts.map { header + Array($0.utf8) }) }
+
+    // Keys of SQL's maps may be null, so Connect writes maps as lists of entries; a schema of an object makes them objects.
+    @Test func mapsAreListsOfEntries() throws {
+        let fields = [Field("M", .map(key: .string, value: .integer)), Field("S", .structure([Field("N", .map(key: .string, value: .array(.bigint)))]))]
+        let text = try SchemaTranslation.schemaText(for: fields, spec: spec, side: .value)
+        #expect(
+            try JSONValue(parsing: text)["properties"]?["M"]?["oneOf"]?.arrayValue?[1].description
+                == #"{"type":"array","connect.type":"map","items":{"type":"object","properties":{"key":{"connect.index":0,"oneOf":[{"type":"null"},{"type":"string"}]},"value":{"connect.index":1,"oneOf":[{"type":"null"},{"type":"integer","connect.type":"int32"}]}}}}"#)
+        #expect(try SchemaTranslation.fields(fromSchemaText: text, spec: spec, side: .value) == fields)
+        let row: [SQLValue] = [
+            .map([.init(.string("a"), .integer(1)), .init(.string("b"), .null)]), .structure([.init("N", .map([.init(.string("c"), .array([.bigint(2)]))]))]),
+        ]
+        let written = try encode([row], spec, fields, schemaID: 1)
+        let body = written[0].map { String(decoding: $0.dropFirst(5), as: UTF8.self) }
+        #expect(body == #"{"M":[{"key":"a","value":1},{"key":"b","value":null}],"S":{"N":[{"key":"c","value":[2]}]}}"#)
+        #expect(try decode(block(written), spec, fields).rows == [row])
+        let chosen = #"{"type":"object","properties":{"M":{"type":"object","connect.type":"map","additionalProperties":{"type":"integer"}},"S":{"type":"object","properties":{"N":{"oneOf":[{"type":"null"},{"type":"object","connect.type":"map","additionalProperties":{"type":"array","items":{"type":"integer"}}}]}}}}}"#
+        let objects = try encode([row], spec, fields, schemaID: 1, schemaText: chosen)
+        #expect(objects[0].map { String(decoding: $0.dropFirst(5), as: UTF8.self) } == #"{"M":{"a":1,"b":null},"S":{"N":{"c":[2]}}}"#)
+        #expect(try decode(block(objects), spec, fields).rows == [row])
+    }
+
+    @Test func entriesOfAnotherShapeAreRefused() throws {
+        let fields = [Field("M", .map(key: .string, value: .integer))]
+        let good = [#"{"M":[]}"#, #"{"M":[{"value":1,"key":"a"}]}"#, #"{"M":[{"key":"a"}]}"#, #"{"M":[ {"key" : "a" , "value":1} , {"key":null,"value":2} ]}"#]
+        #expect(
+            try decode(records(good), spec, fields).rows == [
+                [.map([])], [.map([.init(.string("a"), .integer(1))])], [.map([.init(.string("a"), .null)])],
+                [.map([.init(.string("a"), .integer(1)), .init(.null, .integer(2))])],
+            ])
+        let bad = [#"{"M":[1]}"#, #"{"M":[{"key":"a","other":1}]}"#, #"{"M":[{"key":"a","key":"b"}]}"#, #"{"M":[{"key":"a","value":"x"}]}"#, #"{"M":[{"key":"a""#, #"{"M":[{}]}"#]
+        #expect(try decode(records(bad), spec, fields).rows.isEmpty)
+        // Plain JSON knows objects only.
+        #expect(try decode(block([good[1]]), FormatSpec(.json), fields).rows.isEmpty)
+    }
+
+    // Connect turns alternatives into a struct with a field for each: the first that a value's kind suits takes it.
+    @Test func alternativesAreStructs() throws {
+        let schema = #"{"type":"object","properties":{"v":{"oneOf":[{"type":"null"},{"type":"integer"},{"type":"number"},{"type":"string"},{"type":"object","properties":{"p":{"type":"boolean"}}}]}}}"#
+        let fields = try SchemaTranslation.fields(fromSchemaText: schema, spec: spec, side: .value)
+        let names = (0..<4).map { "IO.CONFLUENT.CONNECT.JSON.ONEOF.FIELD.\($0)" }
+        let types: [SQLType] = [.bigint, .double, .string, .structure([Field("P", .boolean)])]
+        #expect(fields == [Field("V", .structure(zip(names, types).map { Field($0, $1) }))])
+        let rows = try decode(records([#"{"v":7}"#, #"{"v":7.5}"#, #"{"v":"x"}"#, #"{"v":{"p":true}}"#, #"{"v":null}"#, "{}"]), spec, fields).rows
+        func chosen(_ index: Int, _ value: SQLValue) -> [SQLValue] { [.structure(names.enumerated().map { .init($1, $0 == index ? value : .null) })] }
+        #expect(
+            rows == [
+                chosen(0, .bigint(7)), chosen(1, .double(7.5)), chosen(2, .string("x")), chosen(3, .structure([.init("P", .boolean(true))])), [.null], [.null],
+            ])
+        #expect(try decode(records([#"{"v":true}"#, #"{"v":{"q":1}}"#, #"{"v":[1]}"#]), spec, fields).rows.isEmpty)
+        // Written with the schema they came from, whose names they keep then, they are those values again.
+        let own = try SchemaTranslation.fields(fromSchemaText: schema, spec: spec, side: .value, keepsCase: true)
+        #expect(own.first?.type.description.contains("io.confluent.connect.json.OneOf.field.3") == true)
+        let lines = [#"{"v":7}"#, #"{"v":7.5}"#, #"{"v":"x"}"#, #"{"v":{"p":true}}"#, #"{"v":null}"#]
+        let again = try encode(try decode(records(lines), spec, own).rows, spec, own, schemaID: 1, schemaText: schema)
+        #expect(again.map { $0.map { String(decoding: $0.dropFirst(5), as: UTF8.self) } } == lines)
+    }
+
+    @Test func numbersFollowConnectsHints() throws {
+        let schema = #"{"type":"object","properties":{"a":{"type":"number","connect.type":"int32","connect.index":0},"b":{"type":"number","connect.type":"int64","connect.index":1},"c":{"type":"integer","connect.type":"float32","connect.index":2},"d":{"type":"integer","connect.type":"int8","connect.index":3}}}"#
+        #expect(
+            try SchemaTranslation.fields(fromSchemaText: schema, spec: spec, side: .value) == [
+                Field("A", .integer), Field("B", .bigint), Field("C", .double), Field("D", .integer),
+            ])
+        #expect(throws: MartletError.self) { try SchemaTranslation.fields(fromSchemaText: #"{"type":"string"}"#, spec: spec, side: .value) }
+        #expect(throws: MartletError.self) { try SchemaTranslation.fields(fromSchemaText: #"{"type":"object"}"#, spec: spec, side: .value) }
+    }
+}

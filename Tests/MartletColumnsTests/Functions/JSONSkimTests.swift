@@ -47,6 +47,26 @@ import Testing
         try check("JSON_RECORDS", .map(key: .string, value: .string)) {
             $0.objectValue.map { .map($0.members.map { .init(.string($0.name), content($0.value)) }) } ?? .null
         }
+        let contained = try evaluate(.call("JSON_ARRAY_CONTAINS", [.column(0, .string), .literal(.string("a"), .string)], .boolean), [column]).values
+        for i in texts.indices { #expect(contained[i] == .boolean(parsed[i]?.arrayValue?.contains(.string("a")) ?? false), "\(texts[i])") }
+        // Each document with the next but one.
+        let shifted: [String?] = texts.dropFirst(2).map { $0 } + ["{}", "[1]", nil]
+        let others = Column.string(BytesColumn(shifted))
+        let joined = try evaluate(.call("JSON_CONCAT", [.column(0, .string), .column(1, .string)], .string), [column, others]).values
+        for i in texts.indices.dropLast(2) {
+            guard let a = parsed[i], let b = parsed[i + 2] else {
+                #expect(joined[i] == .null)
+                continue
+            }
+            if a.objectValue != nil, b.objectValue != nil {
+                var merged = JSONObject()
+                for member in [a, b].flatMap({ $0.objectValue?.members ?? [] }) { merged[member.name] = member.value }
+                #expect(joined[i] == .string(JSONValue.object(merged).description), "\(texts[i]) and \(texts[i + 2])")
+            } else {
+                let elements = [a, b].flatMap { $0.arrayValue ?? [$0] }
+                #expect(joined[i] == .string(JSONValue.array(elements).description), "\(texts[i]) and \(texts[i + 2])")
+            }
+        }
         for path in ["$", "$.a", "$.a.b", "$[0]", "$[1].a", "$.b[2]", "$['c\t']"] {
             try check("EXTRACTJSONFIELD", .string, [.literal(.string(path), .string)]) { content(try? JSONPath(path).find(in: $0)) }
         }

@@ -37,7 +37,9 @@ struct NestedFunctionTests {
         try expect("ARRAY_CONTAINS", [[.bigint(1)], 1], true)
         try expect("SLICE", [[1, 2, 3, 4], 2, 3], [2, 3])
         try expect("SLICE", [[1, 2, 3, 4], nil, 2], [1, 2])
-        try expect("SLICE", [[1, 2, 3, 4], 3, 9], [3, 4])
+        try expect("SLICE", [[1, 2, 3, 4], 3, 4], [3, 4])
+        try expect("SLICE", [[1, 2, 3, 4], 3, 2], [])
+        for (from, to) in [(3, 9), (0, 2), (4, 2), (-1, 2)] as [(Int32, Int32)] { try expect("SLICE", [[1, 2, 3, 4], .integer(from), .integer(to)], nil) }
         try expect("ARRAY_JOIN", [[true, nil, false], "|"], "true|null|false")
         try expect("ARRAY_JOIN", [[1.23, -23.42, 0.0], nil], "1.23-23.420.0")
         try expect("ARRAY_JOIN", [["a", "b"]], "a,b")

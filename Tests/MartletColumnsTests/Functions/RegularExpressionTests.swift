@@ -67,6 +67,16 @@ import Testing
         #expect(throws: KernelFailure.self) { try RegularExpression(pattern) }
     }
 
+    @Test func deepPatternsAreRefused() throws {
+        for (open, close) in [("(", ")"), ("(?=", ")"), ("[", "]"), ("(?:", ")*")] {
+            func nested(_ depth: Int) -> String { String(repeating: open, count: depth) + "a" + String(repeating: close, count: depth) }
+            _ = try RegularExpression(nested(150))
+            #expect(throws: KernelFailure.self) { try RegularExpression(nested(100_000)) }
+        }
+        #expect(throws: KernelFailure.self) { try RegularExpression("((a{1000}){1000}){1000}") }
+        #expect(throws: KernelFailure.self) { try DateTimePattern(String(repeating: "[", count: 100_000)) }
+    }
+
     @Test func patternsThatNeedTooManyStepsFail() throws {
         var matcher = RegexMatcher(try RegularExpression("(a+)+b").program), from = 0
         let text = [UInt8](repeating: 0x61, count: 60)

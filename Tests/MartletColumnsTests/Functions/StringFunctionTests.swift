@@ -61,7 +61,7 @@ struct StringFunctionTests {
     @Test func replacing() throws {
         try expect("REPLACE", ["anaconda", "a", "o"], "onocondo")
         try expect("REPLACE", ["aaa", "aa", ""], "a")
-        try expect("REPLACE", ["aaa", "", "x"], "aaa")
+        try expect("REPLACE", ["aé😀", "", "x"], "xaxéx😀x")
         try expect("REPLACE", ["popcorn", "x", "y"], "popcorn")
     }
 

@@ -133,6 +133,88 @@ import Testing
         #expect(out == (try run(node, rows, cuts: [], everyUpdate: true)))
     }
 
+    /// Groups that leave memory at any commit, restarts that bring none of them back, and batches that a crash took back change nothing: neither
+    /// the results nor what is kept in the end.
+    @Test(arguments: windows.indices, 0..<6) func groupsMayLeaveMemory(window: Int, seed: Int) throws {
+        var random = SeededRandom(seed: UInt64(400 + seed))
+        let rows = Self.rows(&random, 500)
+        let node = Self.node(Self.windows[window])
+        let setup = OperatorSetup(emitsEveryUpdate: true, isPersistent: true)
+        func run(evicting: Bool) throws -> (out: [String], kept: MemoryIndex) {
+            var chance = SeededRandom(seed: UInt64(500 + seed))
+            var tree = try OperatorTree(node, setup: setup)
+            let index = MemoryIndex()
+            var out: [String] = [], log: [RecordBlock] = [], from = 0
+            func push(_ part: ArraySlice<(key: String?, value: Int32?, time: Int64)>) throws -> [String] {
+                var context = OperatorContext()
+                return Self.text(try tree.push(Self.batch(part), leaf: 0, &context))
+            }
+            func makeAnew() throws {
+                tree = try OperatorTree(node, setup: setup)
+                var times = BytesColumn()
+                times.append(StreamTime.key)
+                if evicting, tree.stores[0].isEvicting, window != 3 {
+                    try tree.stores[0].restore(try index.find(times))
+                    tree.stores[0].complete(from: index)
+                } else {
+                    for block in log { try tree.stores[0].restore(block) }
+                }
+            }
+            while from < rows.count {
+                let part = rows[from..<min(from + Int.random(in: 1...40, using: &chance), rows.count)]
+                if Int.random(in: 0..<6, using: &chance) == 0 {
+                    _ = try push(part)
+                    try makeAnew()
+                }
+                out += try push(part)
+                from = part.endIndex
+                var changes = StateChanges()
+                try tree.stores[0].takeChanges(&changes)
+                index.apply(RecordBlock(changes))
+                log.append(RecordBlock(changes))
+                let share = Int.random(in: 0...4, using: &chance), isRestart = Int.random(in: 0..<10, using: &chance) == 0
+                if isRestart { try makeAnew() } else if evicting { try tree.stores[0].evict(to: tree.stores[0].memoryBytes * share / 4, index) }
+            }
+            return (out, index)
+        }
+        let whole = try run(evicting: false), partial = try run(evicting: true)
+        #expect(partial.out == whole.out)
+        #expect(partial.kept.keys == whole.kept.keys)
+    }
+
+    @Test func whatIsGivenUpIsOutOfMemory() throws {
+        let tree = try OperatorTree(Self.node(nil), setup: OperatorSetup(isPersistent: true))
+        let store = tree.stores[0], index = MemoryIndex()
+        func push(_ keys: Range<Int>) throws {
+            var context = OperatorContext()
+            let rows: [(key: String?, value: Int32?, time: Int64)] = keys.map { ("key-\($0)", 1, 0) }
+            _ = try tree.push(Self.batch(rows[...]), leaf: 0, &context)
+            _ = try tree.flush(&context)
+        }
+        func commit() throws {
+            var changes = StateChanges()
+            try store.takeChanges(&changes)
+            index.apply(RecordBlock(changes))
+        }
+        try push(0..<2000)
+        try commit()
+        let full = store.memoryBytes
+        // What has changed since stays.
+        try push(0..<100)
+        try store.evict(to: 0, index)
+        #expect((store as? Aggregation)?.count == 100)
+        #expect(store.memoryBytes < full / 10)
+        try commit()
+        // Those that were used lately go last.
+        try push(100..<200)
+        try commit()
+        try push(100..<200)
+        try commit()
+        try store.evict(to: store.memoryBytes / 2, index)
+        let group = try #require(store as? Aggregation)
+        #expect(group.count <= 100 && group.count > 50)
+    }
+
     @Test func changesOfATableAreTakenBack() throws {
         let input = PhysicalPlan.Input(
             topic: .source(name: "T", topic: "t"), kind: .table, keyFields: [Field("K", .string)], keyFormat: FormatSpec(.kafka),

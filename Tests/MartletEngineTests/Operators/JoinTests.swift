@@ -122,7 +122,37 @@ import Testing
         return out
     }
 
-    /// Batches and crashes change nothing.
+    /// What may leave memory does, more or less of it after each batch, and at times everything starts anew with nothing in memory.
+    private func runEvicting(_ root: PhysicalPlan.Node, _ rows: [Row], cuts: Set<Int>, _ random: inout SeededRandom) throws -> [String] {
+        let setup = OperatorSetup(emitsEveryUpdate: true, isPersistent: true, copiesTables: true)
+        var tree = try OperatorTree(root, setup: setup)
+        func stores() -> [any StateStore] { tree.stores + tree.leaves.indices.flatMap { tree.topicStores(leaf: $0) } }
+        let indexes = stores().map { _ in MemoryIndex() }
+        var out: [String] = [], logs: [[StateChanges]] = stores().map { _ in [] }
+        for part in Self.batches(rows, cuts: cuts) {
+            let leaf = part[0].row.isLeft ? 0 : 1
+            let isTable = tree.leaves[leaf].input.kind == .table
+            let used = isTable ? part.filter { $0.row.key != nil } : part
+            if used.isEmpty { continue }
+            var context = OperatorContext()
+            out += Self.text(try tree.push(Self.batch(used, tree.leaves[leaf]), leaf: leaf, &context))
+            for (i, store) in stores().enumerated() {
+                var changes = StateChanges()
+                try store.takeChanges(&changes)
+                logs[i].append(changes)
+                indexes[i].apply(RecordBlock(changes))
+                try store.evict(to: store.memoryBytes * Int.random(in: 0...4, using: &random) / 4, indexes[i])
+            }
+            if Int.random(in: 0..<8, using: &random) > 0 { continue }
+            tree = try OperatorTree(root, setup: setup)
+            for (i, store) in stores().enumerated() {
+                if store.isEvicting { store.complete(from: indexes[i]) } else { for changes in logs[i] { try store.restore(RecordBlock(changes)) } }
+            }
+        }
+        return out
+    }
+
+    /// Batches, crashes and little memory change nothing.
     private func check(_ query: String, _ rows: [Row], _ random: inout SeededRandom, equals expected: [String]? = nil) throws {
         let root = try Self.root(query)
         let alone = try run(root, rows, cuts: Set(rows.indices))
@@ -130,6 +160,7 @@ import Testing
         if let expected { #expect(alone == expected) }
         #expect(try run(root, rows, cuts: Set((0..<9).map { _ in Int.random(in: 0..<rows.count, using: &random) })) == alone)
         #expect(try run(root, rows, cuts: [], crashEvery: 3) == alone)
+        #expect(try runEvicting(root, rows, cuts: Set((0..<9).map { _ in Int.random(in: 0..<rows.count, using: &random) }), &random) == alone)
     }
 
     // MARK: streams

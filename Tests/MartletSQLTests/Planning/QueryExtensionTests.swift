@@ -191,7 +191,7 @@ import Testing
 
     static let refused: [(sql: String, message: String)] = [
         ("SELECT * FROM (SELECT a FROM clicks LIMIT 3);", "LIMIT belongs to the outermost query."),
-        ("SELECT * FROM (SELECT a FROM clicks EMIT CHANGES) EMIT CHANGES;", "EMIT belongs to the outermost query."),
+        ("SELECT * FROM (SELECT a FROM clicks EMIT CHANGES) EMIT CHANGES;", "EMIT CHANGES belongs to the outermost query."),
         ("SELECT * FROM (SELECT a, id AS a FROM clicks) EMIT CHANGES;", "The subquery has two columns named `A`."),
         ("SELECT id FROM clicks ORDER BY b;", "Rows cannot be ordered by a value of type STRUCT<`X` INTEGER, `Y` STRING>."),
         ("SELECT id FROM clicks ORDER BY 2;", "ORDER BY 2: there are 1 columns."),
@@ -201,7 +201,8 @@ import Testing
         ("SELECT id FROM clicks UNION ALL SELECT id, a FROM clicks;", "Each part of a UNION needs the same columns: the first has 1, this one 2."),
         ("SELECT id FROM clicks UNION ALL SELECT a FROM clicks;", "Column `ID` of the UNION is STRING in one part and INTEGER in another."),
         ("CREATE TABLE o AS SELECT id, n FROM totals UNION ALL SELECT id, n FROM totals;", "UNION ALL is for streams, and this part is a table."),
-        ("SELECT a FROM clicks JOIN (SELECT id FROM totals) t ON clicks.id = t.id EMIT CHANGES;", "Subqueries cannot be joined."),
+        ("SELECT a FROM clicks JOIN (SELECT id FROM totals) ON clicks.id = id EMIT CHANGES;", "A subquery that is joined needs a name."),
+        ("SELECT * FROM (SELECT DISTINCT a FROM clicks);", "SELECT DISTINCT belongs to the outermost query."),
         ("SELECT id, COUNT(*) FROM clicks GROUP BY id;", "Pull queries don't support GROUP BY clauses."),
         ("SELECT COUNT(*) FROM clicks;", "Pull queries don't support aggregate functions."),
         ("CREATE TABLE o AS SELECT n FROM (SELECT id, COUNT(*) AS n FROM clicks GROUP BY id);", "Key missing from projection (ie, SELECT)."),

@@ -309,6 +309,19 @@ struct AvroReader {
             let branch = VarintScan.signed(&p)
             if branch < 0 || branch >= branches.count { return "unknown branch of a union" }
             return general(branches[Int(branch)], &p, end, appender, depth: depth + 1)
+        case .choice(let members):
+            let branch = VarintScan.signed(&p)
+            if branch < 0 || branch >= members.count { return "unknown branch of a union" }
+            guard let member = members[Int(branch)] else {
+                appender?.appendNull()
+                break
+            }
+            let child = member.child.flatMap { appender?.children[$0] }
+            if let problem = general(member.node, &p, end, child, depth: depth + 1) { return problem }
+            if let appender {
+                for (i, other) in appender.children.enumerated() where i != member.child { other.appendNull() }
+                appender.appendNested()
+            }
         case .skipped(let name):
             guard let node = plan.skipped[name] else { return "unknown record type" }
             return general(node, &p, end, nil, depth: depth + 1)

@@ -33,6 +33,8 @@ struct AvroEncoder: Sendable {
         case map(key: Value, value: Value)
         case entries(key: Value, value: Value)
         case record([Value])
+        /// A union of several types, from a struct with a field for each: the branch's byte before the first that is not null.
+        case choice([(branch: UInt8, value: Value)])
         /// A schema field that no column fills.
         case constant([UInt8])
     }
@@ -298,6 +300,12 @@ struct AvroEncoder: Sendable {
             for member in members {
                 if let problem = write(member, row, views, &writer) { return problem }
             }
+        case .choice(let members):
+            guard let (branch, value) = members.first(where: { views[$0.value.view].isValid(row) }) else {
+                return "the schema's union has no branch for a struct of nulls"
+            }
+            writer.append(branch)
+            return write(value.node, view: value.view, row, views, &writer)
         case .constant(let bytes): writer.append(bytes)
         }
         return nil
@@ -357,6 +365,9 @@ private struct AvroWriteCompiler {
     {
         let resolved = schema.resolved(type)
         if case .union(let branches) = resolved {
+            if case .structure(let fields) = sql, branches.count(where: { $0 != .null }) > 1, branches.count < 64 {
+                return try choice(branches, fields, view: view, path: path)
+            }
             guard branches.count == 2, let null = branches.firstIndex(of: .null) else {
                 throw MartletError(.schemaIncompatible, "\(path): only unions of null and one other type can be written")
             }
@@ -366,6 +377,23 @@ private struct AvroWriteCompiler {
         }
         var out = AvroEncoder.Value(node: try node(resolved, sql, view: view, path: path), view: view)
         if let defaultValue { out.whenNull = try bytes(defaultValue, resolved, path: path) }
+        return out
+    }
+
+    /// A union from the struct that Connect makes of it. A null struct is the union's null.
+    private mutating func choice(_ branches: [AvroType], _ fields: [Field], view: Int, path: String) throws(MartletError) -> AvroEncoder.Value {
+        let matches = FieldMatching.match(branches.map { $0 == .null ? "" : AvroTranslation.unionField($0) }, with: fields.map(\.name))
+        var members: [(branch: UInt8, value: AvroEncoder.Value)] = [], at = view + 1
+        for (i, field) in fields.enumerated() {
+            guard let branch = matches.firstIndex(of: i) else {
+                throw MartletError(.schemaIncompatible, "\(path): the schema's union has no branch for field \(SQLType.quoted(field.name))")
+            }
+            let node = try node(branches[branch], field.type, view: at, path: "\(path).\(field.name)")
+            members.append((UInt8(branch * 2), AvroEncoder.Value(node: node, view: at)))
+            at += ColumnView.count(field.type)
+        }
+        var out = AvroEncoder.Value(node: .choice(members), view: view)
+        if let null = branches.firstIndex(of: .null) { out.whenNull = [UInt8(null * 2)] }
         return out
     }
 

@@ -17,6 +17,8 @@ struct AvroReadPlan: Sendable {
         /// Children to fill with null are those the writer does not write.
         case record([Member], missing: [Int])
         case union([Node])
+        /// A union whose branches are the fields of a struct: a node and a child for each; nil: null.
+        case choice([Member?])
         /// A record that is only skipped, by full name: it may contain itself.
         case skipped(String)
     }
@@ -130,6 +132,15 @@ struct AvroReadPlan: Sendable {
             MartletError(.schemaIncompatible, "Cannot deserialize type \(writer.name) as type \(target) for path: \(path)")
         }
         if case .union(let branches) = writer {
+            if let target, case .structure(let fields) = target, branches.count(where: { $0 != .null }) > 1 {
+                let matches = FieldMatching.match(branches.map { AvroTranslation.unionField($0) }, with: fields.map(\.name))
+                var members: [Member?] = []
+                for (i, branch) in branches.enumerated() {
+                    let type = matches[i].map { fields[$0].type }
+                    members.append(branch == .null ? nil : Member(node: try compile(branch, type, path: "\(path)->\(branch.name)"), child: matches[i]))
+                }
+                return .choice(members)
+            }
             var nodes: [Node] = []
             for branch in branches {
                 if branch == .null {

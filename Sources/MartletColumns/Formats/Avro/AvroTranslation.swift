@@ -81,14 +81,23 @@ enum AvroTranslation {
 
     // MARK: schema → columns
 
-    /// The columns that a schema declares. A schema that is no record, or any with `unwrapSingle`, is one column, ROWKEY or ROWVAL.
+    /// The columns that a schema declares; with `unwrapSingle` the whole of it is one column, ROWKEY or ROWVAL.
+    ///
+    /// Fields that SQL has no type for are left out: maps of other keys than text, integers and booleans. Those keys become text.
     static func fields(from schema: AvroSchema, spec: FormatSpec, side: Side, keepsCase: Bool) throws(MartletError) -> [Field] {
-        if !spec.unwrapSingle, case .record(let record) = schema.resolved(schema.root), !record.isMapEntry {
-            return try fields(of: record, schema, keepsCase: keepsCase, open: [record.name])
+        if spec.unwrapSingle {
+            let name = side == .key ? "ROWKEY" : "ROWVAL"
+            guard let only = try type(schema.root, schema, keepsCase: keepsCase, path: name, open: []) else {
+                throw MartletError(.notSupported, "Unsupported type at root of schema: \(schema.root.name)")
+            }
+            return [Field(name, only)]
         }
-        let name = side == .key ? "ROWKEY" : "ROWVAL"
-        return [Field(name, try type(schema.root, schema, keepsCase: keepsCase, path: name, open: []))]
+        guard case .record(let record) = schema.resolved(schema.root), !record.isMapEntry else { throw SchemaTranslation.anonymous() }
+        return try SchemaTranslation.nonEmpty(try fields(of: record, schema, keepsCase: keepsCase, open: [record.name]))
     }
+
+    /// Connect's name of a union's branch: a named type's without its namespace.
+    static func unionField(_ branch: AvroType) -> String { branch.name.split(separator: ".").last.map(String.init) ?? branch.name }
 
     private static func fields(of record: AvroRecord, _ schema: AvroSchema, keepsCase: Bool, open: Set<String>) throws(MartletError)
         -> [Field]
@@ -96,15 +105,17 @@ enum AvroTranslation {
         var out: [Field] = []
         for field in record.fields {
             let name = keepsCase ? field.name : field.name.uppercased()
-            out.append(Field(name, try type(field.type, schema, keepsCase: keepsCase, path: field.name, open: open)))
+            guard let type = try type(field.type, schema, keepsCase: keepsCase, path: field.name, open: open) else { continue }
+            out.append(Field(name, type))
         }
         return out
     }
 
+    /// Nil for a type that SQL does not have.
     private static func type(_ type: AvroType, _ schema: AvroSchema, keepsCase: Bool, path: String, open: Set<String>)
-        throws(MartletError) -> SQLType
+        throws(MartletError) -> SQLType?
     {
-        func inner(_ other: AvroType, _ step: String = "") throws(MartletError) -> SQLType {
+        func inner(_ other: AvroType, _ step: String = "") throws(MartletError) -> SQLType? {
             try self.type(other, schema, keepsCase: keepsCase, path: path + step, open: open)
         }
         switch schema.resolved(type) {
@@ -125,14 +136,21 @@ enum AvroTranslation {
             return .structure(try fields(of: record, schema, keepsCase: keepsCase, open: open.union([record.name])))
         case .array(let items):
             if case .record(let entry) = schema.resolved(items), entry.isMapEntry, entry.fields.count == 2 {
-                return .map(key: try inner(entry.fields[0].type, ".key"), value: try inner(entry.fields[1].type, ".value"))
+                guard let key = try inner(entry.fields[0].type, ".key"), SchemaTranslation.canBeText(key) else { return nil }
+                return try inner(entry.fields[1].type, ".value").map { .map(key: .string, value: $0) }
             }
-            return .array(try inner(items, "[]"))
-        case .map(let values): return .map(key: .string, value: try inner(values, "{}"))
+            return try inner(items, "[]").map { .array($0) }
+        case .map(let values): return try inner(values, "{}").map { .map(key: .string, value: $0) }
         case .union(let branches):
             let rest = branches.filter { $0 != .null }
             if rest.count == 1 { return try inner(rest[0]) }
-            throw MartletError(.notSupported, "\(path): a union of \(rest.map(\.name).joined(separator: ", ")) has no SQL type")
+            // Connect: a struct of which one field is not null.
+            var members: [Field] = []
+            for branch in rest {
+                guard let type = try inner(branch, "|" + branch.name) else { continue }
+                members.append(Field(keepsCase ? unionField(branch) : unionField(branch).uppercased(), type))
+            }
+            return .structure(members)
         case .null: throw MartletError(.notSupported, "\(path): the type null alone has no SQL type")
         case .named(let name): throw MartletError(.schemaInvalid, "\(path): type \(name) is not defined")
         }

@@ -24,7 +24,7 @@ struct JSONDecoder: Sendable {
 
         slices.buffer.withUnsafeBufferPointer { buffer in
             guard let base = buffer.baseAddress else { return }
-            let reader = JSONReader(base: base, extra: extra)
+            let reader = JSONReader(base: base, extra: extra, hasSchemas: headerBytes > 0)
             // An unwanted STRING takes anything: it only has to be passed over.
             let names = JSONNames(
                 targets.enumerated().map { i, target in
@@ -91,12 +91,14 @@ final class JSONTarget {
     let children: [JSONTarget]
     /// Of a struct's fields.
     let names: JSONNames?
+    let isAlternatives: Bool
 
     convenience init(_ field: Field, capacity: Int) { self.init(ColumnAppender(field.type, capacity: capacity)) }
 
     init(_ appender: ColumnAppender) {
         type = appender.type
         self.appender = appender
+        isAlternatives = JSONSchemaTranslation.isAlternatives(appender.type)
         children = appender.children.map { JSONTarget($0) }
         if case .structure(let fields) = appender.type {
             names = JSONNames(zip(fields, children).map { ($0.name, $1) })
@@ -171,6 +173,8 @@ struct JSONReader {
 
     let base: UnsafePointer<UInt8>
     let extra: ExtraBytes
+    /// JSON_SR: values are as Connect writes them, maps as lists of entries too.
+    let hasSchemas: Bool
 
     /// Reads an object's fields to the cells `row` of the targets; targets that no field fills are left one short.
     func object(_ names: JSONNames, row: Int, _ scanner: inout JSONScanner, depth: Int) -> Problem? {
@@ -274,6 +278,7 @@ struct JSONReader {
             appender.appendNested()
             return nil
         case .map:
+            if hasSchemas, first == UInt8(ascii: "[") { return entries(target, &scanner, depth: depth) }
             guard first == UInt8(ascii: "{") else { return Problem(reason: scanner.skip() ? "expected an object" : Self.malformed) }
             scanner.p += 1
             if !scanner.take(UInt8(ascii: "}")) {
@@ -289,6 +294,7 @@ struct JSONReader {
             return nil
         case .structure:
             guard let names = target.names else { return Problem(reason: Self.malformed) }
+            if hasSchemas, target.isAlternatives { return alternative(target, &scanner, first, depth: depth) }
             guard first == UInt8(ascii: "{") else { return Problem(reason: scanner.skip() ? "expected an object" : Self.malformed) }
             let row = appender.count
             if let problem = object(names, row: row, &scanner, depth: depth) { return problem }
@@ -296,6 +302,64 @@ struct JSONReader {
             appender.appendNested()
             return nil
         }
+    }
+
+    /// A map as a list of `{"key":…,"value":…}`, the two in any order.
+    private func entries(_ target: JSONTarget, _ scanner: inout JSONScanner, depth: Int) -> Problem? {
+        let malformed = Problem(reason: Self.malformed), shape = Problem(reason: "expected entries of a key and a value")
+        scanner.p += 1
+        if !scanner.take(UInt8(ascii: "]")) {
+            repeat {
+                guard scanner.take(UInt8(ascii: "{")) else { return shape }
+                let count = target.children[0].appender.count
+                repeat {
+                    guard scanner.peek() == 0x22, let name = scanner.string(), scanner.take(UInt8(ascii: ":")) else { return malformed }
+                    let place = name.bytes.elementsEqual("key".utf8) ? 0 : name.bytes.elementsEqual("value".utf8) ? 1 : -1
+                    guard place >= 0, target.children[place].appender.count == count else { return shape }
+                    if let problem = read(target.children[place], &scanner, depth: depth + 1) { return problem }
+                } while scanner.take(UInt8(ascii: ","))
+                guard scanner.take(UInt8(ascii: "}")) else { return malformed }
+                for child in target.children where child.appender.count == count { child.appender.appendNull() }
+            } while scanner.take(UInt8(ascii: ","))
+            if !scanner.take(UInt8(ascii: "]")) { return malformed }
+        }
+        target.appender.appendNested()
+        return nil
+    }
+
+    /// A value of a `oneOf` or `anyOf`: the first alternative of its kind takes it, the others are null.
+    private func alternative(_ target: JSONTarget, _ scanner: inout JSONScanner, _ first: UInt8, depth: Int) -> Problem? {
+        func suits(_ type: SQLType) -> Bool {
+            switch type {
+            case .integer, .bigint, .date, .time, .timestamp:
+                var copy = scanner
+                guard first == 0x2d || first &- 0x30 < 10, let digits = copy.number() else { return false }
+                return NumberScan.integer(digits, as: Int64.self) != nil
+            case .double, .decimal: return first == 0x2d || first &- 0x30 < 10
+            case .boolean: return first == UInt8(ascii: "t") || first == UInt8(ascii: "f")
+            case .string, .bytes: return first == 0x22
+            case .array: return first == UInt8(ascii: "[")
+            case .map: return first == UInt8(ascii: "{") || first == UInt8(ascii: "[")
+            case .structure(let fields):
+                guard first == UInt8(ascii: "{") else { return false }
+                var copy = scanner
+                copy.p += 1
+                if copy.take(UInt8(ascii: "}")) { return true }
+                repeat {
+                    guard copy.peek() == 0x22, let name = copy.string(), copy.take(UInt8(ascii: ":")), copy.skip() else { return false }
+                    let text = String(decoding: name.bytes, as: UTF8.self)
+                    guard fields.contains(where: { $0.name == text || $0.name == text.uppercased() }) else { return false }
+                } while copy.take(UInt8(ascii: ","))
+                return true
+            }
+        }
+        guard let chosen = target.children.firstIndex(where: { suits($0.type) }) else {
+            return Problem(reason: scanner.skip() ? "no alternative of the schema is of the value's kind" : Self.malformed)
+        }
+        if let problem = read(target.children[chosen], &scanner, depth: depth + 1) { return problem }
+        for (i, child) in target.children.enumerated() where i != chosen { child.appender.appendNull() }
+        target.appender.appendNested()
+        return nil
     }
 
     private static func hasLeadingZero(_ start: UnsafePointer<UInt8>) -> Bool {

@@ -7,8 +7,8 @@ struct JSONEncoder: Sendable {
     /// JSON_SR: magic 0 and the schema's id.
     private let header: [UInt8]
 
-    init(fields: [Field], unwrapped: Bool, schemaID: Int32?) {
-        writer = JSONWriter(fields, style: .topic)
+    init(fields: [Field], unwrapped: Bool, schemaID: Int32?, shapes: [JSONWriter.Shape] = []) {
+        writer = JSONWriter(fields, style: .topic, shapes: shapes)
         self.unwrapped = unwrapped && fields.count == 1
         header =
             schemaID.map { id in [0] + (0..<4).map { UInt8(truncatingIfNeeded: UInt32(bitPattern: id) >> UInt32(24 - 8 * $0)) } } ?? []

@@ -41,7 +41,10 @@ enum JSONSchemaTranslation {
         case .timestamp: return connect("integer", "Timestamp", "int64")
         case .array(let element): return ["type": "array", "items": .object(JSONObject([optional(element)]))]
         case .map(_, let value):
-            return ["type": "object", "connect.type": "map", "additionalProperties": .object(JSONObject([optional(value)]))]
+            // Keys of SQL's maps may be null, so that Connect takes entries for them.
+            return [
+                "type": "array", "connect.type": "map", "items": .object(object([Field("key", .string), Field("value", value)])),
+            ]
         case .structure(let fields): return object(fields)
         }
     }
@@ -51,9 +54,69 @@ enum JSONSchemaTranslation {
     static func fields(from text: String, spec: FormatSpec, side: Side, keepsCase: Bool, imports: [SchemaImport] = []) throws(MartletError) -> [Field] {
         let reader = Reader(document: try JSONSchemaDocument(parsing: text, imports: imports), keepsCase: keepsCase)
         let root = reader.document.resolved(.init(value: reader.document.root))
-        if !spec.unwrapSingle, root.value["properties"] != nil { return try reader.properties(root, path: "", depth: 0) }
-        let name = side == .key ? "ROWKEY" : "ROWVAL"
-        return [Field(name, try reader.type(root, path: name, depth: 0))]
+        if spec.unwrapSingle {
+            let name = side == .key ? "ROWKEY" : "ROWVAL"
+            return [Field(name, try reader.type(root, path: name, depth: 0))]
+        }
+        if root.value["properties"] == nil {
+            guard root.value["type"]?.stringValue == "object", root.value["connect.type"] == nil else { throw SchemaTranslation.anonymous() }
+            return try SchemaTranslation.nonEmpty([])
+        }
+        return try SchemaTranslation.nonEmpty(try reader.properties(root, path: "", depth: 0))
+    }
+
+    /// Connect's name of the struct fields that stand for the alternatives of a `oneOf` or `anyOf`, by their numbers.
+    static let alternative = "io.confluent.connect.json.OneOf.field."
+
+    /// Whether a column of this type holds alternatives: its value is then one of its fields', not an object of them.
+    static func isAlternatives(_ type: SQLType) -> Bool {
+        guard case .structure(let fields) = type, fields.count > 1 else { return false }
+        return fields.enumerated().allSatisfy { $0.element.name.lowercased() == "\(alternative)\($0.offset)".lowercased() }
+    }
+
+    /// The shapes in which a chosen schema wants the columns, by the preorder of `ColumnView`.
+    static func shapes(_ fields: [Field], schemaText: String, unwrapped: Bool, imports: [SchemaImport]) throws(MartletError) -> [JSONWriter.Shape] {
+        let document = try JSONSchemaDocument(parsing: schemaText, imports: imports)
+        var out: [JSONWriter.Shape] = []
+        func add(_ type: SQLType, _ given: JSONSchemaDocument.Place?) {
+            var place = given.map { document.resolved($0) }
+            if isAlternatives(type), case .structure(let fields) = type,
+                let found = place, let branches = (found.value["oneOf"] ?? found.value["anyOf"])?.arrayValue?.filter({ $0["type"]?.stringValue != "null" }),
+                branches.count == fields.count
+            {
+                out.append(.alternative)
+                for (field, branch) in zip(fields, branches) { add(field.type, found.inner(branch)) }
+                return
+            }
+            for key in ["oneOf", "anyOf", "allOf"] {
+                guard let found = place, let branches = found.value[key]?.arrayValue else { continue }
+                place = branches.first { $0["type"]?.stringValue != "null" }.map { document.resolved(found.inner($0)) }
+            }
+            func inner(_ steps: String...) -> JSONSchemaDocument.Place? {
+                guard let place else { return nil }
+                var value: JSONValue? = place.value
+                for step in steps { value = value?[step] }
+                return value.map { place.inner($0) }
+            }
+            let isList = place?.value["type"]?.stringValue == "array"
+            var isMap = false
+            if case .map = type { isMap = true }
+            out.append(isMap && isList ? .entries : .plain)
+            switch type {
+            case .array(let element): add(element, inner("items"))
+            case .map(let key, let value):
+                add(key, nil)
+                add(value, isList ? inner("items", "properties", "value") : inner("additionalProperties"))
+            case .structure(let fields): for field in fields { add(field.type, inner("properties", field.name)) }
+            default: break
+            }
+        }
+        let root = JSONSchemaDocument.Place(value: document.root)
+        for field in fields {
+            let whole = document.resolved(root)
+            add(field.type, unwrapped ? whole : whole.value["properties"]?[field.name].map { whole.inner($0) })
+        }
+        return out
     }
 }
 
@@ -98,8 +161,14 @@ private struct Reader {
         func unknown() -> MartletError { MartletError(.notSupported, "\(path): the schema's type has no SQL type") }
         if let branches = (json["oneOf"] ?? json["anyOf"])?.arrayValue {
             let rest = branches.filter { $0["type"]?.stringValue != "null" }
-            guard rest.count == 1 else { throw unknown() }
-            return try type(place.inner(rest[0]), path: path, depth: depth + 1)
+            if rest.count == 1 { return try type(place.inner(rest[0]), path: path, depth: depth + 1) }
+            var alternatives: [Field] = []
+            for (i, branch) in rest.enumerated() {
+                let name = "\(JSONSchemaTranslation.alternative)\(i)"
+                alternatives.append(Field(keepsCase ? name : name.uppercased(), try type(place.inner(branch), path: "\(path)|\(i)", depth: depth + 1)))
+            }
+            if alternatives.isEmpty { throw unknown() }
+            return .structure(alternatives)
         }
         if let parts = json["allOf"]?.arrayValue, parts.count == 1 { return try type(place.inner(parts[0]), path: path, depth: depth + 1) }
         let connect = json["connect.type"]?.stringValue
@@ -121,14 +190,22 @@ private struct Reader {
         guard names.count == 1 else { throw unknown() }
         switch names[0] {
         case "boolean": return .boolean
-        case "integer": return connect == "int32" || connect == "int16" || connect == "int8" ? .integer : .bigint
-        case "number": return .double
+        case "integer", "number":
+            switch connect {
+            case "int8", "int16", "int32": return .integer
+            case "int64": return .bigint
+            case "float32", "float64": return .double
+            default: return names[0] == "integer" ? .bigint : .double
+            }
         case "string": return connect == "bytes" ? .bytes : .string
         case "array":
             guard let items = json["items"] else { throw unknown() }
+            if connect == "map", let entry = document.resolved(place.inner(items)).value["properties"], let value = entry["value"] {
+                return .map(key: .string, value: try type(place.inner(value), path: path + "{}", depth: depth + 1))
+            }
             return .array(try type(place.inner(items), path: path + "[]", depth: depth + 1))
         case "object":
-            if json["properties"] == nil, let values = json["additionalProperties"], values.objectValue != nil {
+            if json["properties"] == nil || connect == "map", let values = json["additionalProperties"], values.objectValue != nil {
                 return .map(key: .string, value: try type(place.inner(values), path: path + "{}", depth: depth + 1))
             }
             return .structure(try properties(place, path: path, depth: depth + 1))

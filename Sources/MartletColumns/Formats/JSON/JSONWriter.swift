@@ -51,12 +51,24 @@ struct JSONWriter {
         case rest
     }
 
+    /// How Connect's JSON Schema converter has nested values that are not plain objects.
+    enum Shape: UInt8 {
+        case plain
+        /// A map as a list of `{"key":…,"value":…}`.
+        case entries
+        /// A struct of alternatives as the one that is not null.
+        case alternative
+    }
+
     let style: Style
     /// `,"NAME":` by view: of the columns and of struct fields, empty for others. The first of an object has its comma replaced.
     private let labels: JSONLabels
+    /// By view. Empty: all are plain.
+    private let shapes: [Shape]
 
-    init(_ fields: [Field], style: Style) {
+    init(_ fields: [Field], style: Style, shapes: [Shape] = []) {
         self.style = style
+        self.shapes = shapes
         var labels: [[UInt8]] = []
         func add(_ type: SQLType, name: String?) {
             labels.append(name.map { Array(("," + JSONValue.string($0).description + ":").utf8) } ?? [])
@@ -156,8 +168,20 @@ struct JSONWriter {
             }
             out.append(UInt8(ascii: "]"))
         case .map:
-            out.append(UInt8(ascii: "{"))
             let range = view.pointee.range(row), keys = index + 1, values = views[keys].next
+            if index < shapes.count, shapes[index] == .entries {
+                out.append(UInt8(ascii: "["))
+                for i in range {
+                    out.append(i > range.lowerBound ? ",{\"key\":" : "{\"key\":")
+                    write(keys, i, views, &out)
+                    out.append(",\"value\":")
+                    write(values, i, views, &out)
+                    out.append(UInt8(ascii: "}"))
+                }
+                out.append(UInt8(ascii: "]"))
+                return
+            }
+            out.append(UInt8(ascii: "{"))
             for i in range {
                 if i > range.lowerBound { out.append(UInt8(ascii: ",")) }
                 key(keys, i, views, &out)
@@ -168,6 +192,11 @@ struct JSONWriter {
         case .structure:
             let start = out.count
             var child = index + 1
+            if index < shapes.count, shapes[index] == .alternative {
+                while child < view.pointee.next, !views[child].isValid(row) { child = views[child].next }
+                if child < view.pointee.next { write(child, row, views, &out) } else { out.append("null") }
+                return
+            }
             if child == view.pointee.next { out.append(UInt8(ascii: "{")) }
             while child < view.pointee.next {
                 labels.append(child, to: &out)

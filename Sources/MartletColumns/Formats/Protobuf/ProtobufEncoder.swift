@@ -450,7 +450,7 @@ private struct ProtobufWriteCompiler {
                 return .init(
                     tag: tag(field.number, wire), node: .list(node, isPacked: field.isPacked, view: view + 1), view: view, hasPresence: false)
             case .map(let key, let mapped):
-                guard case .message(let name) = field.kind, let entry = schema.messages[name], entry.isMapEntry, entry.fields.count == 2 else { break }
+                guard case .message(let name) = field.kind, let entry = schema.messages[name], entry.isEntry else { break }
                 return .init(
                     tag: tag(field.number, .delimited),
                     node: .map(

@@ -189,7 +189,7 @@ struct ProtobufReadPlan: Sendable {
         switch type {
         case .array(let element): return element
         case .map(let key, let value):
-            guard case .message(let name) = field.kind, let entry = schema.messages[name], entry.isMapEntry, entry.fields.count == 2 else { return nil }
+            guard case .message(let name) = field.kind, let entry = schema.messages[name], entry.isEntry else { return nil }
             return .structure([Field(entry.fields[0].name, key), Field(entry.fields[1].name, value)])
         default: return nil
         }

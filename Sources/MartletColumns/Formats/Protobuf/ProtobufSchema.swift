@@ -30,6 +30,8 @@ public struct ProtobufMessage: Sendable, Hashable {
     public var oneofs: [String]
     /// Entries of a map: `key` and `value`. Connect writes maps as repeated messages of that shape whose names end in `Entry`.
     public var isMapEntry: Bool
+    /// Whether a column that is a MAP may take it for entries: also where the values are maps again, which Connect knows for lists only.
+    var isEntry: Bool { isMapEntry || fullName.hasSuffix("Entry") && fields.map(\.name) == ["key", "value"] && !fields[0].isRepeated }
     var isProto3: Bool
 
     public var name: Substring { fullName.lastIndex(of: ".").map { fullName[fullName.index(after: $0)...] } ?? fullName[...] }

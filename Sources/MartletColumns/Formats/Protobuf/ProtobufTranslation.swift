@@ -162,7 +162,8 @@ enum ProtobufTranslation {
                     func inner(_ index: Int, _ step: String) throws(MartletError) -> SQLType {
                         try type(of: message.fields[index], schema, keepsCase: keepsCase, path: path + step, open: open)
                     }
-                    return .map(key: try inner(0, ".key"), value: try inner(1, ".value"))
+                    // Keys are integers, booleans or text (proto3, "Maps"): all of them become text.
+                    return .map(key: .string, value: try inner(1, ".value"))
                 }
                 if open.contains(name) {
                     throw MartletError(

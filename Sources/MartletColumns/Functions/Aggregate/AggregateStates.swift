@@ -86,7 +86,7 @@ public enum AggregateStates {
                 }
             }
             guard let limit else { return OffsetState(type, isLatest: isLatest, ignoresNulls: ignoresNulls) }
-            if limit < 1 { throw MartletError(.badRequest, "\(call.name.lowercased()): the number of values must be 1 or more, not \(limit)") }
+            if limit < 1 { throw MartletError(.badRequest, "\(isLatest ? "latestN" : "earliestN") must be 1 or greater") }
             return OffsetsState(type, isLatest: isLatest, limit: limit, ignoresNulls: ignoresNulls)
         case "TOPK", "TOPKDISTINCT":
             guard case .integer(let k)? = call.constants.first, case .array(let element) = call.type else { throw mismatch() }

@@ -32,6 +32,7 @@ final class TimeZoneRules: Sendable {
     }
 
     static let utc = fixed(id: "UTC", offset: 0)
+    static let gmt = fixed(id: "GMT", offset: 0)
 
     static func fixed(id: String, offset: Int) -> TimeZoneRules {
         TimeZoneRules(id: id, transitions: [], periods: [Period(offset: offset, abbreviation: id)], rule: nil)
@@ -60,6 +61,12 @@ final class TimeZoneRules: Sendable {
         return rule?.period(at: seconds) ?? periods[0]
     }
 
+    /// The name of a period as `z` prints it: the tz database's abbreviation, where that is a name; else the zone's id.
+    func name(in period: Period) -> String {
+        let isName = period.abbreviation.utf8.first.map { $0 != UInt8(ascii: "+") && $0 != UInt8(ascii: "-") } ?? false
+        return isName ? period.abbreviation : id
+    }
+
     func offset(at ms: Int64) -> Int { period(at: ms >= 0 ? ms / 1000 : (ms - 999) / 1000).offset }
 
     /// The instant of a local time, both in milliseconds. In a gap the time moves on by the gap's length; in an overlap the earlier counts.
@@ -79,7 +86,7 @@ final class TimeZoneRules: Sendable {
             break
         }
         guard let offset = parseOffset(text) else { return nil }
-        let shown = text.startIndex == id.startIndex ? offsetText(offset) : id
+        let shown = text.startIndex == id.startIndex ? offsetText(offset) : id[..<text.startIndex] + (offset == 0 ? "" : offsetText(offset))
         return fixed(id: shown, offset: offset)
     }
 

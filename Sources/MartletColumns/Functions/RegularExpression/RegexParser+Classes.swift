@@ -114,6 +114,9 @@ extension RegexParser {
 
     /// A class whose `[` has been read: members, ranges and classes in it together, cut with what stands behind each `&&`.
     mutating func characterClass() throws(KernelFailure) -> CodePointSet {
+        depth += 1
+        defer { depth -= 1 }
+        if depth > Self.depthMax { throw fail("too many classes in each other") }
         let isInverted = accept("^")
         var whole: CodePointSet?
         var current = CodePointSet.empty, isFirst = true

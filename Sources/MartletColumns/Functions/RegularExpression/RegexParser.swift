@@ -11,7 +11,9 @@ struct RegexParser {
     var flags = Flags()
     private(set) var groupCount = 0
     private(set) var names: [String: Int] = [:]
-    private var openGroups = 0
+    var depth = 0
+    /// Groups in groups: patterns may come from data and must not exhaust the thread's stack.
+    static let depthMax = 200
 
     init(_ text: String) {
         self.text = text
@@ -143,6 +145,9 @@ struct RegexParser {
 
     private mutating func group() throws(KernelFailure) -> RegexNode? {
         let before = flags
+        depth += 1
+        defer { depth -= 1 }
+        if depth > Self.depthMax { throw fail("too many groups in each other") }
         func body(_ parser: inout RegexParser) throws(KernelFailure) -> RegexNode {
             let inner = try parser.choice()
             guard parser.accept(")") else { throw parser.fail("unclosed group") }

@@ -6,7 +6,8 @@ import Synchronization
 /// The newest record of each key of one partition of a changelog, in a RocksDB of its own: what a restart goes on from instead of reading the
 /// whole changelog, and where a store finds what it does not hold in memory.
 ///
-/// It follows what is committed in the changelog, some seconds behind. Each batch that it writes holds records and the offset after them, and a
+/// It follows what is committed in the changelog, some seconds behind; where the changelog is a table's own topic the store's changes are handed
+/// to it instead, as they commit. Each batch that it writes holds records and the offset after them, and a
 /// crash takes whole batches back: so what is on disk is always the changelog up to `applied`. (The changelog is the log of this database.)
 ///
 /// | key | value |
@@ -26,6 +27,8 @@ final class ChangelogIndex: StateIndex, Sendable {
     private let database: RocksDatabase
     private let identity: [UInt8]
     private let isWindowFirst: Bool
+    /// Reads the changelog itself.
+    private let isFollowing: Bool
     private let time: TimeSource
 
     private struct Progress {
@@ -36,16 +39,27 @@ final class ChangelogIndex: StateIndex, Sendable {
         var failure: MartletError?
     }
 
+    /// Changes that were handed over and are not written yet, and the offset after them.
+    private struct Added {
+        var changes = StateChanges()
+        var upTo: Int64
+        var bytes: Int { changes.keys.buffer.count + changes.values.buffer.count }
+    }
+
     private let progress: Mutex<Progress>
+    /// Nobody waits for the disk with it; after `progress`.
+    private let added: Mutex<Added>
 
     /// Opens the index in `folder`, or begins a new one.
     ///
+    /// - `position`: of a table's topic, how far its rows have been processed; nil: the log is a changelog, to be followed.
     /// - Throws: `.corruptRecord` with the reason if what is there is not the beginning of this changelog: it has to be made anew; `.io`.
-    init(_ folder: String, of log: PartitionLog, topicID: [UInt8], isWindowFirst: Bool, _ shared: RocksShared, time: TimeSource) throws(MartletError) {
+    init(_ folder: String, of log: PartitionLog, topicID: [UInt8], isWindowFirst: Bool, position: Int64? = nil, _ shared: RocksShared, time: TimeSource) throws(MartletError) {
         self.folder = folder
         self.log = log
         self.isWindowFirst = isWindowFirst
         self.time = time
+        isFollowing = position == nil
         identity =
             [Self.format] + topicID + withUnsafeBytes(of: log.id.partition.bigEndian) { Array($0) } + [isWindowFirst ? 1 : 0]
         database = try RocksDatabase(folder, shared)
@@ -56,14 +70,15 @@ final class ChangelogIndex: StateIndex, Sendable {
             }
             applied = Self.number(known[identity.count...])
             let writtenMs = Self.number(known[(identity.count + 8)...])
-            if applied > log.lastStableOffset { throw MartletError(.corruptRecord, "it is ahead of its changelog") }
+            if applied > position ?? log.lastStableOffset { throw MartletError(.corruptRecord, "it is ahead of its changelog") }
             if applied < log.startOffset { throw MartletError(.corruptRecord, "the changelog begins after what it has seen") }
             // Deletions may have gone from a changelog that was compacted since.
-            if applied < log.lastStableOffset, time.wallMs - writtenMs >= log.settings.deleteRetentionMs / 2 {
+            if applied < position ?? log.lastStableOffset, time.wallMs - writtenMs >= log.settings.deleteRetentionMs / 2 {
                 throw MartletError(.corruptRecord, "it is too old to be brought up to date")
             }
         }
         progress = Mutex(Progress(applied: applied, flushed: applied, flushedAtNs: time.monotonicNs))
+        added = Mutex(Added(upTo: applied))
     }
 
     private static func number(_ bytes: ArraySlice<UInt8>) -> Int64 {
@@ -91,12 +106,31 @@ final class ChangelogIndex: StateIndex, Sendable {
 
     // MARK: following the changelog
 
+    /// Hands over changes that have committed: with them the index is at `offset`. They are written later.
+    ///
+    /// - Returns: bytes that wait to be written.
+    func add(_ changes: StateChanges, upTo offset: Int64) -> Int {
+        added.withLock { added in
+            for row in 0..<changes.count {
+                added.changes.append(timestamp: changes.timestamps[row], key: changes.keys.slice(row) ?? [], value: changes.values.slice(row))
+            }
+            added.upTo = offset
+            return added.bytes
+        }
+    }
+
+    /// The owner begins again at `position`; false if the index is ahead of that.
+    func undo(to position: Int64?) -> Bool { position.map { position in added.withLock { $0.upTo <= position } } ?? true }
+
     /// Applies everything that is committed.
-    func catchUp() throws(MartletError) {
+    ///
+    /// - `deadlineNs`: when to stop, whether it is done or not, on the monotonic clock.
+    func catchUp(deadlineNs: Int64 = .max) throws(MartletError) {
         try progress.withLock { (progress) throws(MartletError) in
+            if !isFollowing { return try writeAdded(&progress) }
             let end = log.lastStableOffset
             var reused: RecordBlock?
-            while progress.applied < end {
+            while progress.applied < end, deadlineNs == .max || time.monotonicNs < deadlineNs {
                 let block = try log.readBlock(from: progress.applied, maxBytes: Self.readBytes, isolation: .readCommitted, reusing: &reused)
                 if block.nextOffset == progress.applied { break }
                 do throws(MartletError) {
@@ -112,26 +146,29 @@ final class ChangelogIndex: StateIndex, Sendable {
         }
     }
 
+    private func writeAdded(_ progress: inout Progress) throws(MartletError) {
+        let taken = added.withLock { added in
+            defer { added.changes = StateChanges() }
+            return added
+        }
+        if taken.upTo == progress.applied, taken.changes.count == 0 { return }
+        var block = RecordBlock(taken.changes)
+        block.nextOffset = taken.upTo
+        do throws(MartletError) {
+            try database.write(changes(block))
+        } catch {
+            if progress.failure == nil { progress.failure = error }
+            throw error
+        }
+        progress.applied = taken.upTo
+    }
+
     /// The last record of each key, and how far they reach.
     private func changes(_ block: RecordBlock) -> StateChanges {
-        var last: [UInt32] = []
-        if block.count > 0 {
-            let lengths = block.keyLengths.map { UInt32(max($0, 0)) }
-            let slots = GroupTable(types: [.bytes]).assign([.bytes(BytesColumn(buffer: block.buffer, starts: block.keyStarts, lengths: lengths))]).slots
-            for row in 0..<block.count where block.keyLengths[row] >= 0 {
-                let slot = Int(slots[row])
-                if slot >= last.count { last += [UInt32](repeating: .max, count: slot + 1 - last.count) }
-                last[slot] = UInt32(row)
-            }
-        }
         var out = StateChanges()
-        for row in last where row != .max {
-            let row = Int(row)
+        for row in block.lastRows {
             guard let key = block.key(row) else { continue }
-            let time = block.timestamps[row].bigEndian
-            out.append(
-                timestamp: block.timestamps[row], key: stored(key),
-                value: block.value(row).map { value in withUnsafeBytes(of: time) { Array($0) } + value })
+            out.appendStored(timestamp: block.timestamps[row], key: key, value: block.value(row), isWindowFirst: isWindowFirst)
         }
         var metadata = identity
         for number in [block.nextOffset, time.wallMs] { withUnsafeBytes(of: number.bigEndian) { metadata.append(contentsOf: $0) } }
@@ -140,10 +177,6 @@ final class ChangelogIndex: StateIndex, Sendable {
     }
 
     private func stored(_ key: ArraySlice<UInt8>) -> [UInt8] { isWindowFirst && key.count > 16 ? KeyEncoding.windowFirst(key) : Array(key) }
-
-    private func original(_ key: UnsafeRawBufferPointer) -> [UInt8] {
-        isWindowFirst && key.count > 16 ? KeyEncoding.windowLast(key) : Array(key)
-    }
 
     /// Brings what was applied to disk, so that a crash does not take it back, if the last time is `intervalNs` ago.
     func flush(intervalNs: Int64) throws(MartletError) {
@@ -205,10 +238,16 @@ final class ChangelogIndex: StateIndex, Sendable {
         return out
     }
 
-    /// Gives a store its entries, those of the newest windows first, until `isFull`.
+    /// Gives a store its entries, those of the newest windows first; one that can be without some of them gets no more than fit into half its
+    /// share of the memory.
     ///
     /// - Returns: whether the store got all of them.
-    func fill(_ store: any StateStore, isFull: () -> Bool) throws(MartletError) -> Bool {
+    func fill(_ store: any StateStore, _ account: StateMemory.Account) throws(MartletError) -> Bool {
+        func isFull() -> Bool {
+            guard store.isEvicting else { return false }
+            let used = store.memoryBytes, share = account.share(using: used, isEvicting: true)
+            return share != .max && used > share / 2
+        }
         // Time comes first: what a store makes of old entries depends on it.
         var times = BytesColumn()
         times.append(StreamTime.key)
@@ -236,8 +275,7 @@ final class ChangelogIndex: StateIndex, Sendable {
                         return false
                     }
                 }
-                held.append(
-                    timestamp: Int64(bigEndian: value.loadUnaligned(as: Int64.self)), key: original(key), value: UnsafeRawBufferPointer(rebasing: value[8...]))
+                held.appendOriginal(key, value, isWindowFirst: isWindowFirst)
                 return true
             }
         }
@@ -248,4 +286,39 @@ final class ChangelogIndex: StateIndex, Sendable {
 
     /// Entries, about.
     var count: Int { database.keyCount }
+}
+
+extension StateChanges {
+    /// Appends a record of the changelog as the index has it.
+    fileprivate mutating func appendStored(timestamp: Int64, key: ArraySlice<UInt8>, value: ArraySlice<UInt8>?, isWindowFirst: Bool) {
+        timestamps.append(timestamp)
+        keys.starts.append(UInt32(keys.buffer.count))
+        keys.lengths.append(Int32(key.count))
+        if isWindowFirst, key.count > 16 {
+            keys.buffer.append(contentsOf: key.suffix(16))
+            keys.buffer.append(contentsOf: key.dropLast(16))
+        } else {
+            keys.buffer.append(contentsOf: key)
+        }
+        values.starts.append(UInt32(values.buffer.count))
+        values.lengths.append(value.map { Int32($0.count + 8) } ?? -1)
+        guard let value else { return }
+        withUnsafeBytes(of: timestamp.bigEndian) { values.buffer.append(contentsOf: $0) }
+        values.buffer.append(contentsOf: value)
+    }
+    /// Appends an entry of the index as the record of the changelog.
+    fileprivate mutating func appendOriginal(_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, isWindowFirst: Bool) {
+        timestamps.append(Int64(bigEndian: value.loadUnaligned(as: Int64.self)))
+        keys.starts.append(UInt32(keys.buffer.count))
+        keys.lengths.append(Int32(key.count))
+        if isWindowFirst, key.count > 16 {
+            keys.buffer.append(contentsOf: UnsafeRawBufferPointer(rebasing: key[16...]))
+            keys.buffer.append(contentsOf: UnsafeRawBufferPointer(rebasing: key[..<16]))
+        } else {
+            keys.buffer.append(contentsOf: key)
+        }
+        values.starts.append(UInt32(values.buffer.count))
+        values.lengths.append(Int32(value.count - 8))
+        values.buffer.append(contentsOf: UnsafeRawBufferPointer(rebasing: value[8...]))
+    }
 }

@@ -13,8 +13,11 @@ final class RocksShared: @unchecked Sendable {  // The library's objects are saf
     fileprivate let scanOptions: OpaquePointer
     fileprivate let flushOptions: OpaquePointer
 
-    /// - `cacheBytes`: of blocks, indexes and filters together.
-    init(_ library: RocksLibrary, cacheBytes: Int) throws(MartletError) {
+    fileprivate let writeBufferBytes: Int
+
+    /// - `cacheBytes`: of blocks, indexes and filters together; `writeBufferBytes`: what a database holds of its newest writes, at most twice.
+    init(_ library: RocksLibrary, cacheBytes: Int, writeBufferBytes: Int = 4 << 20) throws(MartletError) {
+        self.writeBufferBytes = writeBufferBytes
         guard let cache = library.cacheCreate(cacheBytes), let environment = library.environmentCreate(), let write = library.writeOptionsCreate(),
             let read = library.readOptionsCreate(), let scan = library.readOptionsCreate(), let flush = library.flushOptionsCreate()
         else { throw MartletError(.io, "RocksDB made nothing of its options") }
@@ -64,7 +67,7 @@ final class RocksDatabase: @unchecked Sendable {  // As the library says of its 
         }
         library.setCreateIfMissing(options, 1)
         library.setEnvironment(options, shared.environment)
-        library.setWriteBufferSize(options, 4 << 20)
+        library.setWriteBufferSize(options, shared.writeBufferBytes)
         library.setWriteBufferCount(options, 2)
         library.setArenaBlockSize(options, 64 << 10)
         library.setMaxOpenFiles(options, 64)

@@ -20,6 +20,7 @@ final class StateDirectory: Sendable {
 
     let folder: String
     let memory: StateMemory
+    private let library: @Sendable () -> Result<RocksLibrary, MartletError>
     private let time: TimeSource
     private let logger: Logger
 
@@ -36,10 +37,19 @@ final class StateDirectory: Sendable {
     private let state = Mutex(State())
     /// Held while an index is opened, removed or brought up to date in the background: nobody else has one in hand then. Before `state`.
     private let work = Mutex(())
-    private let isStopping = Signal(false)
+    private struct Orders {
+        var isStopping = false
+        var isHurried = false
+    }
+
+    private let orders = Signal(Orders())
 
     /// - `memoryBytes`: what stores may take together, about.
-    init(_ folder: String, memoryBytes: Int, time: TimeSource, logger: Logger) {
+    init(
+        _ folder: String, memoryBytes: Int, library: @escaping @Sendable () -> Result<RocksLibrary, MartletError> = { RocksLibrary.shared },
+        time: TimeSource, logger: Logger
+    ) {
+        self.library = library
         self.folder = folder
         self.time = time
         self.logger = logger
@@ -47,21 +57,26 @@ final class StateDirectory: Sendable {
     }
 
     /// The index of a store's changelog, opened if it is not yet; nil if there is none to be had.
-    func index(of store: any StateStore, query: String, log: PartitionLog, topicID: [UInt8]) -> ChangelogIndex? {
+    ///
+    /// - `position`: of a table's topic, how far its rows have been processed; nil: the log is a changelog.
+    func index(of store: any StateStore, query: String, log: PartitionLog, topicID: [UInt8], position: Int64? = nil) -> ChangelogIndex? {
         let path = "\(folder)/\(Self.escaped(query))/\(log.id.partition)/\(Self.escaped(store.name))"
-        return work.withLock { _ in state.withLock { state in open(store, path, log, topicID, &state) } }
+        return work.withLock { _ in state.withLock { state in open(store, path, log, topicID, position, &state) } }
     }
 
-    private func open(_ store: any StateStore, _ path: String, _ log: PartitionLog, _ topicID: [UInt8], _ state: inout State) -> ChangelogIndex? {
+    private func open(
+        _ store: any StateStore, _ path: String, _ log: PartitionLog, _ topicID: [UInt8], _ position: Int64?, _ state: inout State
+    ) -> ChangelogIndex? {
         if state.isStopped { return nil }
         if let known = state.indexes[path] {
-            if known.log === log, known.failure == nil { return known }
+            // What a table's topic was processed to is less again after an abort.
+            if known.log === log, known.failure == nil, known.undo(to: position) { return known }
             state.indexes[path] = nil
         }
         guard let shared = shared(&state) else { return nil }
         func open() throws(MartletError) -> ChangelogIndex {
             try Self.make(path)
-            return try ChangelogIndex(path, of: log, topicID: topicID, isWindowFirst: store.hasWindowedKeys, shared, time: time)
+            return try ChangelogIndex(path, of: log, topicID: topicID, isWindowFirst: store.hasWindowedKeys, position: position, shared, time: time)
         }
         var opened: ChangelogIndex?
         do throws(MartletError) {
@@ -86,7 +101,8 @@ final class StateDirectory: Sendable {
         if state.isMissing { return nil }
         if let shared = state.shared { return shared }
         do throws(MartletError) {
-            state.shared = try RocksShared(try RocksLibrary.shared.get(), cacheBytes: max(16 << 20, memory.budget / 8))
+            state.shared = try RocksShared(
+                try library().get(), cacheBytes: max(16 << 20, memory.budget / 8), writeBufferBytes: min(max(memory.budget / 32, 1 << 20), 8 << 20))
         } catch {
             state.isMissing = true
             logger.warning(
@@ -110,10 +126,15 @@ final class StateDirectory: Sendable {
     private func startFollowing(_ state: inout State) {
         if state.thread != nil { return }
         do throws(MartletError) {
-            state.thread = try WorkerThread("martlet-state") { [weak self, isStopping] in
+            state.thread = try WorkerThread("martlet-state") { [weak self, orders] in
                 Self.yieldToOthers()
-                while isStopping.wait(timeoutMs: Self.followIntervalMs, { $0 ? true : nil }) == nil {
-                    guard let self else { return }
+                while true {
+                    _ = orders.wait(timeoutMs: Self.followIntervalMs) { $0.isStopping || $0.isHurried ? true : nil }
+                    let isStopping = orders.update { orders in
+                        orders.isHurried = false
+                        return orders.isStopping
+                    }
+                    guard let self, !isStopping else { return }
                     follow()
                 }
             }
@@ -130,14 +151,19 @@ final class StateDirectory: Sendable {
         #endif
     }
 
+    /// Does not wait for the time to come.
+    func hurry() { orders.update { $0.isHurried = true } }
+
     /// Brings all indexes up to date.
     private func follow(isLast: Bool = false) {
+        // A stop does not wait for what the next start does as well.
+        let deadlineNs = isLast ? time.monotonicNs + 1_000_000_000 : .max
         for path in state.withLock({ $0.indexes.keys.sorted() }) {
-            if !isLast, isStopping.wait(timeoutMs: 0, { $0 ? true : nil }) != nil { return }
+            if !isLast, orders.wait(timeoutMs: 0, { $0.isStopping ? true : nil }) != nil { return }
             work.withLock { _ in
                 guard let index = state.withLock({ $0.indexes[path] }), !index.log.isClosed else { return }
                 do throws(MartletError) {
-                    try index.catchUp()
+                    try index.catchUp(deadlineNs: deadlineNs)
                     try index.flush(intervalNs: isLast ? 0 : Self.flushIntervalMs * 1_000_000)
                     if !isLast { try prune(index) }
                 } catch {
@@ -165,7 +191,7 @@ final class StateDirectory: Sendable {
             state.isStopped = true
             return state.thread
         }
-        isStopping.update { $0 = true }
+        orders.update { $0.isStopping = true }
         thread?.join()
         follow(isLast: true)
         state.withLock { state in
@@ -196,6 +222,9 @@ final class StateDirectory: Sendable {
         let known = Set(queries.map { Self.escaped($0) })
         for query in Self.entries(of: folder) where !known.contains(query) { Self.remove("\(folder)/\(query)") }
     }
+
+    /// Those that are open, by their folders.
+    var indexes: [String: ChangelogIndex] { state.withLock { $0.indexes } }
 
     // MARK: folders
 

@@ -16,7 +16,7 @@ extension KsqlAPI {
                 guard let arguments = try JSONValue(parsing: first).objectValue, let target = arguments["target"]?.stringValue else {
                     throw MartletError(.badRequest, "the first line of an inserts stream is an object with the 'target'")
                 }
-                for (name, _) in try SQLRequest.texts(arguments["properties"], of: "properties") { _ = try SQLRequest.propertyName(name) }
+                for (name, value) in try SQLRequest.texts(arguments["properties"], of: "properties") { _ = try Settings.checked(name, value) }
                 // No rows yet: this refuses a target that takes none.
                 try await engine.insert([], into: target)
                 let rest = lines

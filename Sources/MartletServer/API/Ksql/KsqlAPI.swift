@@ -35,6 +35,8 @@ struct SQLRequest {
     var sql: String
     var properties: [String: String]
     var variables: [String: String]
+    /// The command that has to have been applied before.
+    var commandSequenceNumber: Int?
 
     /// What the members of the body are called at an endpoint, its own names first: each endpoint takes the others' too.
     struct Names: Sendable {
@@ -53,12 +55,18 @@ struct SQLRequest {
         self.sql = sql
         properties = [:]
         for name in names.properties {
-            for (key, value) in try Self.texts(body[name], of: name) { properties[try Self.propertyName(key)] = value }
+            for (key, value) in try Self.texts(body[name], of: name) {
+                let checked = try Settings.checked(key, value)
+                properties[checked.name] = checked.value
+            }
         }
         variables = [:]
         for (key, value) in try Self.texts(body["sessionVariables"], of: "sessionVariables") { variables[key] = value }
-        if let number = body["commandSequenceNumber"], !number.isNull, number.intValue == nil {
-            throw MartletError(.badRequest, "property 'commandSequenceNumber' of the request's body is a whole number")
+        if let number = body["commandSequenceNumber"], !number.isNull {
+            guard let sequence = number.intValue else {
+                throw MartletError(.badRequest, "property 'commandSequenceNumber' of the request's body is a whole number")
+            }
+            commandSequenceNumber = sequence
         }
     }
 
@@ -76,15 +84,5 @@ struct SQLRequest {
             }
         }
         return out
-    }
-
-    /// The name by which the engine knows a property; `ksql.streams.` may stand before Kafka's names.
-    static func propertyName(_ name: String) throws(MartletError) -> String {
-        var bare = name
-        if name.hasPrefix("ksql.streams.") { bare = String(name.dropFirst("ksql.streams.".count)) }
-        guard Settings.isKnown(name) || Settings.all.contains(where: { $0.name == bare }) else {
-            throw MartletError(.unknownProperty, "Not recognizable as ksql, streams, consumer, or producer property: '\(name)'")
-        }
-        return Settings.all.contains { $0.name == bare } ? bare : name
     }
 }

@@ -20,15 +20,13 @@ final class LookupAnswers: Sendable {
 
     private let entries = Mutex<[Question: LookupAnswer]>([:])
 
-    /// The answer to a question whose like was asked before; nil: it is new, or must be given where one may wait.
-    func answer(_ sql: SQLRequest, _ shape: QueryStreamEncoding.Shape) -> LookupAnswer.Answer? {
+    /// What answers a question whose like was asked before, with the literals that are this one's; nil: it is new.
+    func known(_ sql: SQLRequest, _ shape: QueryStreamEncoding.Shape) -> (answer: LookupAnswer, literals: [StatementShape.Literal]?)? {
         guard sql.variables.isEmpty else { return nil }
         if let like = StatementShape(sql.sql), let known = entry(Question(text: like.pattern, properties: sql.properties, shape: shape)) {
-            // What goes wrong is told where the statement is looked at whole.
-            return try? known.answer(like.literals, mayWait: false)
+            return (known, like.literals)
         }
-        guard let known = entry(Question(text: sql.sql, properties: sql.properties, shape: shape)) else { return nil }
-        return try? known.answer(nil, mayWait: false)
+        return entry(Question(text: sql.sql, properties: sql.properties, shape: shape)).map { ($0, nil) }
     }
 
     private func entry(_ question: Question) -> LookupAnswer? {

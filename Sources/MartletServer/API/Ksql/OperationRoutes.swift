@@ -6,8 +6,8 @@ import NIOHTTP1
 extension KsqlAPI {
     var operationRoutes: [Route] {
         [
-            Route(.GET, "/chc/ready") { _ in .text("") },
-            Route(.GET, "/chc/live") { _ in .text("") },
+            Route(.GET, "/chc/ready", needsNoUser: true) { _ in .text("") },
+            Route(.GET, "/chc/live", needsNoUser: true) { _ in .text("") },
             Route(.GET, "/clusterStatus", produces: Self.jsonTypes) { request in
                 let host: JSONObject = [
                     "hostAlive": true, "lastStatusUpdateMs": .int(time.wallMs), "activeStandbyPerQuery": [:],

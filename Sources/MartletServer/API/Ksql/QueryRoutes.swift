@@ -1,6 +1,7 @@
 import MartletColumns
 import MartletCore
 import MartletEngine
+import MartletSQL
 import NIOHTTP1
 import NIOPosix
 
@@ -44,12 +45,21 @@ extension KsqlAPI {
 
     /// Answers on the event loop what was asked before in another request; nil: it has to go the whole way.
     private func lookUp(_ request: HTTPRequest, _ names: SQLRequest.Names, _ shape: QueryStreamEncoding.Shape) -> HTTPResponse? {
-        guard let sql = try? SQLRequest(request, names), let answer = lookups.answer(sql, shape) else { return nil }
+        // What goes wrong is told where the statement is looked at whole.
+        guard let sql = try? SQLRequest(request, names), let (known, literals) = lookups.known(sql, shape),
+            let answer = try? known.answer(literals, mayWait: false)
+        else { return nil }
+        return found(answer, request)
+    }
+
+    private func found(_ answer: LookupAnswer.Answer, _ request: HTTPRequest) -> HTTPResponse {
         activity.answered(rows: answer.rows)
         return HTTPResponse(headers: ["content-type": request.accepted], body: .bytes(answer.body))
     }
 
     private func run(_ sql: SQLRequest, _ shape: QueryStreamEncoding.Shape, _ request: HTTPRequest) async throws -> HTTPResponse {
+        // A table that is being read by somebody else is waited for, but not analysed again.
+        if let (known, literals) = lookups.known(sql, shape), let answer = try? await patiently(known, literals) { return found(answer, request) }
         let result = try await engine.query(
             sql.sql, properties: sql.properties, variables: sql.variables, preparesLookups: shape != .protobufRows)
         switch result {
@@ -58,12 +68,11 @@ extension KsqlAPI {
             do throws(MartletError) {
                 let prepared = try LookupAnswer(lookup, shape)
                 lookups.add(prepared, to: sql, shape)
-                answer = try await patiently(prepared)
+                answer = try await patiently(prepared, nil)
             } catch {
                 throw error.inStatement(lookup.statement)
             }
-            activity.answered(rows: answer.rows)
-            return HTTPResponse(headers: ["content-type": request.accepted], body: .bytes(answer.body))
+            return found(answer, request)
         case .rows(let query): return try await rows(of: query, shape, request)
         case .lines(let print):
             if shape == .array || shape == .protobufRows {
@@ -75,12 +84,12 @@ extension KsqlAPI {
     }
 
     /// The first question may have to read the table's topic.
-    private func patiently(_ prepared: LookupAnswer) async throws(MartletError) -> LookupAnswer.Answer {
-        if let answer = try prepared.answer(nil, mayWait: false) { return answer }
+    private func patiently(_ prepared: LookupAnswer, _ literals: [StatementShape.Literal]?) async throws(MartletError) -> LookupAnswer.Answer {
+        if let answer = try prepared.answer(literals, mayWait: false) { return answer }
         let result: Result<LookupAnswer.Answer?, MartletError>
         do {
             result = try await reading.runIfActive {
-                do throws(MartletError) { return .success(try prepared.answer(nil, mayWait: true)) } catch { return .failure(error) }
+                do throws(MartletError) { return .success(try prepared.answer(literals, mayWait: true)) } catch { return .failure(error) }
             }
         } catch {
             throw MartletError(.shuttingDown, "The server is shutting down")

@@ -8,14 +8,30 @@ extension KsqlAPI {
     var statementRoutes: [Route] {
         [
             Route(.POST, "/ksql", produces: Self.jsonTypes) { request in
-                // `commandSequenceNumber` asks to wait for a command: here every command is applied before its number is told.
                 let sql = try SQLRequest(request, Self.oldNames)
+                try await waitForCommand(sql.commandSequenceNumber)
                 let entities = try await engine.execute(sql.sql, properties: sql.properties, variables: sql.variables)
                 return .json(.array(entities.map { .object($0) }), type: request.accepted)
             },
             Route(.POST, "/ksql/terminate", produces: Self.jsonTypes) { request in try await terminateCluster(request) },
         ]
     }
+
+    /// Every command is applied before its number is told, so only one that is still to come is waited for.
+    private func waitForCommand(_ number: Int?) async throws {
+        guard let number else { return }
+        let deadline = time.monotonicNs + Self.commandPatienceNs
+        while await engine.lastCommandNumber < Int64(number) {
+            if time.monotonicNs >= deadline || activity.isStopping {
+                throw MartletError(
+                    .timeout, "Timed out while waiting for a previous command to execute. command sequence number: \(number)")
+            }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+    }
+
+    /// ksqlDB's `ksql.server.command.response.timeout.ms`.
+    private static let commandPatienceNs: Int64 = 5_000_000_000
 
     /// Ends all queries, drops all sources, and deletes their topics if they are on the list.
     private func terminateCluster(_ request: HTTPRequest) async throws -> HTTPResponse {

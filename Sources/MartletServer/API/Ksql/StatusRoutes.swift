@@ -38,11 +38,11 @@ extension KsqlAPI {
             },
             Route(.GET, "/is_valid_property/:name", produces: Self.jsonTypes) { request in
                 let name = request.parameters["name"] ?? ""
-                guard Settings.isKnown(name) else {
-                    if Settings.all.contains(where: { $0.name == name }) {
-                        throw MartletError(.invalidProperty, "One or more properties overrides set locally are prohibited by the KSQL server (use UNSET to reset their default value): [\(name)]")
-                    }
-                    throw MartletError(.unknownProperty, "Not recognizable as ksql, streams, consumer, or producer property: '\(name)'")
+                do throws(MartletError) {
+                    _ = try Settings.checked(name, "")
+                } catch {
+                    // Any value may be wrong; the name is what is asked for.
+                    if !Settings.isKnown(name) { throw error }
                 }
                 return .json(true, type: request.accepted)
             },

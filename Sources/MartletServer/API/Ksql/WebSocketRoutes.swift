@@ -56,7 +56,7 @@ extension KsqlAPI {
         }
         let writer = JSONRowWriter(query.fields)
         var schema: [UInt8] = []
-        Engine.fieldShapes(query.fields, keyFlags: query.isPush ? [] : query.keyFlags).write(to: &schema)
+        Engine.fieldShapes(query.fields, keyFlags: query.endsSilently ? query.keyFlags : []).write(to: &schema)
         try await socket.send([schema])
         while let batch = try await query.rows.next() {
             var frames: [[UInt8]] = []

@@ -14,7 +14,7 @@ public enum RestFailure: Error, Sendable {
     case interrupted
 }
 
-/// One TCP connection, read and written without blocking so that Ctrl-C can end every wait.
+/// One TCP connection, with TLS or without, read and written without blocking so that Ctrl-C can end every wait.
 final class HTTPConnection {
     enum Wait {
         case forever
@@ -33,6 +33,7 @@ final class HTTPConnection {
     let address: ServerAddress
     private let file: Int32
     private let interrupts: Interrupts?
+    private var tls: TLSSession?
     /// Received and not yet taken: `bytes[start...]`.
     private var bytes: [UInt8] = []
     private var start = 0
@@ -48,7 +49,34 @@ final class HTTPConnection {
     // MARK: - Opening
 
     /// Tries every address that the host's name stands for, `connectMs` each.
-    static func open(_ address: ServerAddress, interrupts: Interrupts?, connectMs: Int32 = 10_000) throws(RestFailure) -> HTTPConnection {
+    /// - `trust`: for an address with https.
+    static func open(
+        _ address: ServerAddress, interrupts: Interrupts?, trust: TLSTrust? = nil, connectMs: Int32 = 10_000
+    ) throws(RestFailure) -> HTTPConnection {
+        let connection = try connect(address, interrupts: interrupts, connectMs: connectMs)
+        if let trust { try connection.secure(trust, connectMs) }
+        return connection
+    }
+
+    private func secure(_ trust: TLSTrust, _ connectMs: Int32) throws(RestFailure) {
+        do throws(MartletError) { tls = try TLSSession(trust, host: address.host, port: address.port) } catch { throw .transport(error) }
+        do throws(RestFailure) {
+            try sendRaw(tls?.takeOutbound() ?? [])
+            while tls?.isReady == false {
+                switch try fill(.milliseconds(connectMs), untilReady: true) {
+                case .some: break
+                case .nothingYet: throw lost("no answer in time")
+                case .end: throw lost("the server hung up instead of a TLS handshake")
+                }
+            }
+        } catch {
+            guard case .transport(let cause) = error else { throw error }
+            throw .transport(
+                MartletError(.io, "cannot reach \(address): \(cause.message)", detail: cause.detail, hint: cause.hint))
+        }
+    }
+
+    private static func connect(_ address: ServerAddress, interrupts: Interrupts?, connectMs: Int32) throws(RestFailure) -> HTTPConnection {
         var hints = addrinfo()
         hints.ai_family = AF_UNSPEC
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
@@ -70,7 +98,7 @@ final class HTTPConnection {
             var on: Int32 = 1
             setsockopt(file, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
             let connection = HTTPConnection(file, address, interrupts)
-            if connect(file, candidate.ai_addr, candidate.ai_addrlen) == 0 { return connection }
+            if Glibc.connect(file, candidate.ai_addr, candidate.ai_addrlen) == 0 { return connection }
             guard errno == EINPROGRESS else {
                 lastError = errno
                 continue
@@ -95,11 +123,19 @@ final class HTTPConnection {
     /// Whether the server has not closed it, nor said what nobody asked for.
     var isFresh: Bool {
         guard start == bytes.count else { return false }
+        // A server may have sent tickets: no bytes of an answer.
+        if tls != nil { return (try? fill(.milliseconds(0))) == .nothingYet }
         var byte: UInt8 = 0
         return recv(file, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)
     }
 
     func send(_ request: [UInt8]) throws(RestFailure) {
+        guard let tls else { return try sendRaw(request) }
+        do throws(MartletError) { try tls.write(request) } catch { throw .transport(error) }
+        try sendRaw(tls.takeOutbound())
+    }
+
+    private func sendRaw(_ request: [UInt8]) throws(RestFailure) {
         var done = 0
         while done < request.count {
             let count = request[done...].withUnsafeBytes { Glibc.send(file, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
@@ -114,7 +150,8 @@ final class HTTPConnection {
     }
 
     /// Reads what is there, waiting for it as long as `wait` says.
-    func fill(_ wait: Wait) throws(RestFailure) -> Filled {
+    /// - `untilReady`: returns as soon as TLS is there, though nothing was said.
+    func fill(_ wait: Wait, untilReady: Bool = false) throws(RestFailure) -> Filled {
         if start > 0 {
             bytes.removeSubrange(..<start)
             start = 0
@@ -125,6 +162,14 @@ final class HTTPConnection {
             let count = bytes[before...].withUnsafeMutableBytes { recv(file, $0.baseAddress, $0.count, 0) }
             let error = errno
             bytes.removeSubrange((before + max(count, 0))...)
+            if count > 0, let tls {
+                let encrypted = bytes[before...]
+                bytes.removeSubrange(before...)
+                do throws(MartletError) { bytes += try tls.receive(encrypted) } catch { throw .transport(error) }
+                try sendRaw(tls.takeOutbound())
+                if bytes.count > before || untilReady && tls.isReady { return .some }
+                continue
+            }
             if count > 0 { return .some }
             if count == 0 { return .end }
             if error == EAGAIN || error == EWOULDBLOCK {

@@ -42,11 +42,24 @@ public struct SessionSettings: Sendable, Equatable {
 public final class RestClient {
     public let address: ServerAddress
     let interrupts: Interrupts?
+    private let trust: TLSTrust?
     private var idle: HTTPConnection?
 
-    public init(_ address: ServerAddress, interrupts: Interrupts? = nil) {
+    /// - `trust`: whose word counts for an address with https.
+    public init(_ address: ServerAddress, interrupts: Interrupts? = nil, trust: TLSTrust? = nil) {
         self.address = address
         self.interrupts = interrupts
+        self.trust = trust
+    }
+
+    private func open(interruptible: Bool = true, connectMs: Int32 = 10_000) throws(RestFailure) -> HTTPConnection {
+        try HTTPConnection.open(
+            address, interrupts: interruptible ? interrupts : nil, trust: address.isSecure ? try systemTrust() : nil, connectMs: connectMs)
+    }
+
+    private func systemTrust() throws(RestFailure) -> TLSTrust {
+        if let trust { return trust }
+        do throws(MartletError) { return try TLSTrust(authorities: nil) } catch { throw .transport(error) }
     }
 
     private static let json = "application/vnd.ksql.v1+json"
@@ -80,7 +93,7 @@ public final class RestClient {
         let body: JSONValue = [
             "sql": .string(sql), "properties": SessionSettings.json(settings.properties), "sessionVariables": SessionSettings.json(settings.variables),
         ]
-        let connection = try HTTPConnection.open(address, interrupts: interrupts)
+        let connection = try open()
         try connection.send(request("POST", "/query-stream", body, accept: isPrint ? Self.delimited : Self.json))
         let head = try HTTPResponseHead.read(from: connection, .forever)
         let stream = HTTPBody(head, on: connection)
@@ -90,7 +103,7 @@ public final class RestClient {
 
     /// Ends a running query; waits two seconds at most and cannot be interrupted. The server may not know it any more.
     public func closeQuery(_ id: String) {
-        guard let connection = try? HTTPConnection.open(address, interrupts: nil, connectMs: 2000),
+        guard let connection = try? open(interruptible: false, connectMs: 2000),
             (try? connection.send(request("POST", "/close-query", ["queryId": .string(id)], accept: Self.json))) != nil
         else { return }
         // What it answers makes no difference: closing the query's connection ends it too.
@@ -99,7 +112,7 @@ public final class RestClient {
 
     /// Sends a POST with a JSON body on a connection of its own; what is returned waits for the answer, whatever its status.
     public func post(_ path: String, _ body: JSONValue, accept: String, patienceMs: Int32) throws(RestFailure) -> () throws(RestFailure) -> (status: Int, bytes: [UInt8]) {
-        let connection = try HTTPConnection.open(address, interrupts: interrupts)
+        let connection = try open()
         try connection.send(request("POST", path, body, accept: accept))
         return { () throws(RestFailure) in
             let head = try HTTPResponseHead.read(from: connection, .milliseconds(patienceMs))
@@ -111,7 +124,7 @@ public final class RestClient {
 
     private func answer(_ method: String, _ path: String, _ body: JSONValue?, _ wait: HTTPConnection.Wait) throws(RestFailure) -> [UInt8] {
         let connection: HTTPConnection
-        if let idle, idle.isFresh { connection = idle } else { connection = try HTTPConnection.open(address, interrupts: interrupts) }
+        if let idle, idle.isFresh { connection = idle } else { connection = try open() }
         idle = nil
         try connection.send(request(method, path, body, accept: Self.json))
         let head = try HTTPResponseHead.read(from: connection, wait)

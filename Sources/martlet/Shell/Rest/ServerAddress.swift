@@ -1,12 +1,14 @@
 import MartletColumns
 import MartletCore
 
-/// Where a server's REST API is: `http://[user:password@]host[:port][/path]`. The port is 8088 unless given, `http://` may be left out.
+/// Where a server's REST API is: `http[s]://[user:password@]host[:port][/path]`. The port is 8088 unless given, `http://` may be left out.
 public struct ServerAddress: Sendable, Hashable {
     public static let defaultText = "http://localhost:8088"
 
     public let host: String
     public let port: UInt16
+    /// With TLS.
+    public let isSecure: Bool
     /// Before the API's own paths; no `/` at its end.
     let path: String
     /// The value of the Authorization header.
@@ -15,15 +17,16 @@ public struct ServerAddress: Sendable, Hashable {
     /// - Throws: `.badRequest` that says what an address looks like.
     public init(_ text: String) throws(MartletError) {
         func bad(_ why: String) -> MartletError {
-            MartletError(.badRequest, "'\(text)' is no address of a server: \(why)", hint: "an address is http://[user:password@]host[:port], e.g. \(Self.defaultText)")
+            MartletError(.badRequest, "'\(text)' is no address of a server: \(why)", hint: "an address is http[s]://[user:password@]host[:port], e.g. \(Self.defaultText)")
         }
-        var rest = text[...]
+        var rest = text[...], isSecure = false
         if let scheme = rest.firstRange(of: "://") {
             let name = rest[..<scheme.lowerBound].lowercased()
-            if name == "https" { throw bad("the shell speaks http:// only; put a TLS proxy on this machine before a server that wants https://") }
-            guard name == "http" else { throw bad("its scheme is '\(name)'") }
+            guard name == "http" || name == "https" else { throw bad("its scheme is '\(name)'") }
+            isSecure = name == "https"
             rest = rest[scheme.upperBound...]
         }
+        self.isSecure = isSecure
         if let end = rest.firstIndex(where: { $0 == "?" || $0 == "#" }) { rest = rest[..<end] }
         var path = ""
         if let slash = rest.firstIndex(of: "/") {
@@ -85,5 +88,5 @@ public struct ServerAddress: Sendable, Hashable {
 
 /// Without what stands before the `@`.
 extension ServerAddress: CustomStringConvertible {
-    public var description: String { "http://\(authority)\(path)" }
+    public var description: String { "\(isSecure ? "https" : "http")://\(authority)\(path)" }
 }

@@ -1,0 +1,58 @@
+import MartletColumns
+import MartletCore
+import Testing
+
+@testable import MartletEngine
+
+@Suite struct StateMemoryTests {
+    @Test func storesShareWhatThereIs() {
+        let memory = StateMemory(budget: 1000)
+        let a = memory.account(), b = memory.account(), fixed = memory.account()
+        #expect(a.share(using: 600, isEvicting: true) == .max)
+        #expect(b.share(using: 400, isEvicting: true) == .max)
+        // One that keeps everything takes from the others, in the proportion of what they use.
+        #expect(fixed.share(using: 500, isEvicting: false) == .max)
+        #expect(a.share(using: 600, isEvicting: true) == 300)
+        #expect(b.share(using: 400, isEvicting: true) == 200)
+        // However much it takes, an eighth is left.
+        #expect(fixed.share(using: 5000, isEvicting: false) == .max)
+        #expect(b.share(using: 400, isEvicting: true) == 50)
+    }
+
+    @Test func whatAStoreUsedEndsWithIt() {
+        let memory = StateMemory(budget: 100), a = memory.account()
+        do {
+            let b = memory.account()
+            _ = b.share(using: 1000, isEvicting: true)
+            #expect(a.share(using: 90, isEvicting: true) < 90)
+        }
+        #expect(a.share(using: 90, isEvicting: true) == .max)
+    }
+
+    /// Nobody leaves who may not, nobody twice, and those that were used are spared while there are others.
+    @Test(arguments: 0..<20) func theClockSparesWhatWasUsed(seed: Int) {
+        var random = SeededRandom(seed: UInt64(seed)), clock = EvictionClock()
+        let count = Int.random(in: 1...200, using: &random)
+        let mayGo = (0..<count).map { _ in Bool.random(using: &random) }, isUsed = (0..<count).map { _ in Bool.random(using: &random) }
+        clock.use((0..<UInt32(count)).filter { isUsed[Int($0)] })
+        let wanted = Int.random(in: 0...count, using: &random)
+        let victims = clock.victims(wanted, among: count) { mayGo[Int($0)] }
+        let possible = mayGo.count { $0 }, unused = (0..<count).count { mayGo[$0] && !isUsed[$0] }
+        #expect(victims.count == min(wanted, possible))
+        #expect(Set(victims).count == victims.count)
+        #expect(victims.allSatisfy { mayGo[Int($0)] })
+        if wanted <= unused { #expect(victims.allSatisfy { !isUsed[Int($0)] }) }
+    }
+
+    @Test func keysTurnTheirWindowsToTheFront() {
+        let windows = Batch.Windows(starts: [5, 0, 70_000], ends: [15, 10, 80_000])
+        let keys = KeyEncoding.encode([.string(BytesColumn(["b", "a", ""]))], windows: windows)
+        for row in 0..<3 {
+            let turned = KeyEncoding.windowFirst(keys.slice(row))
+            #expect(KeyEncoding.windowLast(turned) == Array(keys.slice(row)))
+            #expect(KeyEncoding.windowStart(of: keys.slice(row)) == windows.starts[row])
+        }
+        let order = (0..<3).sorted { KeyEncoding.windowFirst(keys.slice($0)).lexicographicallyPrecedes(KeyEncoding.windowFirst(keys.slice($1))) }
+        #expect(order == [1, 0, 2])
+    }
+}
