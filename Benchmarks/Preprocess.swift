@@ -58,7 +58,7 @@ enum Preprocess {
             WITH (kafka_topic='creditcardfraud_source', value_format='DELIMITED');
             """)
         var rates: [Double] = [], references: [Double] = []
-        for round in 0..<3 {
+        for round in 0..<5 {
             let bare = FormatBenchmarks.bareLoop(lines: sample)
             references.append(Double(bare.rows) / bare.seconds)
             let name = "preprocessed_\(round)"
@@ -76,7 +76,8 @@ enum Preprocess {
             }
             rates.append(Double(rows) / (Double(time.monotonicNs - start) * 1e-9))
             let terminated = query.id
-            _ = try await engine.execute("TERMINATE \(terminated); DROP STREAM \(name) DELETE TOPIC;")
+            // The topic stays: where the disk discards what is deleted, that would hold up the syncs of the next round.
+            _ = try await engine.execute("TERMINATE \(terminated); DROP STREAM \(name);")
         }
         let rate = Suite.median(rates), reference = Suite.median(references)
         Suite.line(benchmark, rate, "rows/s", ("bare loop", reference), rate / reference)

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Release benchmarks, one line each: name, value and unit, reference, ratio. Scripts/bench.sh [NAME …]; all without a name.
-# In process: fraud-preprocess window-count stream-table-join score log formats functions. Against a running program: latency ready idle memory throughput pull (needs wrk), and its Kafka side:
+# In process: fraud-preprocess window-count stream-table-join state score log formats functions. Against a running program: latency ready idle memory throughput pull (needs wrk), and its Kafka side:
 # peer p99 connections recovery.
 # MARTLET_BIN=FILE: that program instead of a fresh build, for those that run a program. ROWS=n: rows of fraud-preprocess and memory.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-in_process=" fraud-preprocess window-count stream-table-join score log formats functions "
+in_process=" fraud-preprocess window-count stream-table-join state score log formats functions "
 process=" latency ready idle memory throughput pull "
 broker=" peer p99 connections recovery "
 inner=() outer=() kafka=()
