@@ -10,7 +10,10 @@ enum CaseScope {
     ]
 
     /// What ksqlDB refuses, in its words, and is possible here.
-    private static let possible = ["joins on multiple conditions are not yet supported", "self joins are not yet supported", "Pull queries don't support JOIN clauses"]
+    private static let possible = [
+        "joins on multiple conditions are not yet supported", "self joins are not yet supported", "Pull queries don't support JOIN clauses",
+        "Pull queries don't support aggregate functions",
+    ]
 
     /// Why a case does not apply: ksqlDB refuses what is possible here, or its statements use what is not; nil if it does.
     static func reasonNotApplicable(_ one: ConformanceCase) -> String? {

@@ -45,7 +45,7 @@ public enum Settings {
         setting("ksql.query.pull.table.scan.enabled", "true", "pull queries without a key condition"),
         setting("ksql.query.pull.range.scan.enabled", "true", "pull queries with a range of keys"),
         setting("ksql.query.pull.stream.enabled", "true", "pull queries over streams"),
-        setting("ksql.query.pull.grouping.enabled", "false", "GROUP BY, aggregate functions and windows in queries that end, which ksqlDB refuses"),
+        setting("ksql.query.pull.grouping.enabled", "true", "GROUP BY, aggregate functions and windows in queries that end, which ksqlDB refuses"),
         setting("ksql.query.pull.limit.clause.enabled", "true", "LIMIT in pull queries"),
         setting("ksql.query.pull.interpreter.enabled", "true", "accepted; expressions are always compiled to column kernels"),
         setting("ksql.query.push.v2.enabled", "false", "push queries from the end over one query's output have ids of their own and leave out rows without a key"),

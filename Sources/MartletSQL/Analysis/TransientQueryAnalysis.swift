@@ -93,16 +93,18 @@ struct TransientQueryAnalysis {
         }
         try checkInner(query.from)
         for one in query.unions { try checkPull(one) }
-        if context.properties[Self.groupingProperty]?.lowercased() != "true" {
-            let hint = "SET '\(Self.groupingProperty)'='true' groups what is there now"
+        var aggregate: SourceSpan?
+        for case .expression(let expression, _) in query.select {
+            aggregate = aggregate ?? expression.firstCall { context.functions.isAggregate($0.name) }?.span
+        }
+        let isGrouping = aggregate != nil || query.having?.firstCall { context.functions.isAggregate($0.name) } != nil
+        let isAllowed = context.properties[Self.groupingProperty]?.lowercased() != "false"
+        if !isAllowed || !isGrouping {
+            let hint = isAllowed ? "GROUP BY and WINDOW need an aggregate function in the SELECT or HAVING clause" : "SET '\(Self.groupingProperty)'='true' groups what is there now"
             if let window = query.window { throw refuse("WINDOW clauses", window.span, hint) }
             if let first = query.groupBy.first { throw refuse("GROUP BY clauses", first.span, hint) }
             if let having = query.having { throw refuse("HAVING clauses", having.span, hint) }
-            for case .expression(let expression, _) in query.select {
-                if let call = expression.firstCall(where: { context.functions.isAggregate($0.name) }) {
-                    throw refuse("aggregate functions", call.span, hint)
-                }
-            }
+            if let aggregate { throw refuse("aggregate functions", aggregate, hint) }
         }
         if let first = query.partitionBy.first { throw refuse("PARTITION BY clauses", first.span) }
         if let limit = query.limit, context.properties["ksql.query.pull.limit.clause.enabled"]?.lowercased() == "false" {
