@@ -56,6 +56,27 @@ import Testing
         }
     }
 
+    /// Clients refuse an answer that is larger than what they allowed: only the first batch may be (KIP-74).
+    @Test func onlyTheFirstBatchMayBeTooLarge() throws {
+        try TestBroker.run { broker in
+            try broker.log.createTopic("t", partitions: 2, settings: [:])
+            let client = try broker.connect()
+            for index in 0...1 { try Self.produce(client, "t", Int32(index)) }
+            func sizes(_ order: [Int32], most: Int32) throws -> [Int] {
+                let partitions = order.map { FetchRequest.Partition(index: $0, fetchOffset: 0, bytesMax: 1 << 20) }
+                let answer = try Self.fetch(client, session: 0, epoch: -1, [.init(name: "t", partitions: partitions)], bytesMax: most)
+                return answer.topics[0].partitions.map { $0.records?.count ?? 0 }
+            }
+            let whole = try sizes([0, 1], most: 1 << 20), one = Int32(whole[0])
+            #expect(whole == [Int(one), Int(one)] && one > 0)
+            #expect(try sizes([0, 1], most: 2 * one) == whole)
+            for most in [1, one, one + 1, 2 * one - 1] {
+                #expect(try sizes([0, 1], most: most) == [Int(one), 0], "\(most)")
+                #expect(try sizes([1, 0], most: most) == [Int(one), 0], "\(most)")
+            }
+        }
+    }
+
     @Test func wrongSessionsAndEpochsAreRefused() throws {
         try TestBroker.run { broker in
             try broker.log.createTopic("t", partitions: 1, settings: [:])

@@ -286,7 +286,7 @@ struct FetchPlan: Sendable {
         return bytes >= bytesMin || partitions.isEmpty
     }
 
-    /// Reads in the client's order until `bytesMax` is reached; the first batch comes whole even if it is larger (KIP-74).
+    /// Reads in the client's order until `bytesMax` is reached; the first batch comes whole even if it is larger, and no other (KIP-74).
     func read() -> FetchResponse {
         var left = bytesMax
         var response = FetchResponse()
@@ -317,10 +317,12 @@ struct FetchPlan: Sendable {
         guard left > 0, partition.request.fetchOffset < readableEnd(log) else { return answer }
         do throws(KafkaError) {
             let slice = try log.read(from: partition.request.fetchOffset, maxBytes: max(bytesMax, 1), isolation: isolation)
-            answer.records = slice.bytes
             answer.highWatermark = slice.highWatermark
             answer.lastStableOffset = slice.lastStableOffset
             answer.logStartOffset = slice.startOffset
+            // A batch that is larger than what is left waits for an answer in which it is the first: clients begin with another partition each time.
+            guard left == self.bytesMax || slice.bytes.count <= left else { return answer }
+            answer.records = slice.bytes
             if isolation == .readCommitted {
                 answer.aborted = slice.aborted.map { .init(producerID: $0.producerID, firstOffset: $0.firstOffset) }
             }
