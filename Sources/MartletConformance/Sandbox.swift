@@ -164,12 +164,7 @@ struct Sandbox {
             }
             return problems.isEmpty ? nil : problems.joined(separator: "\n")
         case .assertSchema(let subject, let id, let exists, _):
-            var found = true
-            if let subject { found = registry.latest(subject: subject) != nil }
-            if let id, found { found = registry.schema(id: Int32(id)) != nil }
-            if found == exists { return nil }
-            let what = [subject.map { "subject name \($0)" }, id.map { "id \($0)" }].compactMap { $0 }.joined(separator: " and ")
-            return exists ? "Schema with \(what) does not exist" : "Schema with \(what) exists"
+            return registry.problem(subject: subject, id: id, exists: exists)
         default: return nil
         }
     }

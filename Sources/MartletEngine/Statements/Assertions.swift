@@ -18,14 +18,7 @@ extension Engine {
             answer = ["@type": "assert_topic", "statementText": .string(statement.text), "topicName": .string(name), "exists": .bool(exists), "warnings": []]
         case .assertSchema(let subject, let id, let exists, let timeoutMs):
             deadline = time.monotonicNs + (timeoutMs ?? 1000) * 1_000_000
-            check = { [registry] () throws(MartletError) in
-                var found = true
-                if let subject { found = registry.latest(subject: subject) != nil }
-                if let id, found { found = registry.schema(id: Int32(id)) != nil }
-                if found == exists { return nil }
-                let what = [subject.map { "subject name \($0)" }, id.map { "id \($0)" }].compactMap { $0 }.joined(separator: " and ")
-                return exists ? "Schema with \(what) does not exist" : "Schema with \(what) exists"
-            }
+            check = { [registry] () throws(MartletError) in registry.problem(subject: subject, id: id, exists: exists) }
             answer = [
                 "@type": "assert_schema", "statementText": .string(statement.text), "subject": subject.map { .string($0) } ?? .null,
                 "id": id.map { .int($0) } ?? .null, "exists": .bool(exists), "warnings": [],
@@ -60,5 +53,17 @@ extension Engine {
             }
         }
         return problems.isEmpty ? nil : problems.joined(separator: "\n")
+    }
+}
+
+extension SchemaRegistry {
+    /// What ASSERT SCHEMA says where the condition does not hold; nil where it does.
+    public func problem(subject: String?, id: Int?, exists: Bool) -> String? {
+        var found = true
+        if let subject { found = latest(subject: subject) != nil }
+        if let id, found { found = schema(id: Int32(id)) != nil }
+        if found == exists { return nil }
+        let what = [subject.map { "subject name \($0)" }, id.map { "id \($0)" }].compactMap { $0 }.joined(separator: " and ")
+        return exists ? "Schema with \(what) does not exist" : "Schema with \(what) exists"
     }
 }

@@ -42,18 +42,8 @@ struct DateTimePattern: Sendable {
                 stack[stack.count - 1].append(.field(UInt8(truncatingIfNeeded: scalar.value), count: count, reserved: 0))
                 at += count - 1
             case "'":
-                var end = at + 1
-                var text: [UInt8] = []
-                while end < scalars.count {
-                    if scalars[end] == "'" {
-                        guard end + 1 < scalars.count, scalars[end + 1] == "'" else { break }
-                        end += 1
-                    }
-                    text += Array(String(scalars[end]).utf8)
-                    end += 1
-                }
-                if end >= scalars.count { throw KernelFailure("pattern \(pattern) has a quote without an end") }
-                stack[stack.count - 1].append(.literal(text.isEmpty ? [0x27] : text))
+                guard let (text, end) = quotedText(scalars, at) else { throw KernelFailure("pattern \(pattern) has a quote without an end") }
+                stack[stack.count - 1].append(.literal(text))
                 at = end
             case "[":
                 // Patterns may come from data and must not exhaust the thread's stack.
@@ -174,4 +164,19 @@ public struct TimestampFormat: Sendable {
             throw MartletError(.typeMismatch, error.reason)
         }
     }
+}
+
+/// The text of a pattern in quotes, the first of which is at `start`, and where the last one is; two in a row are one of the text, and alone the
+/// whole of it. Nil: there is no last one.
+func quotedText(_ scalars: [Unicode.Scalar], _ start: Int) -> (text: [UInt8], end: Int)? {
+    var end = start + 1, text: [UInt8] = []
+    while end < scalars.count {
+        if scalars[end] == "'" {
+            guard end + 1 < scalars.count, scalars[end + 1] == "'" else { break }
+            end += 1
+        }
+        text += Array(String(scalars[end]).utf8)
+        end += 1
+    }
+    return end < scalars.count ? (text.isEmpty ? [0x27] : text, end) : nil
 }

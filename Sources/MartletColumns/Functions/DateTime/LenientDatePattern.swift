@@ -23,17 +23,8 @@ struct LenientDatePattern: Sendable {
         while at < scalars.count {
             let scalar = scalars[at]
             if scalar == "'" {
-                var end = at + 1, text: [UInt8] = []
-                while end < scalars.count {
-                    if scalars[end] == "'" {
-                        guard end + 1 < scalars.count, scalars[end + 1] == "'" else { break }
-                        end += 1
-                    }
-                    text += Array(String(scalars[end]).utf8)
-                    end += 1
-                }
-                if end >= scalars.count { throw KernelFailure("Unterminated quote in pattern \(pattern)") }
-                add(&elements, text.isEmpty ? [0x27] : text)
+                guard let (text, end) = quotedText(scalars, at) else { throw KernelFailure("Unterminated quote in pattern \(pattern)") }
+                add(&elements, text)
                 at = end + 1
             } else if isLetter(scalar) {
                 guard "GyYMLdDEuaHkKhmsSzZX".unicodeScalars.contains(scalar) else { throw KernelFailure("Illegal pattern character '\(scalar)' in \(pattern)") }
