@@ -6,7 +6,14 @@ import PackageDescription
 let only = Context.environment["MARTLET_ONLY"].map { "Martlet\($0)" }
 let withBenchmarks = Context.environment["MARTLET_BENCH"] != nil
 
-let swiftSettings: [SwiftSetting] = [
+// Of the compiler that is used here; a newer one may warn of more, and that is no reason not to build.
+#if compiler(>=6.3) && compiler(<6.4)
+let warnings: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+#else
+let warnings: [SwiftSetting] = []
+#endif
+
+let swiftSettings: [SwiftSetting] = warnings + [
     .swiftLanguageMode(.v6),
     .enableUpcomingFeature("ExistentialAny"),
     .enableUpcomingFeature("MemberImportVisibility"),
@@ -90,7 +97,7 @@ for module in modules where needed(module.name) {
         targets.append(
             .testTarget(
                 name: "\(module.name)Tests", dependencies: [.target(name: module.name)] + dependencies + module.testProducts,
-                swiftSettings: [.swiftLanguageMode(.v6)]))
+                swiftSettings: warnings + [.swiftLanguageMode(.v6)]))
     }
 }
 if only == nil {
