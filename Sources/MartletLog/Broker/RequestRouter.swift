@@ -65,13 +65,13 @@ final class RequestRouter: Sendable {
 
     /// - Returns: the whole response frame.
     /// - Throws: if the request is malformed or of a version we do not know; the connection is closed then, as Kafka does.
-    func route(_ api: APIKey, _ header: RequestHeader, _ body: Wire, _ context: RequestContext) throws(WireError) -> Answer<ByteBuffer> {
+    func route(_ api: APIKey, _ header: RequestHeader, _ body: Wire, _ context: RequestContext) throws(WireError) -> Answer<FrameBytes> {
         guard api.versions.contains(header.version) else {
             if api == .apiVersions { return .now(try unsupportedApiVersions(header)) }
             throw WireError(message: "not one of versions \(api.versions.lowerBound) to \(api.versions.upperBound)", position: 0)
         }
         func serve<Request: WireRequest>(_ type: Request.Type, _ handler: (Request) -> Answer<Request.Response>) throws(WireError)
-            -> Answer<ByteBuffer>
+            -> Answer<FrameBytes>
         {
             var request = Request(), wire = body
             // Bytes after the end are let pass, as Kafka does: librdkafka 2.16 pads Metadata 12 for all topics with three.
@@ -161,11 +161,9 @@ final class RequestRouter: Sendable {
     }
 
     private func encode<Response: WireMessage>(_ response: Response, _ api: APIKey, _ header: RequestHeader) throws(WireError)
-        -> ByteBuffer
+        -> FrameBytes
     {
-        let payload = (response as? FetchResponse)?.recordBytes ?? 0
-        return try Frame.response(
-            response, to: api, version: header.version, correlationID: header.correlationID, payloadBytes: payload)
+        try Frame.response(response, to: api, version: header.version, correlationID: header.correlationID)
     }
 
     /// Runs `work` on a thread that may wait for the disk.

@@ -89,7 +89,7 @@ extension RequestRouter {
     private static let features: [(name: String, level: Int16)] = [("group.version", 1), ("transaction.version", 2)]
 
     /// A version we do not speak is answered in version 0 with UNSUPPORTED_VERSION and the list, so that the client can ask again (KIP-511).
-    func unsupportedApiVersions(_ header: RequestHeader) throws(WireError) -> ByteBuffer {
+    func unsupportedApiVersions(_ header: RequestHeader) throws(WireError) -> FrameBytes {
         var response = Self.spoken
         response.error = .unsupportedVersion
         return try Frame.response(response, to: .apiVersions, version: 0, correlationID: header.correlationID)
