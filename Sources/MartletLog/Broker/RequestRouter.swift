@@ -156,6 +156,17 @@ final class RequestRouter: Sendable {
         case .addOffsetsToTxn: return try serve(AddOffsetsToTxnRequest.self) { addOffsetsToTxn($0, context) }
         case .txnOffsetCommit: return try serve(TxnOffsetCommitRequest.self) { txnOffsetCommit($0, context) }
         case .endTxn: return try serve(EndTxnRequest.self) { endTxn($0, context) }
+        case .writeTxnMarkers: return try serve(WriteTxnMarkersRequest.self) { writeTxnMarkers($0, context) }
+        case .alterReplicaLogDirs: return try serve(AlterReplicaLogDirsRequest.self) { alterReplicaLogDirs($0) }
+        case .createDelegationToken:
+            return try serve(CreateDelegationTokenRequest.self) { createDelegationToken($0, context) }
+        case .renewDelegationToken:
+            return try serve(RenewDelegationTokenRequest.self) { renewDelegationToken($0, context) }
+        case .expireDelegationToken:
+            return try serve(ExpireDelegationTokenRequest.self) { expireDelegationToken($0, context) }
+        case .describeDelegationToken:
+            return try serve(DescribeDelegationTokenRequest.self) { describeDelegationToken($0, context) }
+        case .updateFeatures: return try serve(UpdateFeaturesRequest.self) { updateFeatures($0, context) }
         case .initProducerID: return try serve(InitProducerIDRequest.self) { initProducerID($0, context) }
         }
     }

@@ -174,6 +174,22 @@ struct MessageSample: Sendable, CustomTestStringConvertible {
         .init(SaslHandshakeResponse(error: .unsupportedSASLMechanism, mechanisms: ["PLAIN", "SCRAM-SHA-256"]), .saslHandshake),
         .init(SaslAuthenticateRequest(token: [0, 1, 2]), .saslAuthenticate),
         .init(SaslAuthenticateResponse(error: .saslAuthenticationFailed, errorMessage: "no", token: [3], lifetimeMs: 5), .saslAuthenticate),
+        .init(
+            WriteTxnMarkersRequest(markers: [.init(producerID: 7, producerEpoch: 1, topics: [.init(name: "t", partitions: [0, 2])])]), .writeTxnMarkers),
+        .init(
+            WriteTxnMarkersResponse(markers: [.init(producerID: 7, topics: [.init(name: "t", partitions: [.init(index: 2)])])]), .writeTxnMarkers),
+        .init(AlterReplicaLogDirsRequest(directories: [.init(path: "/d", topics: [.init(name: "t", partitions: [1])])]), .alterReplicaLogDirs),
+        .init(AlterReplicaLogDirsResponse(topics: [.init(name: "t", partitions: [.init(error: .logDirNotFound)])]), .alterReplicaLogDirs),
+        .init(CreateDelegationTokenRequest(ownerType: "User", renewers: [.init(type: "User", name: "a")]), .createDelegationToken),
+        .init(CreateDelegationTokenResponse(error: .delegationTokenAuthDisabled, tokenID: "t", hmac: [1, 2]), .createDelegationToken),
+        .init(RenewDelegationTokenRequest(hmac: [3], periodMs: 1), .renewDelegationToken),
+        .init(TokenExpiryResponse(error: .delegationTokenAuthDisabled), .renewDelegationToken),
+        .init(ExpireDelegationTokenRequest(hmac: [3]), .expireDelegationToken),
+        .init(TokenExpiryResponse(expiresMs: 5), .expireDelegationToken),
+        .init(DescribeDelegationTokenRequest(owners: [.init(type: "User", name: "a")]), .describeDelegationToken),
+        .init(DescribeDelegationTokenResponse(tokens: [.init(principalName: "a", hmac: [1], renewers: [.init()])]), .describeDelegationToken),
+        .init(UpdateFeaturesRequest(updates: [.init(name: "group.version", level: 1)]), .updateFeatures),
+        .init(UpdateFeaturesResponse(results: [.init(name: "f", error: .invalidUpdateVersion, errorMessage: "m")]), .updateFeatures),
         .init(DescribeAclsRequest(), .describeAcls),
         .init(
             DescribeAclsResponse(
