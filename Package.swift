@@ -113,7 +113,8 @@ if only == nil {
         targets.append(
             .executableTarget(
                 name: "martlet-bench", dependencies: modules.map { .target(name: $0.name) }, path: "Benchmarks",
-                swiftSettings: swiftSettings))
+                exclude: ["Client", "broker.py", "process.py"], swiftSettings: swiftSettings))
+        targets.append(.executableTarget(name: "martlet-bench-client", path: "Benchmarks/Client", swiftSettings: swiftSettings))
     }
 }
 
