@@ -33,6 +33,8 @@ struct Module {
     var testProducts: [Target.Dependency] = []
     /// nil: Sources/<name>
     var path: String?
+    /// Holds no unsafe code, and the compiler sees to it. Elsewhere too many lines would have to say `unsafe` (docs/decisions/0009-unsafe-code.md).
+    var isMemorySafe = false
     var hasTests: Bool { FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/Tests/\(name)Tests") }
 }
 
@@ -40,7 +42,7 @@ struct Module {
 let modules: [Module] = [
     Module(name: "MartletCore", needs: ["CInstructions"]),
     Module(name: "MartletColumns", needs: ["MartletCore"]),
-    Module(name: "MartletSQL", needs: ["MartletCore", "MartletColumns"]),
+    Module(name: "MartletSQL", needs: ["MartletCore", "MartletColumns"], isMemorySafe: true),
     Module(
         name: "MartletLog", needs: ["MartletCore", "CCompression"],
         products: [logging, nio("NIOCore"), nio("NIOPosix"), tls], testProducts: [nio("NIOEmbedded")]),
@@ -56,7 +58,7 @@ let modules: [Module] = [
         products: [
             logging, nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), nio("NIOWebSocket"),
             .product(name: "NIOHTTP2", package: "swift-nio-http2"), tls,
-        ]),
+        ], isMemorySafe: true),
     // A library so that its tests can drive it through a pseudo-terminal.
     Module(
         name: "MartletShell", needs: ["MartletCore", "MartletColumns", "MartletSQL"],
@@ -91,7 +93,7 @@ for module in modules where needed(module.name) {
     targets.append(
         .target(
             name: module.name, dependencies: dependencies, path: module.path, exclude: readmes(module.path ?? "Sources/\(module.name)"),
-            swiftSettings: swiftSettings))
+            swiftSettings: swiftSettings + (module.isMemorySafe ? [.strictMemorySafety()] : [])))
     let hasTests = Context.environment["MARTLET_NO_TESTS"] == nil && module.hasTests
     if hasTests, only == nil || only == module.name {
         targets.append(

@@ -57,7 +57,7 @@ struct BrokerSetting: Sendable {
     ]
 
     private static func broker<N: FixedWidthInteger & Sendable>(
-        _ name: String, _ summary: String, _ range: ClosedRange<Int64>, _ path: WritableKeyPath<BrokerConfig, N> & Sendable
+        _ name: String, _ summary: String, _ range: ClosedRange<Int64>, _ path: any WritableKeyPath<BrokerConfig, N> & Sendable
     ) -> BrokerSetting {
         .init(
             name: name, summary: summary,
@@ -65,7 +65,7 @@ struct BrokerSetting: Sendable {
     }
 
     private static func log<N: FixedWidthInteger & Sendable>(
-        _ name: String, _ summary: String, _ range: ClosedRange<Int64>, _ path: WritableKeyPath<LogConfig, N> & Sendable
+        _ name: String, _ summary: String, _ range: ClosedRange<Int64>, _ path: any WritableKeyPath<LogConfig, N> & Sendable
     ) -> BrokerSetting {
         .init(
             name: name, summary: summary,

@@ -126,6 +126,6 @@ import Darwin
                 }
             }
         }
-        return (node.lives, transactions.reduce(0) { $0 + $1.survivors }, readers.commits)
+        return (node.lives, transactions.reduce(0) { $0 + $1.survivors }, readers.commits.count)
     }
 }
