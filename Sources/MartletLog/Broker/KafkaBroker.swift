@@ -32,6 +32,9 @@ public struct BrokerConfig: Sendable {
 
     public var groups = GroupConfig()
 
+    /// Names of settings that were given at the start, whatever their value.
+    public var given: Set<String> = []
+
     /// What is asked of clients; by default nothing.
     public var security = SecurityConfig()
 
@@ -74,6 +77,7 @@ public final class KafkaBroker: Sendable {
         config: BrokerConfig = BrokerConfig()
     ) throws(MartletError) {
         self.log = log
+        log.settings.start(broker: config)
         self.listeners = listeners
         self.group = group
         self.logger = logger
@@ -194,15 +198,16 @@ public final class KafkaBroker: Sendable {
 
     /// False once the broker is stopping.
     private func admit(_ channel: any Channel) -> Bool {
+        let limits = log.settings.broker
         let id = ObjectIdentifier(channel), address = channel.remoteAddress?.ipAddress ?? "?"
         var refusal: (reason: Logger.Message, most: Int)?
         let admitted = state.withLock { state in
             if state.isStopped { return false }
             let fromThere = state.byAddress[address] ?? 0
-            if state.connections.count >= router.config.connectionsMax {
-                refusal = ("connection refused, there are too many", router.config.connectionsMax)
-            } else if fromThere >= router.config.connectionsPerAddressMax {
-                refusal = ("connection refused, there are too many from this address", router.config.connectionsPerAddressMax)
+            if state.connections.count >= limits.connectionsMax {
+                refusal = ("connection refused, there are too many", limits.connectionsMax)
+            } else if fromThere >= limits.connectionsPerAddressMax {
+                refusal = ("connection refused, there are too many from this address", limits.connectionsPerAddressMax)
             }
             guard refusal == nil else { return false }
             state.connections[id] = channel

@@ -2,6 +2,7 @@ import Logging
 import MartletCore
 import NIOCore
 import NIOPosix
+import Synchronization
 
 /// Where a request came from and where its answer goes.
 struct RequestContext: Sendable {
@@ -38,6 +39,8 @@ final class RequestRouter: Sendable {
     let fetchSessions: FetchSessions
     let topicIDs: TopicIDs
     let answerBytes: AnswerBytes
+    /// One change of topics' settings at a time, as each begins with what is set.
+    let alteringTopics = Mutex(())
     /// Threads for work that may wait for a disk.
     let blocking: NIOThreadPool
     let config: BrokerConfig

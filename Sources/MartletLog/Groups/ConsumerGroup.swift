@@ -71,7 +71,8 @@ struct ConsumerGroup: Sendable {
     }
 
     let id: String
-    let sessionTimeoutMs: Int64
+    /// For members that report from now on.
+    var sessionTimeoutMs: Int64
     /// Rises with each change of what the members want or of the topics.
     var epoch: Int32 = 0
     /// The epoch for which `target` was worked out.

@@ -21,8 +21,9 @@ extension GroupCoordinator {
             if state.consumers[id] == nil {
                 guard heartbeat.epoch == 0 else { return .init(error: .unknownMemberID, message: "group \(id) has no such member") }
                 state.groups[id] = nil
-                state.consumers[id] = ConsumerGroup(id: id, sessionTimeoutMs: config.consumerSessionTimeoutMs)
+                state.consumers[id] = ConsumerGroup(id: id, sessionTimeoutMs: 0)
             }
+            state.consumers[id]?.sessionTimeoutMs = log.settings.consumerTimes(ofGroup: id).sessionTimeoutMs
             let catalog = catalog(&state)
             let answer = state.consumers[id]?.receive(heartbeat, catalog: catalog, now: now, mayDescribe: mayDescribe)
             settle(id, now, &state)

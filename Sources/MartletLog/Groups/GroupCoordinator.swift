@@ -13,6 +13,11 @@ public struct GroupConfig: Sendable {
     /// Of consumer groups (KIP-848), where the broker decides: group.consumer.session.timeout.ms, group.consumer.heartbeat.interval.ms.
     public var consumerSessionTimeoutMs: Int64 = 45_000
     public var consumerHeartbeatIntervalMs: Int32 = 5_000
+    /// What groups may set for themselves: group.consumer.min.session.timeout.ms and so on.
+    public var consumerSessionTimeoutMinMs: Int64 = 45_000
+    public var consumerSessionTimeoutMaxMs: Int64 = 60_000
+    public var consumerHeartbeatIntervalMinMs: Int32 = 5_000
+    public var consumerHeartbeatIntervalMaxMs: Int32 = 15_000
     /// How long offsets of a group without members are kept (offsets.retention.minutes); how often that is looked at.
     public var offsetsRetentionMs: Int64 = 604_800_000
     public var offsetsRetentionCheckMs: Int64 = 600_000

@@ -190,7 +190,7 @@ extension RequestRouter {
         guard answer.error == .none else { return .now(.init(error: answer.error, errorMessage: answer.message)) }
         return .now(
             .init(
-                memberID: answer.memberID, memberEpoch: answer.epoch, heartbeatIntervalMs: groups.config.consumerHeartbeatIntervalMs,
+                memberID: answer.memberID, memberEpoch: answer.epoch, heartbeatIntervalMs: log.settings.consumerTimes(ofGroup: request.groupID).heartbeatIntervalMs,
                 assignment: answer.assignment.map { partitions in
                     let topics = Dictionary(grouping: partitions, by: \.topic)
                     return .init(topics: topics.map { .init(id: $0.key, partitions: $0.value.map(\.index).sorted()) })

@@ -125,9 +125,9 @@ extension RequestRouter {
                     answer.partitions = partitions
                     answer.replicationFactor = 1
                     answer.id = log.topic(wanted.name).map { UUIDBytes($0.topicID) } ?? .zero
-                    answer.settings = topicSettings(
-                        Dictionary(wanted.settings.map { ($0.name, $0.value ?? "") }, uniquingKeysWith: { $1 })
-                    ).map { .init(name: $0.name, value: $0.value, source: $0.source.rawValue) }
+                    answer.settings = topicRows(Dictionary(wanted.settings.map { ($0.name, $0.value ?? "") }, uniquingKeysWith: { $1 })).map { row in
+                        .init(name: row.name, value: row.values.first?.text, source: (row.values.first?.source ?? .default).rawValue)
+                    }
                 } catch {
                     answer.error = error.code
                     answer.errorMessage = error.message
