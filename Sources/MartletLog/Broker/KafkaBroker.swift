@@ -30,6 +30,10 @@ public struct BrokerConfig: Sendable {
     /// Request bytes that may wait for the disk, and response bytes that may wait for the socket, on one connection.
     public var pendingBytesMax = 32 << 20
 
+    /// Limits of clients are kept over this many windows of so many seconds (quota.window.num, quota.window.size.seconds).
+    public var quotaWindows = 11
+    public var quotaWindowSeconds = 1
+
     public var groups = GroupConfig()
 
     /// Names of settings that were given at the start, whatever their value.
@@ -71,7 +75,7 @@ public final class KafkaBroker: Sendable {
         try self.init(log: log, listeners: [listener], group: group, logger: logger, time: time, config: config)
     }
 
-    /// - Throws: if what is kept of users' rights cannot be read.
+    /// - Throws: if what is kept of users' rights and limits cannot be read.
     public init(
         log: EmbeddedLog, listeners: [Listener], group: MultiThreadedEventLoopGroup, logger: Logger, time: TimeSource = .system,
         config: BrokerConfig = BrokerConfig()
@@ -91,8 +95,10 @@ public final class KafkaBroker: Sendable {
         }
         let groups = GroupCoordinator(log: log, timers: group, time: time, logger: logger, config: config.groups)
         router = RequestRouter(
-            log: log, groups: groups, blocking: NIOThreadPool(numberOfThreads: 4), config: config, security: security, time: time,
-            logger: logger)
+            log: log, groups: groups, blocking: NIOThreadPool(numberOfThreads: 4), config: config, security: security,
+            quotas: try ClientQuotas(
+                directory: log.directory, fileSystem: fileSystem, burstSeconds: Double(max(1, config.quotaWindows - 1) * config.quotaWindowSeconds)),
+            time: time, logger: logger)
     }
 
     /// Listens. Not for an event loop: waits for the sockets to be bound.

@@ -68,6 +68,8 @@ public struct BrokerSetting: Sendable {
             "queued.max.request.bytes", "bytes of requests that wait for the disk, and of answers that wait for the socket, of one connection",
             65_536...intMax, \.broker.pendingBytesMax, .long),
         number("fetch.max.bytes", "the most that a fetch is answered with; a single batch may be larger", 1024...intMax, \.broker.fetchBytesMax),
+        number("quota.window.num", "over how many windows the rates of clients with quotas are taken", 2...1000, \.broker.quotaWindows),
+        number("quota.window.size.seconds", "how long such a window is", 1...3600, \.broker.quotaWindowSeconds),
         number("max.incremental.fetch.session.cache.slots", "clients that may read with fetch sessions", 0...1_000_000, \.broker.fetchSessionsMax),
     ]
 
@@ -93,6 +95,13 @@ public struct BrokerSetting: Sendable {
         number(
             "group.consumer.max.heartbeat.interval.ms", "the longest consumer.heartbeat.interval.ms that a group may have", 1...intMax,
             \.broker.groups.consumerHeartbeatIntervalMaxMs),
+        .init(
+            "group.consumer.migration.policy",
+            "which groups with members may go over to the other protocol: to KIP-848 when its first member comes (upgrade), back when its last has gone (downgrade)",
+            .string,
+            .choice(
+                GroupMigration.allCases.map(\.rawValue), get: { $0.broker.groups.migration.rawValue },
+                set: { $0.broker.groups.migration = GroupMigration(rawValue: $1) ?? .bidirectional })),
         number("offset.metadata.max.bytes", "the longest note that may be committed with an offset", 0...intMax, \.broker.groups.offsetMetadataBytesMax),
         .init(
             "offsets.retention.minutes", "how long offsets are kept of a group that has no members", .int,
@@ -157,7 +166,7 @@ public struct BrokerSetting: Sendable {
     }
 
     private static func number<N: FixedWidthInteger & Sendable>(
-        _ name: String, _ summary: String, _ range: ClosedRange<Int64>, _ path: WritableKeyPath<NodeConfig, N> & Sendable,
+        _ name: String, _ summary: String, _ range: ClosedRange<Int64>, _ path: any WritableKeyPath<NodeConfig, N> & Sendable,
         _ kind: SettingDescription.Kind = .int, change: Change = .atStart
     ) -> BrokerSetting {
         .init(

@@ -264,7 +264,7 @@ extension RequestRouter {
                                 memberID: member.id, instanceID: member.instanceID, rackID: member.rackID, memberEpoch: member.epoch,
                                 clientID: member.clientID, clientHost: member.clientHost, topicNames: member.names,
                                 topicPattern: member.pattern?.text, assignment: assignment(member.assigned),
-                                target: assignment(group.target[member.id] ?? []))
+                                target: assignment(group.target[member.id] ?? []), type: member.classic == nil ? 1 : 0)
                         },
                         authorizedOperations: request.includesOperations ? 1 << 3 | 1 << 6 | 1 << 8 : .min)
                 }))
