@@ -151,6 +151,31 @@ final class RocksDatabase: @unchecked Sendable {  // As the library says of its 
         if let failure { throw failure }
     }
 
+    /// Calls `visit` with the keys and values in ranges that have nothing in common, not before `lower[i]` and before `upper[i]`.
+    func scan(from lower: BytesColumn, before upper: BytesColumn, _ visit: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Void) throws(MartletError) {
+        if lower.count == 0 { return }
+        guard let iterator = library.iteratorCreate(database, shared.readOptions) else { throw MartletError(.io, "RocksDB made no iterator") }
+        defer { library.iteratorDestroy(iterator) }
+        // In their order, what one range has read serves the next.
+        let order = (0..<lower.count).sorted { lower.slice($0).lexicographicallyPrecedes(lower.slice($1)) }
+        for i in order {
+            upper.slice(i).withUnsafeBytes { end in
+                lower.slice(i).withUnsafeBytes { library.seek(iterator, Self.text($0), $0.count) }
+                while library.isValid(iterator) != 0 {
+                    var keyLength = 0, valueLength = 0
+                    let key = UnsafeRawBufferPointer(start: library.key(iterator, &keyLength), count: keyLength)
+                    if !key.lexicographicallyPrecedes(end) { break }
+                    let value = library.value(iterator, &valueLength)
+                    visit(key, UnsafeRawBufferPointer(start: value, count: valueLength))
+                    library.next(iterator)
+                }
+            }
+        }
+        var message: UnsafeMutablePointer<CChar>?
+        library.iteratorError(iterator, &message)
+        try Self.check(message, library)
+    }
+
     func value(of key: [UInt8]) throws(MartletError) -> [UInt8]? {
         var out: [UInt8]?
         var one = BytesColumn()

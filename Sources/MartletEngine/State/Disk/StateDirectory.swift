@@ -76,7 +76,7 @@ final class StateDirectory: Sendable {
         guard let shared = shared(&state) else { return nil }
         func open() throws(MartletError) -> ChangelogIndex {
             try Self.make(path)
-            return try ChangelogIndex(path, of: log, topicID: topicID, isWindowFirst: store.hasWindowedKeys, position: position, shared, time: time)
+            return try ChangelogIndex(path, of: log, topicID: topicID, for: store, position: position, shared, time: time)
         }
         var opened: ChangelogIndex?
         do throws(MartletError) {
@@ -173,11 +173,12 @@ final class StateDirectory: Sendable {
         }
     }
 
-    /// Every hour: takes out what the changelog may have forgotten. A day more, as the changelog has it.
+    /// Every hour, or as often as the store says: takes out what the changelog may have forgotten (a day more, as the changelog has it), and what
+    /// the store asks for no more.
     private func prune(_ index: ChangelogIndex) throws(MartletError) {
         let now = time.monotonicNs
         let retention: Int64? = state.withLock { state in
-            guard let known = state.retentions[index.folder], now - known.prunedAtNs > 3_600_000_000_000 else { return nil }
+            guard let known = state.retentions[index.folder], now - known.prunedAtNs > index.expiryIntervalNs ?? 3_600_000_000_000 else { return nil }
             state.retentions[index.folder]?.prunedAtNs = now
             return known.ms
         }
