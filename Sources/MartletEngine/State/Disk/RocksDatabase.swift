@@ -44,10 +44,10 @@ final class RocksShared: @unchecked Sendable {  // The library's objects are saf
 /// What a `write` holds is there as a whole or not at all; after a crash the database is what it was at some `write` before, since nothing of it
 /// goes to a log of its own. Safe to use from several threads.
 final class RocksDatabase: @unchecked Sendable {  // As the library says of its databases.
-    private let shared: RocksShared
-    private let database: OpaquePointer
+    fileprivate let shared: RocksShared
+    fileprivate let database: OpaquePointer
     private let folder: String
-    private var library: RocksLibrary { shared.library }
+    fileprivate var library: RocksLibrary { shared.library }
     /// The folder goes when the database is closed.
     let removesFolder = Mutex(false)
 
@@ -94,7 +94,7 @@ final class RocksDatabase: @unchecked Sendable {  // As the library says of its 
         if removesFolder.withLock({ $0 }) { StateDirectory.remove(folder) }
     }
 
-    private static func check(_ message: UnsafeMutablePointer<CChar>?, _ library: RocksLibrary) throws(MartletError) {
+    fileprivate static func check(_ message: UnsafeMutablePointer<CChar>?, _ library: RocksLibrary) throws(MartletError) {
         guard let message else { return }
         let text = String(cString: message)
         library.free(message)
@@ -222,10 +222,54 @@ final class RocksDatabase: @unchecked Sendable {  // As the library says of its 
     }
 
     /// An empty key has no address of its own; the library wants one.
-    private static func text(_ bytes: UnsafeRawBufferPointer) -> RocksLibrary.Bytes {
+    fileprivate static func text(_ bytes: UnsafeRawBufferPointer) -> RocksLibrary.Bytes {
         bytes.baseAddress?.assumingMemoryBound(to: CChar.self) ?? nowhere
     }
 
     // One byte that nobody reads or writes.
     nonisolated(unsafe) private static let nowhere: RocksLibrary.Bytes = UnsafePointer(UnsafeMutablePointer<CChar>.allocate(capacity: 1))
+}
+
+/// Goes through a database as it is when this is made. Owned by one thread.
+final class RocksCursor {
+    private let database: RocksDatabase
+    private let iterator: OpaquePointer
+
+    init(_ database: RocksDatabase, from first: [UInt8]) throws(MartletError) {
+        self.database = database
+        iterator = try database.makeIterator(from: first)
+    }
+
+    deinit { database.destroy(iterator) }
+
+    /// Calls `visit` with the next keys and values, until it answers false; the one that it then had is the last.
+    ///
+    /// - Returns: whether there may be more.
+    func next(_ visit: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Bool) throws(MartletError) -> Bool { try database.advance(iterator, visit) }
+}
+
+extension RocksDatabase {
+    fileprivate func makeIterator(from first: [UInt8]) throws(MartletError) -> OpaquePointer {
+        guard let iterator = library.iteratorCreate(database, shared.scanOptions) else { throw MartletError(.io, "RocksDB made no iterator") }
+        first.withUnsafeBytes { library.seek(iterator, Self.text($0), $0.count) }
+        return iterator
+    }
+
+    fileprivate func destroy(_ iterator: OpaquePointer) { library.iteratorDestroy(iterator) }
+
+    fileprivate func advance(
+        _ iterator: OpaquePointer, _ visit: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Bool
+    ) throws(MartletError) -> Bool {
+        while library.isValid(iterator) != 0 {
+            var keyLength = 0, valueLength = 0
+            let key = library.key(iterator, &keyLength), value = library.value(iterator, &valueLength)
+            let goesOn = visit(UnsafeRawBufferPointer(start: key, count: keyLength), UnsafeRawBufferPointer(start: value, count: valueLength))
+            library.next(iterator)
+            if !goesOn { return true }
+        }
+        var message: UnsafeMutablePointer<CChar>?
+        library.iteratorError(iterator, &message)
+        try Self.check(message, library)
+        return false
+    }
 }
