@@ -46,6 +46,8 @@ final class RocksShared: @unchecked Sendable {  // The library's objects are saf
 final class RocksDatabase: @unchecked Sendable {  // As the library says of its databases.
     fileprivate let shared: RocksShared
     fileprivate let database: OpaquePointer
+    /// Where keys are when no other place is named.
+    private let family: OpaquePointer
     private let folder: String
     fileprivate var library: RocksLibrary { shared.library }
     /// The folder goes when the database is closed.
@@ -83,13 +85,17 @@ final class RocksDatabase: @unchecked Sendable {  // As the library says of its 
         if let filter = library.bloomFilter(10) { library.setFilterPolicy(table, filter) }
         library.setTableFactory(options, table)
         var message: UnsafeMutablePointer<CChar>?
-        let made = folder.withCString { library.open(options, $0, &message) }
+        var family: OpaquePointer?
+        let made = folder.withCString { path in
+            "default".withCString { name in library.open(options, path, 1, [name], [options], &family, &message) }
+        }
         try Self.check(message, library)
-        guard let made else { throw MartletError(.io, "RocksDB opened nothing in \(folder)") }
-        database = made
+        guard let made, let family else { throw MartletError(.io, "RocksDB opened nothing in \(folder)") }
+        (database, self.family) = (made, family)
     }
 
     deinit {
+        library.familyDestroy(family)
         library.close(database)
         if removesFolder.withLock({ $0 }) { StateDirectory.remove(folder) }
     }
@@ -127,26 +133,40 @@ final class RocksDatabase: @unchecked Sendable {  // As the library says of its 
         UnsafeRawBufferPointer(rebasing: buffer[Int(column.starts[row])..<Int(column.starts[row]) + Int(column.lengths[row])])
     }
 
-    /// Calls `found` with the row of each of `keys` that is there and its value, valid during the call.
+    /// Calls `found` with the row of each of `keys` that is there and its value, valid during the call, in no order.
     func read(_ keys: BytesColumn, _ found: (Int, UnsafeRawBufferPointer) -> Void) throws(MartletError) {
         let count = keys.count
         if count == 0 { return }
+        // In their order keys that lie together are read together.
+        let order = (0..<count).sorted { keys.slice($0).lexicographicallyPrecedes(keys.slice($1)) }
         var starts = [RocksLibrary.Bytes?](repeating: nil, count: count)
-        let lengths = keys.lengths.map { Int($0) }
-        var values = [UnsafeMutablePointer<CChar>?](repeating: nil, count: count), messages = values
-        var sizes = [Int](repeating: 0, count: count)
-        keys.buffer.withUnsafeBytes { buffer in
-            for row in 0..<count {
-                starts[row] = Self.text(UnsafeRawBufferPointer(rebasing: buffer[Int(keys.starts[row])..<Int(keys.starts[row] + keys.lengths[row])]))
-            }
-            library.multiGet(database, shared.readOptions, count, starts, lengths, &values, &sizes, &messages)
-        }
+        let lengths = order.map { Int(keys.lengths[$0]) }
+        var messages = [UnsafeMutablePointer<CChar>?](repeating: nil, count: count)
         var failure: MartletError?
-        for row in 0..<count {
-            do throws(MartletError) { try Self.check(messages[row], library) } catch { failure = error }
-            guard let value = values[row] else { continue }
-            if failure == nil { found(row, UnsafeRawBufferPointer(start: value, count: sizes[row])) }
-            library.free(value)
+        func take(_ i: Int, _ value: UnsafeRawBufferPointer?) {
+            do throws(MartletError) { try Self.check(messages[i], library) } catch { failure = error }
+            if failure == nil, let value { found(order[i], value) }
+        }
+        keys.buffer.withUnsafeBytes { buffer in
+            for (i, row) in order.enumerated() {
+                starts[i] = Self.text(UnsafeRawBufferPointer(rebasing: buffer[Int(keys.starts[row])..<Int(keys.starts[row] + keys.lengths[row])]))
+            }
+            if let batchedGet = library.batchedGet {
+                var values = [OpaquePointer?](repeating: nil, count: count)
+                batchedGet(database, shared.readOptions, family, count, starts, lengths, &values, &messages, true)
+                for i in 0..<count {
+                    var size = 0
+                    take(i, values[i].map { UnsafeRawBufferPointer(start: library.pinnedValue($0, &size), count: size) })
+                    if let value = values[i] { library.pinnedDestroy(value) }
+                }
+            } else {
+                var values = [UnsafeMutablePointer<CChar>?](repeating: nil, count: count), sizes = [Int](repeating: 0, count: count)
+                library.multiGet(database, shared.readOptions, count, starts, lengths, &values, &sizes, &messages)
+                for i in 0..<count {
+                    take(i, values[i].map { UnsafeRawBufferPointer(start: $0, count: sizes[i]) })
+                    library.free(values[i])
+                }
+            }
         }
         if let failure { throw failure }
     }
