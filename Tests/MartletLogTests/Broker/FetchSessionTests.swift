@@ -136,6 +136,51 @@ import Testing
         }
     }
 
+    /// However little fits into an answer, and whatever else the client changes: as long as it reads on, a partition with records is not passed over
+    /// for longer than it takes to serve every other one once.
+    @Test func nobodyStarves() throws {
+        try TestBroker.run { broker in
+            let client = try broker.connect()
+            withSeeds(12) { seed, random in
+                let name = "t\(seed)", count = Int32.random(in: 2...9, using: &random)
+                try broker.log.createTopic(name, partitions: count)
+                for index in 0..<count {
+                    let log = try #require(broker.log.partition(TopicPartition(name, index)))
+                    for i in 0..<40 {
+                        let value = "\(i)" + String(repeating: "x", count: Int.random(in: 0...200, using: &random))
+                        _ = try log.append(batch(value), requiredAcks: 1, version: 9)
+                    }
+                }
+                var offsets = [Int64](repeating: 0, count: Int(count)), waited = [Int](repeating: 0, count: Int(count))
+                let most = Int32.random(in: 1...700, using: &random)
+                var session: Int32 = 0, changed = Set(0..<count)
+                for epoch: Int32 in 0..<60 {
+                    let partitions = changed.sorted().map { FetchRequest.Partition(index: $0, fetchOffset: offsets[Int($0)], bytesMax: 1 << 20) }
+                    let answer = try Self.fetch(
+                        client, session: session, epoch: epoch, partitions.isEmpty ? [] : [.init(name: name, partitions: partitions)], bytesMax: most)
+                    #expect(answer.error == .none)
+                    session = answer.sessionID
+                    changed = []
+                    for index in waited.indices where offsets[index] < 40 { waited[index] += 1 }
+                    for partition in answer.topics.flatMap(\.partitions) where partition.records?.isEmpty == false {
+                        // How far it goes: last offset delta of the first batch is 0 here, so each batch is one record.
+                        var rest = (partition.records ?? [])[...], records: Int64 = 0
+                        while !rest.isEmpty {
+                            rest = rest.dropFirst(rest.withUnsafeBytes { Int($0.loadUnaligned(fromByteOffset: 8, as: Int32.self).bigEndian) } + 12)
+                            records += 1
+                        }
+                        let index = Int(partition.index)
+                        waited[index] = 0
+                        // Now and then a client is slow and asks again for what it got.
+                        if Int.random(in: 0..<5, using: &random) > 0 { offsets[index] += records }
+                        changed.insert(partition.index)
+                    }
+                    #expect(waited.allSatisfy { $0 < count }, "seed \(seed), epoch \(epoch): \(waited)")
+                }
+            }
+        }
+    }
+
     @Test func sessionsAreBounded() throws {
         let sessions = FetchSessions(sessionsMax: 2)
         func open(_ nowMs: Int64) throws -> Int32 {

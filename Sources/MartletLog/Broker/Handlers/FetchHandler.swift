@@ -156,6 +156,7 @@ struct FetchResponse: WireMessage {
         }
     }
 
+    var recordBytes: Int { topics.reduce(0) { sum, topic in topic.partitions.reduce(sum) { $0 + $1.recordBytes } } }
     var namesLeaders: Bool { topics.contains { $0.partitions.contains { $0.leader != nil } } }
 
 }
@@ -170,13 +171,18 @@ private func tagged<Message: WireMessage>(_ value: inout Message?, _ wire: inout
 extension RequestRouter {
     /// Answers at once if there are `bytesMin` bytes or an error to tell; otherwise when there are, or when the time is up.
     func fetch(_ request: FetchRequest, _ context: RequestContext) -> Answer<FetchResponse> {
+        let allowance = fetchAllowance(context)
+        // Who has to wait first gets nothing: no session either, where it asks for one, as an answer that begins one names all its partitions.
+        if allowance == 0, request.sessionEpoch <= 0 { return .now(FetchResponse()) }
         let reading: FetchReading
         do throws(KafkaError) {
             reading = try fetchSessions.reading(request, usesTopicIDs: context.version >= 13, nowMs: time.monotonicNs / 1_000_000)
         } catch {
             return .now(FetchResponse(error: error.code))
         }
-        let plan = FetchPlan(request, reading.partitions, log, topicIDs, context.access, bytesMax: answerBytes.allowance(config.fetchBytesMax))
+        if allowance == 0 { return .now(FetchResponse(sessionID: request.sessionID)) }
+        let bytesMax = min(answerBytes.allowance(config.fetchBytesMax), allowance ?? .max)
+        let plan = FetchPlan(request, reading.partitions, log, topicIDs, context.access, bytesMax: bytesMax)
         let waitMs = min(max(request.waitMsMax, 0), config.fetchWaitMsMax)
         let endpoint = FetchResponse.Endpoint(nodeID: Self.nodeID, host: context.advertisedHost, port: context.advertisedPort)
         let told: @Sendable (FetchResponse) -> FetchResponse = { response in
