@@ -44,7 +44,7 @@ final class BrokerConnection: ChannelDuplexHandler {
         var bytes: Int
         var isDone = false
         /// Nil when done: there is no answer (acks=0).
-        var response: ByteBuffer?
+        var response: FrameBytes?
     }
 
     init(router: RequestRouter, listener: Listener.Security, advertisedHost: String?, advertisedPort: Int?, logger: Logger) {
@@ -188,7 +188,7 @@ final class BrokerConnection: ChannelDuplexHandler {
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         answer.hop(to: context.eventLoop).whenComplete { result in
             let (handler, context) = bound.value
-            handler.complete(id, (try? result.get()) ?? nil, nil, context)
+            handler.complete(id, ((try? result.get()) ?? nil).map { FrameBytes($0) }, nil, context)
         }
     }
 
@@ -205,7 +205,7 @@ final class BrokerConnection: ChannelDuplexHandler {
             nextID += 1
             pending.append(PendingRequest(id: id, api: api, bytes: size))
             pendingRequestBytes += size
-            let answer: Answer<ByteBuffer>
+            let answer: Answer<FrameBytes>
             do throws(WireError) {
                 answer = try router.route(api, header, body, request)
             } catch {
@@ -231,7 +231,7 @@ final class BrokerConnection: ChannelDuplexHandler {
 
     // MARK: Writing
 
-    private func complete(_ id: Int, _ response: ByteBuffer?, _ charge: RequestCharge?, _ context: ChannelHandlerContext) {
+    private func complete(_ id: Int, _ response: FrameBytes?, _ charge: RequestCharge?, _ context: ChannelHandlerContext) {
         guard !isClosed, let first = pending.first else { return }
         if let ms = charge?.totalWaitMs, ms > 0 { mute(forMs: ms, context) }
         let index = pending.index(pending.startIndex, offsetBy: id - first.id)
@@ -268,8 +268,8 @@ final class BrokerConnection: ChannelDuplexHandler {
         }
     }
 
-    private func write(_ response: ByteBuffer, _ context: ChannelHandlerContext) {
-        let size = response.readableBytes
+    private func write(_ response: FrameBytes, _ context: ChannelHandlerContext) {
+        let size = response.byteCount
         unsentBytes += size
         router.answerBytes.add(size)
         let sent = context.eventLoop.makePromise(of: Void.self)
@@ -281,7 +281,8 @@ final class BrokerConnection: ChannelDuplexHandler {
             handler.router.answerBytes.remove(size)
             handler.process(context)
         }
-        context.write(wrapOutboundOut(response), promise: sent)
+        for piece in response.pieces.dropLast() { context.write(wrapOutboundOut(piece), promise: nil) }
+        if let last = response.pieces.last { context.write(wrapOutboundOut(last), promise: sent) } else { sent.succeed() }
     }
 
     private func refuse(_ context: ChannelHandlerContext, _ reason: String) {

@@ -72,13 +72,13 @@ final class RequestRouter: Sendable {
 
     /// - Returns: the whole response frame.
     /// - Throws: if the request is malformed or of a version we do not know; the connection is closed then, as Kafka does.
-    func route(_ api: APIKey, _ header: RequestHeader, _ body: Wire, _ context: RequestContext) throws(WireError) -> Answer<ByteBuffer> {
+    func route(_ api: APIKey, _ header: RequestHeader, _ body: Wire, _ context: RequestContext) throws(WireError) -> Answer<FrameBytes> {
         guard api.versions.contains(header.version) else {
             if api == .apiVersions { return .now(try unsupportedApiVersions(header)) }
             throw WireError(message: "not one of versions \(api.versions.lowerBound) to \(api.versions.upperBound)", position: 0)
         }
         func serve<Request: WireRequest>(_ type: Request.Type, _ handler: (Request) -> Answer<Request.Response>) throws(WireError)
-            -> Answer<ByteBuffer>
+            -> Answer<FrameBytes>
         {
             let beganNs = context.charge == nil ? 0 : time.monotonicNs
             var request = Request(), wire = body
@@ -171,16 +171,25 @@ final class RequestRouter: Sendable {
         case .addOffsetsToTxn: return try serve(AddOffsetsToTxnRequest.self) { addOffsetsToTxn($0, context) }
         case .txnOffsetCommit: return try serve(TxnOffsetCommitRequest.self) { txnOffsetCommit($0, context) }
         case .endTxn: return try serve(EndTxnRequest.self) { endTxn($0, context) }
+        case .writeTxnMarkers: return try serve(WriteTxnMarkersRequest.self) { writeTxnMarkers($0, context) }
+        case .alterReplicaLogDirs: return try serve(AlterReplicaLogDirsRequest.self) { alterReplicaLogDirs($0) }
+        case .createDelegationToken:
+            return try serve(CreateDelegationTokenRequest.self) { createDelegationToken($0, context) }
+        case .renewDelegationToken:
+            return try serve(RenewDelegationTokenRequest.self) { renewDelegationToken($0, context) }
+        case .expireDelegationToken:
+            return try serve(ExpireDelegationTokenRequest.self) { expireDelegationToken($0, context) }
+        case .describeDelegationToken:
+            return try serve(DescribeDelegationTokenRequest.self) { describeDelegationToken($0, context) }
+        case .updateFeatures: return try serve(UpdateFeaturesRequest.self) { updateFeatures($0, context) }
         case .initProducerID: return try serve(InitProducerIDRequest.self) { initProducerID($0, context) }
         }
     }
 
     private func encode<Response: WireMessage>(_ response: Response, _ api: APIKey, _ header: RequestHeader) throws(WireError)
-        -> ByteBuffer
+        -> FrameBytes
     {
-        let payload = (response as? FetchResponse)?.recordBytes ?? 0
-        return try Frame.response(
-            response, to: api, version: header.version, correlationID: header.correlationID, payloadBytes: payload)
+        try Frame.response(response, to: api, version: header.version, correlationID: header.correlationID)
     }
 
     /// Counts the request and tells the client to wait if it used too much.
