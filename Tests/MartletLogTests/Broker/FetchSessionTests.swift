@@ -150,6 +150,7 @@ import Testing
                         let value = "\(i)" + String(repeating: "x", count: Int.random(in: 0...200, using: &random))
                         _ = try log.append(batch(value), requiredAcks: 1, version: 9)
                     }
+                    try log.flush()
                 }
                 var offsets = [Int64](repeating: 0, count: Int(count)), waited = [Int](repeating: 0, count: Int(count))
                 let most = Int32.random(in: 1...700, using: &random)

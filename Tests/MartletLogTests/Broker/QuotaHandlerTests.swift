@@ -93,6 +93,7 @@ import Testing
             for i in 0..<20 {
                 _ = try log.append(batch("\(i)" + String(repeating: "x", count: 500)), requiredAcks: 1, version: 9)
             }
+            try log.flush()
             #expect(try set(admin, [QuotaEntity(type: "user")], [("consumer_byte_rate", 4000)]) == .none)
             let client = try broker.connect(), clock = TimeSource.system, began = clock.monotonicNs
             var offset: Int64 = 0, bytes = 0, empty = 0
