@@ -150,6 +150,7 @@ import Testing
                         let value = "\(i)" + String(repeating: "x", count: Int.random(in: 0...200, using: &random))
                         _ = try log.append(batch(value), requiredAcks: 1, version: 9)
                     }
+                    try log.flush()
                 }
                 var offsets = [Int64](repeating: 0, count: Int(count)), waited = [Int](repeating: 0, count: Int(count))
                 let most = Int32.random(in: 1...700, using: &random)
@@ -162,9 +163,9 @@ import Testing
                     session = answer.sessionID
                     changed = []
                     for index in waited.indices where offsets[index] < 40 { waited[index] += 1 }
-                    for partition in answer.topics.flatMap(\.partitions) where partition.records?.isEmpty == false {
+                    for partition in answer.topics.flatMap(\.partitions) where partition.recordBytes > 0 {
                         // How far it goes: last offset delta of the first batch is 0 here, so each batch is one record.
-                        var rest = (partition.records ?? [])[...], records: Int64 = 0
+                        var rest = Array(partition.records?.readableBytesView ?? ByteBuffer().readableBytesView)[...], records: Int64 = 0
                         while !rest.isEmpty {
                             rest = rest.dropFirst(rest.withUnsafeBytes { Int($0.loadUnaligned(fromByteOffset: 8, as: Int32.self).bigEndian) } + 12)
                             records += 1

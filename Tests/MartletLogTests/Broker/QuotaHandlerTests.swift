@@ -93,6 +93,7 @@ import Testing
             for i in 0..<20 {
                 _ = try log.append(batch("\(i)" + String(repeating: "x", count: 500)), requiredAcks: 1, version: 9)
             }
+            try log.flush()
             #expect(try set(admin, [QuotaEntity(type: "user")], [("consumer_byte_rate", 4000)]) == .none)
             let client = try broker.connect(), clock = TimeSource.system, began = clock.monotonicNs
             var offset: Int64 = 0, bytes = 0, empty = 0
@@ -105,11 +106,11 @@ import Testing
                 #expect(response.error == .none)
                 session = response.sessionID
                 epoch = session == 0 ? 0 : epoch + 1
-                let records = response.topics.first?.partitions.first?.records ?? []
-                if records.isEmpty { empty += 1 }
-                bytes += records.count
+                let recordBytes = response.topics.first?.partitions.first?.recordBytes ?? 0
+                if recordBytes == 0 { empty += 1 }
+                bytes += recordBytes
                 // A batch here is one record.
-                var rest = records[...]
+                var rest = (response.topics.first?.partitions.first?.records).map { Array($0.readableBytesView) }?[...] ?? []
                 while !rest.isEmpty {
                     let size = rest.withUnsafeBytes { Int($0.loadUnaligned(fromByteOffset: 8, as: Int32.self).bigEndian) } + 12
                     rest = rest.dropFirst(size)
