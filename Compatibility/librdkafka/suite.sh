@@ -4,7 +4,8 @@
 # Its source comes from Debian (LIBRDKAFKA_VERSION, of any suite) and is built in LIBRDKAFKA_DIR; nothing of it belongs to this tree.
 # Tests that need no broker are left out. Every test runs alone, with a time limit. What passes, and what cannot: LEDGER.md.
 #
-# The broker is MARTLET_BOOTSTRAP, or a node of its own with what the tests expect of theirs: topics made on use have four partitions, access
+# The broker is MARTLET_BOOTSTRAP, or a node of its own with what the tests expect of theirs: topics made on use have four partitions, the first
+# rebalance of a group waits for three seconds, access
 # rules are in force. MARTLET_BIN is the program.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -51,7 +52,7 @@ log=$(mktemp)
 trap 'rm -f "$configuration" "$log"; [ -z "$node" ] || kill "$node"' EXIT
 if [ -z "${MARTLET_BOOTSTRAP:-}" ]; then
     offset=${LIBRDKAFKA_PORT_OFFSET:-21000}
-    "${MARTLET_BIN:-$root/.build/release/martlet}" dev --ephemeral --port-offset "$offset" --set num.partitions=4 \
+    "${MARTLET_BIN:-$root/.build/release/martlet}" dev --ephemeral --port-offset "$offset" --set num.partitions=4 --set group.initial.rebalance.delay.ms=3000 \
         --set authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer --set super.users=User:admin \
         --set allow.everyone.if.no.acl.found=true >"$log" 2>&1 &
     node=$!
