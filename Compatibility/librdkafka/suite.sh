@@ -5,8 +5,7 @@
 # Tests that need no broker are left out. Every test runs alone, with a time limit. What passes, and what cannot: LEDGER.md.
 #
 # The broker is MARTLET_BOOTSTRAP, or a node of its own with what the tests expect of theirs: topics made on use have four partitions, the first
-# rebalance of a group waits for three seconds, access
-# rules are in force. MARTLET_BIN is the program.
+# rebalance of a group waits for three seconds, access rules are in force. MARTLET_BIN is the program.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$here/../..

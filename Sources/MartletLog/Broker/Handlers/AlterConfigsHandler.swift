@@ -142,8 +142,11 @@ extension RequestRouter {
                 throw KafkaError(.invalidConfig, "\(change.name) is not a list; append and subtract are for lists")
             }
             let items = try required().split(separator: ",").map(String.init)
-            list.removeAll { items.contains($0) }
-            if change.operation == IncrementalAlterConfigsRequest.Operation.append.rawValue { list += items }
+            if change.operation == IncrementalAlterConfigsRequest.Operation.append.rawValue {
+                list += items.filter { !list.contains($0) }
+            } else {
+                list.removeAll { items.contains($0) }
+            }
             settings[change.name] = list.joined(separator: ",")
         case nil: throw KafkaError(.invalidRequest, "operation \(change.operation) is not one of 0 to 3")
         }
