@@ -48,6 +48,7 @@ struct SettingDescription: Sendable {
         // the broker
         "auto.create.topics.enable": .init(kind: .boolean, text: "Whether a topic is made when a client first asks for it."),
         "connections.max.idle.ms": .init(kind: .long, text: "A connection on which nothing happens for so long ends."),
+        "connections.max.reauth.ms": .init(kind: .long, text: "A SASL session ends after so long unless the client authenticates again; 0: never."),
         "default.replication.factor": .init(kind: .int, text: "Always 1: there is one broker."),
         "fetch.max.bytes": .init(kind: .int, text: "The most that a fetch is answered with; a single batch may be larger."),
         "group.consumer.heartbeat.interval.ms": .init(kind: .int, text: "How often members of consumer groups report."),

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/IBM/sarama"
@@ -42,7 +43,7 @@ func topics([]string) {
 		"retention.ms":   {Operation: sarama.IncrementalAlterConfigsOperationDelete}}, false))
 	require(setting("retention.ms").Source != sarama.SourceTopic, setting("retention.ms"))
 	require(setting("cleanup.policy").Value == "delete,compact", setting("cleanup.policy"))
-	require(len(must(admin.DescribeConfig(sarama.ConfigResource{Type: sarama.BrokerResource, Name: "0"}))) > 10 || controller != 0, "the broker's")
+	require(len(must(admin.DescribeConfig(sarama.ConfigResource{Type: sarama.BrokerResource, Name: fmt.Sprint(controller)}))) > 10, "the broker's")
 
 	produce(configuration(), message(name, 0, "a", "b"), message(name, 4, "a", "b"))
 	directories := must(admin.DescribeLogDirs([]int32{controller}))[controller]

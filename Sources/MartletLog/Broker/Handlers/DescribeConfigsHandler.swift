@@ -131,6 +131,7 @@ extension RequestRouter {
         [
             ("auto.create.topics.enable", "\(config.createTopicsOnUse)"),
             ("connections.max.idle.ms", "\(config.idleMsMax)"),
+            ("connections.max.reauth.ms", "\(security.config.sessionLifetimeMs)"),
             ("default.replication.factor", "1"),
             ("fetch.max.bytes", "\(config.fetchBytesMax)"),
             ("group.consumer.assignors", ServerAssignor.allCases.map(\.rawValue).joined(separator: ",")),
