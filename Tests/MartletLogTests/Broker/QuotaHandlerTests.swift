@@ -106,7 +106,7 @@ import Testing
                 #expect(response.error == .none)
                 session = response.sessionID
                 epoch = session == 0 ? 0 : epoch + 1
-                let records = response.topics.first?.partitions.first?.records ?? []
+                let records = Array(response.topics.first?.partitions.first?.records?.readableBytesView ?? ByteBufferView())
                 if records.isEmpty { empty += 1 }
                 bytes += records.count
                 // A batch here is one record.
