@@ -255,6 +255,7 @@ struct JoinPlanner {
         var out = FromClause(plan: plan, scope: scope, kind: kind, sources: left.from.sources + right.from.sources, keys: [])
         out.window = left.from.window
         out.isWindowed = left.from.isWindowed || right.from.isWindowed
+        out.isEnded = left.from.isEnded
         out.keyFormat = layout.keyFormat
         out.keyFieldNames = layout.keyNames
         out.partitionsOfTopic = layout.partitionsOfTopic
@@ -449,7 +450,7 @@ extension LogicalPlan {
             guard node.repartition != nil else { return nil }
             node.repartition?.partitionsOfTopic = topic
             return .aggregate(node)
-        case .scan, .flatMap, .selectKey, .join, .materialize, .union: return nil
+        case .scan, .flatMap, .selectKey, .join, .materialize, .union, .ended: return nil
         }
     }
 
@@ -458,7 +459,7 @@ extension LogicalPlan {
         switch self {
         case .scan: true
         case .filter(let input, _, _), .project(let input, _, _), .materialize(let input, _, _): input.readsOneTable
-        case .flatMap, .selectKey, .join, .aggregate, .union: false
+        case .flatMap, .selectKey, .join, .aggregate, .union, .ended: false
         }
     }
 }

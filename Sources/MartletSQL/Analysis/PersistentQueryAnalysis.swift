@@ -239,7 +239,7 @@ extension LogicalPlan {
         case .filter(let input, _, _), .project(let input, _, _): input.keepsRows
         case .materialize, .aggregate: true
         case .join(let join): join.foreign != nil
-        case .scan, .flatMap, .selectKey, .union: false
+        case .scan, .flatMap, .selectKey, .union, .ended: false
         }
     }
 
@@ -253,7 +253,7 @@ extension LogicalPlan {
         case .project(let input, let expressions, _): expressions.reduce(input.models) { $0.union($1.models) }
         case .join(let join):
             (join.leftKeys + join.rightKeys + [join.condition].compactMap { $0 }).reduce(join.left.models.union(join.right.models)) { $0.union($1.models) }
-        case .materialize(let input, _, _): input.models
+        case .materialize(let input, _, _), .ended(let input, _, _): input.models
         case .union(let inputs): inputs.reduce(into: []) { $0.formUnion($1.models) }
         case .aggregate(let node): (node.keys + node.arguments).reduce(node.input.models) { $0.union($1.models) }
         }

@@ -78,6 +78,7 @@ struct QueryAnalysis {
         }
         if let first = query.orderBy.first { throw refuse("ORDER BY", first.expression.span) }
         if let offset = query.offset { throw refuse("OFFSET", offset.span) }
+        if isInner, let limit = query.limit { throw refuse("LIMIT in a subquery", limit.span) }
         if query.isDistinct { throw refuse("SELECT DISTINCT", query.span, "GROUP BY makes a table with one row for each combination of values") }
     }
 
@@ -126,7 +127,7 @@ struct QueryAnalysis {
         var select = AnalyzedSelect(
             from: from, input: plan, outputs: [], window: window, isUnkeyed: isUnkeyed, limit: query.limit?.count, span: query.span)
         try bind(items, binder, from, &select)
-        if isPull, !isInner {
+        if isPull, !isInner || query.needsAllRows {
             let ending = EndingAnalysis(items: items, outputs: select.outputs, binder: binder, scope: sourceScope)
             let isTable = groups.isGrouped || select.from.yieldsChanges
             (select.ending, select.hidden) = try ending.analyze(query, groups: isTable ? select.from.keys : nil)
@@ -473,4 +474,9 @@ struct QueryAnalysis {
                 at: select.span, hint: "give each column its own name with AS")
         }
     }
+}
+
+extension Query {
+    /// Whether its result is known only when all its rows are there.
+    var needsAllRows: Bool { isDistinct || !orderBy.isEmpty || offset != nil || limit != nil }
 }
