@@ -155,6 +155,10 @@ import Testing
         #expect(
             try await grouped("SELECT w, SUM(u) AS s FROM (SELECT l.x AS x, l.w AS w, r.v AS u FROM t l JOIN t r ON l.x = r.x) j GROUP BY w ORDER BY w;", harness)
                 == ["p|30", "q|51"])
+        // Groups refer to a table by a foreign key.
+        #expect(
+            try await grouped("SELECT g.s AS s, t.v AS v FROM (SELECT s, LATEST_BY_OFFSET(x) AS x FROM a GROUP BY s) g JOIN t ON g.x = t.x ORDER BY s;", harness)
+                == ["a|11", "b|11", "c|30"])
         // A stream looks a group up as it is when its row comes.
         #expect(
             try await grouped("SELECT s.id AS id, g.n AS n FROM a s JOIN (SELECT w, COUNT(*) AS n FROM t GROUP BY w) g ON s.s = g.w;", harness) == [])

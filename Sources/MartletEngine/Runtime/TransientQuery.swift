@@ -88,6 +88,8 @@ public final class TransientQuery: Sendable {
         /// Rows of stages that hold them until all are there.
         var held: [Int: ResultEnding] = [:]
         var failed = 0
+        /// Rows handed from stage to stage.
+        private var passed: Int64 = 0
 
         init(_ plan: PhysicalPlan, setup: OperatorSetup) throws(MartletError) {
             self.plan = plan
@@ -142,6 +144,10 @@ public final class TransientQuery: Sendable {
                 if ending != nil { ending?.add(batch) } else { results.append(batch) }
                 return
             }
+            // As the topic would number them.
+            var batch = batch
+            batch.offsets = (0..<Int64(batch.count)).map { passed + $0 }
+            passed += Int64(batch.count)
             for next in plan.stages.indices.dropFirst(stage + 1) {
                 for (leaf, input) in plan.stages[next].inputs.enumerated() where input.topic == .repartition(step: repartition.step) {
                     try push(TransientQuery.link(batch, repartition, to: input), stage: next, leaf: leaf)
