@@ -131,7 +131,7 @@ struct PersistentQueryAnalysis {
     func insertInto(_ target: Identifier, _ list: [WithProperty], _ query: Query) throws(MartletError) -> AnalyzedStatement {
         guard let sink = catalog.sources[target.name] else {
             let hint = FromAnalysis(catalog: catalog, context: context).didYouMean(target.name)
-            throw MartletError(.unknownSource, "Sink '\(target.name)' does not exist for the INSERT INTO statement.\(hint)", at: target.span)
+            throw MartletError(.unknownSource, "Exception while preparing statement: \(statement.span.messagePrefix)\(target.name) does not exist.\(hint)", at: target.span)
         }
         if sink.kind != .stream {
             throw MartletError(.badStatement, "INSERT INTO can only be used to insert into a stream. \(sink.name) is a table.", at: target.span)
