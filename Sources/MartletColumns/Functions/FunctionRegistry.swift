@@ -85,7 +85,8 @@ public final class FunctionRegistry: Sendable {
         "Regular expressions are Java's (`java.util.regex`, `\\b` as since JDK 19). Refused: `\\N{…}`, `\\X`, `\\b{g}`, and scripts and blocks other than "
             + "the main ones. A match that would need more than 20 million steps on one text fails instead of holding up the stream.",
         "GENERATE_SERIES makes at most 10 million elements.",
-        "JSON_ARRAY_CONTAINS compares DECIMALs with JSON numbers by value; EXTRACTJSONFIELD gives NULL for a JSON null and also takes `$['name']`.",
+        "JSON_ARRAY_CONTAINS compares DECIMALs with JSON numbers by value; EXTRACTJSONFIELD also takes `$['name']`.",
+        "Entries of a map come in the order in which they were put in (MAP_KEYS, MAP_VALUES, ENTRIES, REDUCE, CAST to STRING), not in that of a Java HashMap.",
     ]
 
     init(_ table: FunctionTable) { functions = table.functions }

@@ -161,7 +161,8 @@ extension FunctionTable {
         t.scalar("value", "places") { (x: Double, places: Int32) -> Double in
             // In decimal, as the shortest text of the double reads: 1.005 to two places is 1.01 although the double lies below it.
             guard x.isFinite, let exact = Decimal128(parsing: x.description), exact.scale > places else {
-                if !x.isFinite || x.magnitude >= 1e37 || places >= 0 { return x }
+                if !x.isFinite { throw KernelFailure("\(x.javaDescription) has no decimal places") }
+                if x.magnitude >= 1e37 || places >= 0 { return x }
                 guard let whole = Decimal128(parsing: x.description)?.rescaled(to: 0) else { return x }
                 return CastKernels.double(rounded(whole.unscaled, digits: -Int(places), rounding), 0)
             }
