@@ -91,6 +91,7 @@ struct QueryAnalysis {
             throw MartletError(
                 .badStatement, "KSQL does not support persistent queries on windowed tables.", at: query.span, hint: "\(sink) would be one")
         }
+        try checkSwitches(query)
         let sourceScope = scope(query, from)
         try checkReservedNames(query, sourceScope)
         var aliases = AliasGenerator(sourceScope)
@@ -134,6 +135,20 @@ struct QueryAnalysis {
         }
         select.isGrouped = groups.isGrouped
         return select
+    }
+
+    /// Parts of the language that can be switched off.
+    private func checkSwitches(_ query: Query) throws(MartletError) {
+        if query.emit == .final, context.isOff("ksql.suppress.enabled") {
+            throw MartletError(
+                .badStatement, "Suppression is currently disabled. You can enable it by setting ksql.suppress.enabled to true", at: query.span)
+        }
+        guard context.isOff("ksql.lambdas.enabled") else { return }
+        var expressions = [query.whereClause, query.having].compactMap { $0 } + query.groupBy + query.partitionBy
+        for case .expression(let expression, _) in query.select { expressions.append(expression) }
+        if let lambda = expressions.lazy.compactMap(\.firstLambda).first {
+            throw MartletError(.badStatement, "Lambdas are not enabled at this time.", at: lambda.span)
+        }
     }
 
     /// The columns that names can mean: the source's, and the bounds of the query's own windows, which only what is above the groups has.

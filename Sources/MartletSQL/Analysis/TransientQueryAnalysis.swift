@@ -92,6 +92,10 @@ struct TransientQueryAnalysis {
                 try checkInner(join.right)
             }
         }
+        if context.isOff("ksql.pull.queries.enable") {
+            throw MartletError(
+                .badStatement, "Pull queries are disabled.\(Self.help)\nPlease set ksql.pull.queries.enable=true to enable this feature.\n", at: query.span)
+        }
         try checkInner(query.from)
         for one in query.unions { try checkPull(one) }
         var aggregate: SourceSpan?

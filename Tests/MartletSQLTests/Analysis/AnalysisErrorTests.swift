@@ -215,6 +215,21 @@ import Testing
         ("SELECT id FROM s WHERE ROWTIME > 'yesterday' EMIT CHANGES;", "Error in WHERE expression: Failed to parse timestamp 'yesterday'"),
     ]
 
+    /// Parts of the language that are switched off.
+    @Test(arguments: [
+        ("ksql.suppress.enabled", "CREATE TABLE n AS SELECT id, MIN(a) FROM s WINDOW TUMBLING (SIZE 1 HOUR) GROUP BY id EMIT FINAL;", "Suppression is currently disabled. You can enable it by setting ksql.suppress.enabled to true"),
+        ("ksql.lambdas.enabled", "CREATE STREAM n AS SELECT id, FILTER(ARRAY[1], x => x > 1) AS f FROM s;", "Lambdas are not enabled at this time."),
+        ("ksql.headers.columns.enabled", "CREATE STREAM n (a INT, h BYTES HEADER('x')) WITH (kafka_topic='in', value_format='JSON', partitions=1);", "Cannot create Stream because schema with headers columns is disabled."),
+        ("ksql.pull.queries.enable", "SELECT * FROM s;", "Pull queries are disabled. See https://cnfl.io/queries for more info."),
+    ])
+    func switchedOff(_ property: String, _ sql: String, _ message: String) throws {
+        var bench = Self.bench
+        try bench.run(sql)
+        bench = Self.bench
+        bench.properties[property] = "false"
+        #expect(bench.error(sql).contains(message))
+    }
+
     @Test(arguments: messages.indices)
     func message(_ index: Int) throws {
         let (sql, message) = Self.messages[index]
