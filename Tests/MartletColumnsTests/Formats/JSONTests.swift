@@ -283,7 +283,7 @@ import Testing
     @Test func objectsOfSeveralPartsAreOneStruct() throws {
         func columns(_ schema: String) throws -> [Field] { try SchemaTranslation.fields(fromSchemaText: schema, spec: spec, side: .value) }
         let base = #""$defs":{"b":{"type":"object","properties":{"a":{"type":"integer"},"z":{"type":"string"}}}}"#
-        let parts = #"[{"$ref":"#/$defs/b"},{"type":"object","properties":{"c":{"type":"boolean"},"z":{"type":"integer"}}},{"required":["a"]}]"#
+        let parts = ##"[{"$ref":"#/$defs/b"},{"type":"object","properties":{"c":{"type":"boolean"},"z":{"type":"integer"}}},{"required":["a"]}]"##
         let wanted = [Field("A", .bigint), Field("Z", .bigint), Field("C", .boolean)]
         #expect(try columns(#"{"allOf":\#(parts),\#(base)}"#) == wanted)
         #expect(try columns(#"{"type":"object","properties":{"r":{"allOf":\#(parts)}},\#(base)}"#) == [Field("R", .structure(wanted))])
