@@ -68,8 +68,10 @@ func needed(_ name: String) -> Bool {
     return wanted.contains(name)
 }
 
-func readme(_ module: String) -> [String] {
-    FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/Sources/\(module)/README.md") ? ["README.md"] : []
+/// The module's README and those of its folders.
+func readmes(_ path: String) -> [String] {
+    (FileManager.default.enumerator(atPath: "\(Context.packageDirectory)/\(path)")?.compactMap { $0 as? String } ?? [])
+        .filter { $0 == "README.md" || $0.hasSuffix("/README.md") }
 }
 
 var targets: [Target] = [
@@ -81,7 +83,8 @@ for module in modules where needed(module.name) {
     let dependencies = module.needs.map { Target.Dependency.target(name: $0) } + module.products
     targets.append(
         .target(
-            name: module.name, dependencies: dependencies, path: module.path, exclude: readme(module.name), swiftSettings: swiftSettings))
+            name: module.name, dependencies: dependencies, path: module.path, exclude: readmes(module.path ?? "Sources/\(module.name)"),
+            swiftSettings: swiftSettings))
     let hasTests = Context.environment["MARTLET_NO_TESTS"] == nil && module.hasTests
     if hasTests, only == nil || only == module.name {
         targets.append(
@@ -103,7 +106,8 @@ if only == nil {
         targets.append(
             .executableTarget(
                 name: "martlet-bench", dependencies: modules.map { .target(name: $0.name) }, path: "Benchmarks",
-                swiftSettings: swiftSettings))
+                exclude: ["Client", "broker.py", "process.py"], swiftSettings: swiftSettings))
+        targets.append(.executableTarget(name: "martlet-bench-client", path: "Benchmarks/Client", swiftSettings: swiftSettings))
     }
 }
 

@@ -157,9 +157,11 @@ public final class TransientQuery: Sendable {
         var sent: Int64 = 0
         if limit == 0 { return }
         if let (table, lookup) = work.table, let input = work.plan.stages.first?.inputs.first {
-            let found = try table.rows(lookup, as: input)
-            statistics.update { $0.rowsRead += Int64(found.count) }
-            if found.count > 0 { try stages.push(found, stage: 0, leaf: 0) }
+            try table.read(lookup, as: input) { (found) throws(MartletError) in
+                statistics.update { $0.rowsRead += Int64(found.count) }
+                try stages.push(found, stage: 0, leaf: 0)
+                return try send(stages, &sent)
+            }
             try stages.finish()
             _ = try send(stages, &sent)
             return

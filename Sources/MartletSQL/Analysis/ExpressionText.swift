@@ -27,9 +27,12 @@ struct ExpressionText {
         case .field(let base, let name): return "\(text(base))->\(name.name)"
         case .subscript_(let base, let index): return "\(text(base))[\(text(index))]"
         case .arithmetic(let op, let a, let b): return "(\(text(a)) \(op.rawValue) \(text(b)))"
-        case .negate(let operand): return "-\(text(operand))"
+        case .negate(let operand):
+            let inner = text(operand)
+            return inner.hasPrefix("-") ? "- \(inner)" : "-\(inner)"
         case .plus(let operand): return "+\(text(operand))"
-        case .concatenate(let a, let b): return "(\(text(a)) || \(text(b)))"
+        case .concatenate(let a, let b): return "concat(\(text(a)), \(text(b)))"
+        case .compare(.isNotDistinctFrom, let a, let b): return "(NOT (\(text(a)) \(ComparisonOperator.isDistinctFrom.rawValue) \(text(b))))"
         case .compare(let op, let a, let b): return "(\(text(a)) \(op.rawValue) \(text(b)))"
         case .and(let a, let b): return "(\(text(a)) AND \(text(b)))"
         case .or(let a, let b): return "(\(text(a)) OR \(text(b)))"
@@ -37,16 +40,17 @@ struct ExpressionText {
         case .isNull(let operand): return "(\(text(operand)) IS NULL)"
         case .isNotNull(let operand): return "(\(text(operand)) IS NOT NULL)"
         case .between(let operand, let low, let high, let negated):
-            return "(\(text(operand)) \(negated ? "NOT " : "")BETWEEN \(text(low)) AND \(text(high)))"
+            return not(negated, "(\(text(operand)) BETWEEN \(text(low)) AND \(text(high)))")
         case .isIn(let operand, let options, let negated):
-            return "(\(text(operand)) \(negated ? "NOT " : "")IN (\(list(options))))"
+            return not(negated, "(\(text(operand)) IN (\(list(options))))")
         case .like(let operand, let pattern, let escape, let negated):
             let suffix = escape.map { " ESCAPE \(SQLFormatter.string($0))" } ?? ""
-            return "(\(text(operand)) \(negated ? "NOT " : "")LIKE \(text(pattern))\(suffix))"
+            return not(negated, "(\(text(operand)) LIKE \(text(pattern))\(suffix))")
         case .searchedCase(let branches, let otherwise): return caseText(nil, branches, otherwise)
         case .simpleCase(let operand, let branches, let otherwise): return caseText(operand, branches, otherwise)
         case .cast(let operand, let type): return "CAST(\(text(operand)) AS \(SQLFormatter.format(type)))"
-        case .call(let name, let arguments, let isStar): return "\(name.name)(\(isStar ? "*" : list(arguments)))"
+        case .call(let name, let arguments, let isStar):
+            return "\(name.name)(\(isStar || arguments.isEmpty && name.name == "COUNT" ? "*" : list(arguments)))"
         case .array(let elements): return "ARRAY[\(list(elements))]"
         case .map(let entries): return "MAP(\(entries.map { "\(text($0.key)):=\(text($0.value))" }.joined(separator: ", ")))"
         case .structure(let fields): return "STRUCT(\(fields.map { "\($0.name.name):=\(text($0.value))" }.joined(separator: ", ")))"
@@ -54,6 +58,9 @@ struct ExpressionText {
         case .atTimeZone(let operand, let zone): return "(\(text(operand)) AT TIME ZONE \(text(zone)))"
         }
     }
+
+    /// `a NOT IN (…)` is `NOT (a IN (…))` to ksqlDB.
+    private func not(_ isNegated: Bool, _ text: String) -> String { isNegated ? "(NOT \(text))" : text }
 
     private func list(_ expressions: [Expression]) -> String { expressions.map(text).joined(separator: ", ") }
 

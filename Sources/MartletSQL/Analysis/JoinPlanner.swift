@@ -202,8 +202,14 @@ struct JoinPlanner {
                 .badStatement, "Invalid join condition: foreign-key table-table joins of grouped or joined subqueries are not supported. Got \(got).", at: span,
                 hint: "make a table with the subquery \(left.name) first")
         }
-        if node.join.kind == .right || node.join.kind == .full {
-            throw MartletError(.badStatement, "\(node.join.kind.rawValue) JOIN on a foreign key is not supported", at: node.join.span)
+        if node.join.kind == .full {
+            throw MartletError(
+                .badStatement,
+                "Invalid join type: full-outer join not supported for foreign-key table-table join. Got \(left.name) \(JoinAnalysis.text(.full)) \(right.name).",
+                at: node.join.span)
+        }
+        if node.join.kind == .right {
+            throw MartletError(.badStatement, "RIGHT OUTER JOIN on a foreign key is not supported", at: node.join.span)
         }
         try checkTypes(all)
         return try foreignKey(chosen, all)

@@ -192,16 +192,22 @@ struct QueryAnalysis {
         _ query: Query, _ scope: Scope, _ from: FromClause, _ plan: inout LogicalPlan, _ computed: inout [Expression: Scope.Column]
     ) throws(MartletError) {
         var found: [Expression] = []
-        func collect(_ expression: Expression) {
+        func collect(_ expression: Expression, inside branches: Expression?) throws(MartletError) {
             if case .call(let name, _, _) = expression.node, context.functions.isTableFunction(name.name) {
+                if let branches {
+                    let text = ExpressionText(columns: .plain(isJoin: scope.isJoin))(branches)
+                    throw MartletError(.badStatement, "Table functions cannot be used in CASE: \(text)", at: expression.span)
+                }
                 if !found.contains(expression) { found.append(expression) }
                 return
             }
-            expression.children.forEach(collect)
+            var branches = branches
+            if case .searchedCase = expression.node { branches = expression }
+            for child in expression.children { try collect(child, inside: branches) }
         }
         let qualifier = Qualifier(scope: scope, clause: .select, functions: context.functions)
         for case .expression(let expression, _) in query.select where expression.firstCall(where: { context.functions.isTableFunction($0.name) }) != nil {
-            collect(try qualifier.qualify(expression))
+            try collect(try qualifier.qualify(expression), inside: nil)
         }
         guard let first = found.first else { return }
         if from.kind == .table {
@@ -229,10 +235,20 @@ struct QueryAnalysis {
         _ aliases: inout AliasGenerator
     ) throws(MartletError) -> Bool {
         let span = query.partitionBy[0].span
-        if from.kind == .table {
-            throw MartletError(.badStatement, "PARTITION BY is only supported on streams, but \(from.left.name) is a table.", at: span)
-        }
         let qualifier = Qualifier(scope: from.scope, clause: .partitionBy, functions: context.functions)
+        if from.kind == .table {
+            let keys = try query.partitionBy.map { (expression) throws(MartletError) in try qualifier.qualify(expression) }
+            if keys.count == from.keys.count, zip(keys, from.keys).allSatisfy({ $1.viable.contains($0) }) {
+                from.plan = plan
+                return false
+            }
+            let names = keys.map { ExpressionText(columns: .plain(isJoin: from.scope.isJoin))($0) }
+            let reason =
+                from.keys.count == 1
+                ? "If this is a join, make sure that the criteria uses the TABLE's key column \(from.keys[0].name) instead of [\(names.joined(separator: ", "))]"
+                : "If this is a join, joins on tables with multiple columns is not yet supported."
+            throw MartletError(.badStatement, "Cannot repartition a TABLE source. \(reason)", at: span, hint: "PARTITION BY is for streams")
+        }
         let binder = ExpressionAnalyzer(scope: from.scope, clause: .partitionBy, catalog: catalog, functions: context.functions, computed: computed)
         var expressions: [Expression] = [], keys: [Typed] = []
         for expression in query.partitionBy {

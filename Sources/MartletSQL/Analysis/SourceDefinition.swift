@@ -54,8 +54,12 @@ struct SourceDefinition {
     private func applyingLegacyKey(_ properties: SourceProperties) throws(MartletError) -> ([ColumnDefinition], [String]) {
         guard let name = properties.text("KEY") else { return (create.columns, []) }
         var columns = create.columns
-        let hasKey = columns.contains { $0.constraint == .key || $0.constraint == .primaryKey }
-        if create.kind == .stream || hasKey || columns.isEmpty {
+        if columns.contains(where: { $0.constraint == .key || $0.constraint == .primaryKey }) {
+            throw MartletError(
+                .unknownProperty, "Invalid config variable(s) in the WITH clause: KEY", at: properties.span("KEY"),
+                hint: "the key column is declared already")
+        }
+        if create.kind == .stream || columns.isEmpty {
             return (columns, ["The property KEY='\(name)' is no longer supported and has no effect: declare the key column with KEY."])
         }
         guard let index = columns.firstIndex(where: { $0.name.name == name || $0.name.name == name.uppercased() }) else {
@@ -280,8 +284,8 @@ struct SourceFormats {
                 at: properties.statementSpan)
         }
         return SourceFormats(
-            key: try FormatRules.spec(try FormatRules.kind(key.text, at: key.span), try properties.formatProperties(.key)),
-            value: try FormatRules.spec(try FormatRules.kind(value.text, at: value.span), try properties.formatProperties(.value)))
+            key: try FormatRules.spec(try FormatRules.kind(key.text, at: key.span), try properties.formatProperties(.key), side: .key),
+            value: try FormatRules.spec(try FormatRules.kind(value.text, at: value.span), try properties.formatProperties(.value), side: .value))
     }
 }
 
@@ -316,9 +320,6 @@ enum TimestampRules {
                 throw MartletError(
                     .invalidProperty,
                     "A String timestamp field has been specified without also specifying the timestamp_format", at: span)
-            }
-            if let format, let problem = PatternCheck.problem(format) {
-                throw MartletError(.invalidProperty, "Configuration TIMESTAMP_FORMAT is invalid: \(problem)", at: properties.span("TIMESTAMP_FORMAT"))
             }
         case .bigint, .timestamp:
             if format != nil {

@@ -6,7 +6,7 @@ struct TransientQueryAnalysis {
     var catalog: Catalog
     var context: AnalysisContext
 
-    private static let help = " See https://cnfl.io/queries for more info.\nAdd EMIT CHANGES if you intended to issue a push query."
+    static let help = " See https://cnfl.io/queries for more info.\nAdd EMIT CHANGES if you intended to issue a push query."
 
     func analyze(_ query: Query) throws(MartletError) -> AnalyzedStatement {
         if let limit = query.limit, limit.count < 0 {
@@ -136,7 +136,7 @@ struct TransientQueryAnalysis {
             if refused.isEmpty { continue }
             throw MartletError(
                 .badStatement,
-                "Pull queries don't support the following columns in \(clause) clauses: \(refused.map { SQLType.quoted($0) }.joined(separator: ", "))",
+                "Pull queries don't support the following columns in \(clause) clauses: \(refused.map { SQLType.quoted($0) }.joined(separator: ", "))\n\(Self.help)",
                 at: query.span, hint: "add EMIT CHANGES for a push query, which has them")
         }
     }

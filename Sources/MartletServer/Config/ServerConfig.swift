@@ -35,7 +35,7 @@ public struct ServerConfig: Sendable {
     /// Limits of the Kafka listeners; its `security` is the one above.
     public var broker = BrokerConfig()
     /// What the settings say of limits and topic defaults, for `configure`.
-    var brokerValues: [(setting: BrokerSetting, value: String)] = []
+    var brokerValues: [(name: String, value: String)] = []
     /// Of the state of queries; nil: a quarter of the machine's memory.
     public var stateMemoryBytes: Int?
 
@@ -103,12 +103,10 @@ public struct ServerConfig: Sendable {
             }
             security.authorizes = true
         }
-        var log = LogConfig()
-        for setting in BrokerSetting.all {
-            guard let text = value(setting.name) else { continue }
-            try setting.apply(text, &broker, &log)
-            brokerValues.append((setting, text))
-        }
+        var node = NodeConfig()
+        brokerValues = BrokerSetting.all.filter(\.isGivenAtStart).compactMap { setting in value(setting.name).map { (setting.name, $0) } }
+        try node.apply(brokerValues)
+        broker = node.broker
         if let text = value("authentication.method") {
             guard text == "BASIC" || text == "NONE" else {
                 throw MartletError(.invalidProperty, "authentication.method is BASIC or NONE, not \"\(text)\"")
@@ -179,5 +177,17 @@ public struct ServerConfig: Sendable {
         throw MartletError(
             .invalidProperty,
             "\(open) can be reached from other machines and must have TLS and ask who is there: set ssl.certificate.location and ssl.key.location, or say --insecure")
+    }
+}
+
+extension ServerConfig {
+    /// Puts limits and topic defaults that the settings name into `log`; the broker's own are in `broker` already.
+    ///
+    /// - Throws: never in practice: the values were checked when they were read.
+    public func configure(_ log: inout LogConfig) throws(MartletError) {
+        var node = NodeConfig()
+        node.log = log
+        try node.apply(brokerValues)
+        log = node.log
     }
 }

@@ -193,7 +193,7 @@ final class HTTPExchange: ChannelDuplexHandler, RemovableChannelHandler {
         _ request: HTTPRequest, _ writer: ResponseWriter, _ port: PortContext, version: HTTPVersion, keepsAlive: Bool
     ) async -> Answered {
         guard port.activity.begin() else {
-            let response = port.router.errorResponse(MartletError(.shuttingDown, "The server is shutting down"))
+            let response = port.router.errorResponse(ServerActivity.isShuttingDown)
             _ = await send(response, writer, request, version: version, keepsAlive: false)
             return .sent(closes: true)
         }

@@ -463,4 +463,33 @@ import Testing
         log = try openLog(crash(system))
         #expect(try log.transactions.initProducerID(transactionalID: "c", timeoutMs: 5000, expecting: (id, epoch)).id == id)
     }
+
+    /// Of the requests of a consume-process-produce transaction only three wait for the disk: records, offsets, decision.
+    @Test func whatCanShareASyncDoesNotCostOne() throws {
+        let system = SimulatedFileSystem()
+        let log = try openLog(system) { $0.worksInBackground = false }
+        let partition = try log.made("t"), coordinator = log.transactions
+        let (id, epoch) = try coordinator.initProducerID(transactionalID: "c", timeoutMs: 5000)
+        func syncs(_ body: () throws -> Void) throws -> Int {
+            let before = system.state.withLock(\.syncCount)
+            try body()
+            return system.state.withLock(\.syncCount) - before
+        }
+        for number in 0..<3 {
+            let adding = try syncs { _ = try coordinator.addPartitions(transactionalID: "c", producerID: id, epoch: epoch, isDurable: false, [partition.id]) }
+            let records = try syncs {
+                try partition.append(client: clientBatch(["\(number)"], producerID: id, epoch: epoch, sequence: Int32(number), isTransactional: true))
+                try log.services.flush([partition, coordinator.log])
+            }
+            let group = try syncs { try coordinator.addOffsets(transactionalID: "c", producerID: id, epoch: epoch, group: "g", isDurable: false) }
+            let offsets = try syncs {
+                try coordinator.commitOffsets(
+                    transactionalID: "c", producerID: id, epoch: epoch, group: "g", [TopicPartition("in", 0): CommittedOffset(offset: Int64(number))])
+            }
+            // The markers and offsets of the transaction before are on disk by then, or go along here.
+            let decision = try syncs { try coordinator.end(transactionalID: "c", producerID: id, epoch: epoch, commit: true) }
+            #expect(adding == 0 && records == 2 && group == 0 && offsets == 1 && (1...2).contains(decision), "\([adding, records, group, offsets, decision])")
+        }
+        #expect(log.groupOffsets.committed(group: "g", TopicPartition("in", 0))?.offset == 2)
+    }
 }

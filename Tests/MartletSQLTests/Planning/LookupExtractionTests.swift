@@ -58,9 +58,11 @@ import Testing
         ("n = 100", "WHERE clause missing key column for disjunct: (N = 100)"),
         ("id = 'a' OR n = 100", "WHERE clause missing key column for disjunct: (N = 100)"),
         ("id = 'a' AND id = 'b'", "A comparison condition on the key column cannot be combined with other comparisons such as an IN predicate"),
-        ("UCASE(id) = 'A'", "A comparison must directly reference a key column."),
+        ("UCASE(id) = 'A'", "A comparison must directly reference a key column.  See https://cnfl.io/queries for more info."),
         ("id = CAST(n AS STRING)", "A comparison must be between a key column and a resolvable expression."),
-        ("id <> 'a'", "Query requires table scan to be enabled"),
+        ("id = 'a' AND n IS NULL", "Unsupported expression in WHERE clause: (N IS NULL)"),
+        ("id LIKE UCASE('a') AND UCASE(id) LIKE 'a'", "Like condition must be between strings"),
+        ("id <> 'a'", "Bound on key columns '[`ID` STRING KEY]' must currently be '='"),
     ]
 
     @Test(arguments: refused.indices)
@@ -70,7 +72,7 @@ import Testing
             _ = try lookup(condition, properties: ["ksql.query.pull.table.scan.enabled": "false"])
             Issue.record("accepted: \(condition)")
         } catch let error as MartletError {
-            #expect(error.message == message)
+            #expect(error.message.hasPrefix(message))
         }
         _ = try lookup(condition)
     }

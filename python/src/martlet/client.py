@@ -53,7 +53,12 @@ class Client:
         body = {"ksql": statements.terminated(sql), "streamsProperties": {**self.properties, **(properties or {})}}
         if variables:
             body["sessionVariables"] = {key: str(value) for key, value in variables.items()}
-        entities = self._wire.post("/ksql", body) or []
+        try:
+            entities = self._wire.post("/ksql", body) or []
+        except MartletError as refusal:
+            if refusal.code == 40002:
+                refusal.hint = "df() and rows() run a query, lines() runs PRINT"
+            raise
         for entity in entities:
             status = entity.get("commandStatus") or {}
             if status.get("status") == "ERROR":
@@ -96,7 +101,12 @@ class Client:
     def query(self, sql, properties=None, timeout=None):
         """Starts a query and returns its `QueryResult`: names, types, then batches of plain rows."""
         body = {"sql": statements.terminated(sql), "properties": {**self.properties, **(properties or {})}}
-        return QueryResult(self._wire.stream("/query-stream", body, DELIMITED), timeout)
+        try:
+            return QueryResult(self._wire.stream("/query-stream", body, DELIMITED), timeout)
+        except MartletError as refusal:
+            if "not supported for this resource" in refusal.message:
+                refusal.hint = "execute() carries it out"
+            raise
 
     def lines(self, sql, properties=None, timeout=None):
         """Yields the lines of a PRINT statement."""
@@ -120,6 +130,8 @@ class Client:
         """
         if hasattr(rows, "to_dict"):
             rows = rows.to_dict("records")
+        if isinstance(rows, (dict, str)):
+            raise TypeError(f"rows are a list of dicts or a DataFrame, not a {type(rows).__name__}; a single row is [row]")
         total = 0
         batch = []
         for row in rows:
