@@ -1,4 +1,5 @@
 import MartletCore
+import MartletLog
 
 /// A setting of a node: its ports, and what it may take of the machine. Names are Kafka's, librdkafka's (files) and Confluent's, where they have one.
 public struct ServerSetting: Sendable {

@@ -140,7 +140,7 @@ struct SimulatedConsumers {
 }
 
 /// The answer of a request, once it is there.
-private final class Box<Value: Sendable>: Sendable {
+final class Box<Value: Sendable>: Sendable {
     private let answer = Mutex<Value?>(nil)
 
     init(_ future: EventLoopFuture<Value>) {
