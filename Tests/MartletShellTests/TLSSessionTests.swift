@@ -52,15 +52,27 @@ import Testing
             let address = try ServerAddress("https://localhost:\(port)")
             #expect(message { () throws(RestFailure) in _ = try RestClient(address).info() }.contains("certificate is not signed by an authority"))
             let trust = try TLSTrust(authorities: Self.fixtures + "ca.pem")
-            // A connection without TLS is no handshake.
-            let plain = ScriptedServer { _, _ in .init("HTTP/1.1 400 Bad Request\r\n\r\n") }
-            let other = try #require(plain)
-            defer { other.stop() }
-            let toPlain = RestClient(try ServerAddress("https://localhost:\(other.port)"), trust: trust)
-            #expect(
-                message { () throws(RestFailure) in _ = try toPlain.info() } == "cannot reach https://localhost:\(other.port): the server does not speak TLS")
+            // A server without TLS takes the handshake for a bad request and says so.
+            let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+            defer { try? group.syncShutdownGracefully() }
+            let plain = try ServerBootstrap(group: group).childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(BadRequest()) }
+            }.bind(host: "127.0.0.1", port: 0).wait()
+            let other = try ServerAddress("https://localhost:\(plain.localAddress?.port ?? 0)")
+            #expect(message { () throws(RestFailure) in _ = try RestClient(other, trust: trust).info() } == "cannot reach \(other): the server does not speak TLS")
+            try plain.close().wait()
         }
         #expect(throws: MartletError.self) { try TLSTrust(authorities: "/no/such/file") }
+    }
+}
+
+/// Understands nothing.
+private final class BadRequest: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")), promise: nil)
     }
 }
 
