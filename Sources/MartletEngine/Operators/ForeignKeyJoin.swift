@@ -280,7 +280,9 @@ final class ForeignKeyJoin: StreamOperator, StateStore {
     /// Foreign keys leave memory with their subscribers, which are a range of the keys of an index.
     var isEvicting: Bool { subscriptions.tracksChanges }
     var isPartial: Bool { subscriptions.index != nil }
-    var memoryBytes: Int { subscriptions.memoryBytes + foreignKeys.byteCount + foreignKeys.slotCount * 48 + subscriptions.count * 4 }
+    var memoryBytes: Int {
+        subscriptions.memoryBytes + foreignKeys.count * (foreignKeys.byteCount / max(foreignKeys.slotCount, 1) + 48) + subscriptions.count * 4
+    }
 
     func complete(from index: any StateIndex) {
         subscriptions.complete(from: index)
