@@ -384,6 +384,7 @@ final class Aggregation: StreamOperator, StateStore {
     }
 
     var memoryBytes: Int { table.count * bytesPerGroup }
+    var changedBytes: Int { changed.count * bytesPerGroup }
 
     /// Brings the groups of rows into memory.
     private func load(_ keys: [Column], _ windows: Batch.Windows?, _ rows: [UInt32]) throws(MartletError) {

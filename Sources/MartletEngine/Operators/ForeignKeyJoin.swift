@@ -284,6 +284,8 @@ final class ForeignKeyJoin: StreamOperator, StateStore {
         subscriptions.memoryBytes + foreignKeys.count * (foreignKeys.byteCount / max(foreignKeys.slotCount, 1) + 48) + subscriptions.count * 4
     }
 
+    var changedBytes: Int { subscriptions.changedBytes }
+
     func complete(from index: any StateIndex) {
         subscriptions.complete(from: index)
         for group in isWhole.indices { isWhole[group] = false }
@@ -372,6 +374,7 @@ final class Resolve: StreamOperator, StateStore {
     func restore(_ block: RecordBlock) throws(MartletError) { try answers.restore(block) }
 
     var memoryBytes: Int { answers.memoryBytes }
+    var changedBytes: Int { answers.changedBytes }
     var isEvicting: Bool { true }
     var isPartial: Bool { answers.index != nil }
     func complete(from index: any StateIndex) { answers.complete(from: index) }

@@ -475,6 +475,8 @@ final class SessionAggregation: StreamOperator, StateStore {
 
     var memoryBytes: Int { table.count * bytesPerKey + (slotCount - freeSlots.count) * bytesPerSession }
 
+    var changedBytes: Int { changed.count * (bytesPerKey + bytesPerSession) }
+
     /// The slots of keys; a new key gets one. Of a key that comes new all sessions may be elsewhere.
     private func slots(of keys: [Column], _ rows: [UInt32]) -> [UInt32] {
         let assigned = table.assign(keys, rows: rows)

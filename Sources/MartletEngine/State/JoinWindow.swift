@@ -362,6 +362,8 @@ final class JoinWindow: StateStore {
 
     var memoryBytes: Int { table.count * bytesPerKey + count * bytesPerRow }
 
+    var changedBytes: Int { changed.count * bytesPerRow }
+
     func complete(from index: any StateIndex) {
         self.index = index
         for slot in completeFrom.indices { completeFrom[slot] = .max }

@@ -32,6 +32,7 @@ import Testing
     private final class Store: StateStore {
         let name = "store"
         var memoryBytes = 0
+        var changedBytes = 0
         var isEvicting = true
         func takeChanges(_ out: inout StateChanges) throws(MartletError) {}
         func restore(_ block: RecordBlock) throws(MartletError) {}
@@ -53,6 +54,16 @@ import Testing
         #expect(growth.isTooMuch(store, account))
         store.isEvicting = false
         #expect(!growth.isTooMuch(store, account))
+    }
+
+    /// What a commit has to hand over is in memory more than once then.
+    @Test func manyChangesAreAReasonForACommit() {
+        let account = StateMemory(budget: 64 << 20).account(), store = Store(), growth = MemoryGrowth()
+        store.memoryBytes = 20 << 20
+        store.changedBytes = 8 << 20
+        #expect(!growth.isTooMuch(store, account))
+        store.changedBytes += 1
+        #expect(growth.isTooMuch(store, account))
     }
 
     @Test func littleGrowthIsNoReasonForACommit() {
