@@ -51,6 +51,19 @@ import Testing
         #expect(machine.receive(ended(2, bytes: 5000)) == [.prepare(t0), .commitInBackground(t0)])
     }
 
+    /// State that has outgrown its memory is as good a reason, and what is filled meanwhile waits for it.
+    @Test func shortMemoryCommitsBeforeItsTime() {
+        func short(_ nowNs: Int64) -> Machine.Event {
+            .roundEnded(Machine.Progress(isBusy: true, hasWork: true, bytes: 1, isMemoryShort: true, nowNs: nowNs))
+        }
+        var machine = machine()
+        _ = machine.receive(.roundBegins)
+        #expect(machine.receive(ended(1)) == [])
+        #expect(machine.receive(short(2)) == [.prepare(t0), .commitInBackground(t0)])
+        _ = machine.receive(.roundBegins)
+        #expect(machine.receive(short(3)) == [.awaitCommit(t0)])
+    }
+
     @Test func aFailedCommitTakesTheNextAlong() {
         var machine = machine()
         _ = machine.receive(.roundBegins)

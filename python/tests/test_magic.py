@@ -49,6 +49,28 @@ def test_cells(serve):
         shell.run_cell_magic("sql", "not a name", "SELECT A FROM t;")
 
 
+def test_a_refused_cell_shows_the_error_and_no_frames(serve, capsys):
+    shell_module = pytest.importorskip("IPython.core.interactiveshell")
+    body = {"error_code": 40001, "message": "Unknown statement 'SELEC'", "line": 1, "column": 1, "statementText": "SELEC 1;"}
+    server = serve({("GET", "/info"): lambda _: (200, b'{"KsqlServerInfo": {}}'), ("POST", "/ksql"): lambda _: (400, json.dumps(body).encode())})
+    shell = shell_module.InteractiveShell.instance()
+    shell.run_line_magic("load_ext", "martlet")
+    shell.run_line_magic("martlet", server.url)
+    capsys.readouterr()
+    assert not shell.run_cell("%%sql\nSELEC 1;").success
+    shown = capsys.readouterr()
+    shown = (shown.out + shown.err).strip()
+    assert shown == "MartletError: 40001: line 1:1: Unknown statement 'SELEC'\n  SELEC 1;\n  ^^^^^"
+
+
+def test_a_query_may_begin_with_WITH():
+    from martlet import statements
+
+    assert [statements.kind(text) for text in ("WITH a AS (SELECT 1) SELECT * FROM a", "-- c\nselect 1", "PRINT t", "DROP STREAM s")] == [
+        "query", "query", "print", "statement",
+    ]
+
+
 def test_an_endless_query_is_stopped(serve):
     pytest.importorskip("pandas")
     import martlet

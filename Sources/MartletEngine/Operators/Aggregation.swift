@@ -69,7 +69,7 @@ final class Aggregation: StreamOperator, StateStore {
     func process(_ batch: Batch, side: InputSide, _ context: inout OperatorContext) throws(MartletError) -> Batch {
         partition = batch.partition
         let (rows, windows, closings) = placed(batch)
-        if rows.isEmpty { return try finished(close(closings)) }
+        if rows.isEmpty { return try finished(try close(closings)) }
         let keys = Array(batch.columns[..<description.keyCount])
         try load(keys, windows, rows)
         let assigned = table.assign(keys, windows: windows, rows: rows)
@@ -78,7 +78,7 @@ final class Aggregation: StreamOperator, StateStore {
         let isNew = note(steps.slots, created: assigned.created)
         if setup.emitsEveryUpdate, setup.finalGraceMs == nil { return try finished(emit(steps, batch, isNew)) }
         try columns.apply(steps, batch)
-        return try finished(close(closings))
+        return try finished(try close(closings))
     }
 
     /// After results have come out old windows may go; where updates merge that is at the flush.
@@ -268,10 +268,11 @@ final class Aggregation: StreamOperator, StateStore {
 
     /// Results of windows that are over. A window that began before the newest one less the retention is lost, as in Kafka Streams, whose
     /// store has dropped it by the time it looks for closed windows.
-    private func close(_ closings: [Closing]) -> Batch {
+    private func close(_ closings: [Closing]) throws(MartletError) -> Batch {
         var slots: [UInt32] = []
         for closing in closings {
             let kept = closing.newestStart - (description.window?.retentionMs ?? 0)
+            try load(windowsFrom: max(closing.after == .min ? 0 : closing.after - size + 1, kept, 0), upTo: closing.upTo - size)
             var at = starts.partitioningIndex { $0 + size > closing.after }
             while at < starts.count, starts[at] + size <= closing.upTo {
                 if starts[at] >= kept {
@@ -370,8 +371,7 @@ final class Aggregation: StreamOperator, StateStore {
     // MARK: groups that are not in memory
 
     var hasWindowedKeys: Bool { table.isWindowed }
-    /// Final results are made of all groups of a window.
-    var isEvicting: Bool { setup.finalGraceMs == nil }
+    var isEvicting: Bool { setup.isPersistent }
     var isPartial: Bool { index != nil }
 
     private var bytesPerGroup: Int {
@@ -385,6 +385,16 @@ final class Aggregation: StreamOperator, StateStore {
     private func load(_ keys: [Column], _ windows: Batch.Windows?, _ rows: [UInt32]) throws(MartletError) {
         guard let index, let found = try index.findMissing(table.find(keys, windows: windows, rows: rows), keys, windows: windows, rows: rows) else { return }
         try enter(RestoredChanges(found))
+    }
+
+    /// Brings the groups of windows that begin in this time into memory: all that there are, whatever room there is.
+    private func load(windowsFrom first: Int64, upTo last: Int64) throws(MartletError) {
+        // Windows begin at multiples of the advance.
+        guard let index, last >= first, last / advance * advance >= first else { return }
+        let keys = try index.keys(ofWindows: first..<last + 1)
+        let missing = try table.find(encoded: keys).enumerated().filter { $1 == GroupTable.absent }.map { UInt32($0.offset) }
+        if missing.isEmpty { return }
+        try enter(RestoredChanges(try index.find(keys.gathered(missing))))
     }
 
     func complete(from index: any StateIndex) { self.index = index }

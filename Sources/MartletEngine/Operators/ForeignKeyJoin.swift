@@ -69,9 +69,12 @@ final class ForeignKeyJoin: StreamOperator, StateStore {
     private let right: JoinTable
     /// By foreign key and left key: the left columns, the version among them.
     private let subscriptions: TableRows
-    /// Who subscribes to a foreign key: slots of `subscriptions`.
+    /// Who subscribes to a foreign key: slots of `subscriptions`, of those that are in memory.
     private let foreignKeys: GroupTable
     private var subscribers: [[UInt32]] = []
+    /// Of a foreign key all subscribers are in memory.
+    private var isWhole: [Bool] = []
+    private var clock = EvictionClock()
     private let condition: JoinCondition?
 
     init(
@@ -125,8 +128,8 @@ final class ForeignKeyJoin: StreamOperator, StateStore {
         var rows = batch.gathered(whole)
         rows.nullValues = whole.map { !subscribes[Int($0)] }
         let update = try subscriptions.update(rows, isRestoring: isRestoring)
-        let groups = foreignKeys.assign(Array(rows.columns[..<foreignKeyCount])).slots
-        grow()
+        try note(loaded: update.loaded)
+        let groups = groups(of: Array(rows.columns[..<foreignKeyCount]))
         var isEmptied: Set<UInt32> = []
         for (row, slot) in update.slots.enumerated() {
             let group = groups[row], was = update.before[row] != TableRows.none, isNow = rows.nullValues?[row] != true
@@ -134,12 +137,41 @@ final class ForeignKeyJoin: StreamOperator, StateStore {
             if !isNow, was { subscribers[Int(group)].removeAll { $0 == slot } }
             if subscribers[Int(group)].isEmpty { isEmptied.insert(group) } else { isEmptied.remove(group) }
         }
+        // A key that nobody subscribes to and one that is not known are the same, once the index may know more.
         foreignKeys.remove(Array(isEmptied))
     }
 
-    private func grow() {
+    /// The slots of foreign keys; a new key gets one. Of a key that comes new some subscribers may be elsewhere.
+    private func groups(of keys: [Column], rows: [UInt32]? = nil) -> [UInt32] {
+        let assigned = foreignKeys.assign(keys, rows: rows)
         let missing = foreignKeys.slotCount - subscribers.count
-        if missing > 0 { subscribers += [[UInt32]](repeating: [], count: missing) }
+        if missing > 0 {
+            subscribers += [[UInt32]](repeating: [], count: missing)
+            isWhole += [Bool](repeating: false, count: missing)
+        }
+        for group in assigned.created { isWhole[Int(group)] = subscriptions.index == nil }
+        if subscriptions.index != nil { clock.use(assigned.slots) }
+        return assigned.slots
+    }
+
+    /// Subscriptions came into memory.
+    private func note(loaded slots: [UInt32]) throws(MartletError) {
+        if slots.isEmpty { return }
+        let groups = groups(of: Array(subscriptions.table.keys(of: slots)[..<foreignKeyCount]))
+        for (slot, group) in zip(slots, groups) { subscribers[Int(group)].append(slot) }
+    }
+
+    /// The slots of foreign keys with all their subscribers in memory, `absent` for one without.
+    private func find(_ keys: [Column], count: Int) throws(MartletError) -> [UInt32] {
+        guard subscriptions.index != nil else { return foreignKeys.find(keys, rows: count == 0 ? [] : nil) }
+        let groups = groups(of: keys, rows: (0..<UInt32(count)).map { $0 })
+        var wanted: [UInt32] = []
+        for group in groups where !isWhole[Int(group)] {
+            isWhole[Int(group)] = true
+            wanted.append(group)
+        }
+        try note(loaded: try subscriptions.load(keysWith: foreignKeys.encoded(wanted)))
+        return groups
     }
 
     // MARK: changes of the right table
@@ -147,7 +179,7 @@ final class ForeignKeyJoin: StreamOperator, StateStore {
     private func answer(changes batch: Batch, _ context: inout OperatorContext) throws(MartletError) -> Batch {
         let keys = rightKeys.map { batch.columns[$0] }
         let before = try right.update(batch).before
-        let groups = foreignKeys.find(keys, rows: batch.count == 0 ? [] : nil)
+        let groups = try find(keys, count: batch.count)
         var rows: [UInt32] = [], slots: [UInt32] = [], hasRight: [Bool] = []
         for row in 0..<batch.count where groups[row] != GroupTable.absent {
             let isThere = batch.nullValues?[row] != true
@@ -243,8 +275,35 @@ final class ForeignKeyJoin: StreamOperator, StateStore {
         }
     }
 
-    /// A change of the right table asks for all subscribers of a key: they stay in memory.
-    var memoryBytes: Int { subscriptions.memoryBytes + foreignKeys.byteCount }
+    // MARK: subscriptions that are not in memory
+
+    /// Foreign keys leave memory with their subscribers, which are a range of the keys of an index.
+    var isEvicting: Bool { subscriptions.tracksChanges }
+    var isPartial: Bool { subscriptions.index != nil }
+    var memoryBytes: Int { subscriptions.memoryBytes + foreignKeys.byteCount + foreignKeys.slotCount * 48 + subscriptions.count * 4 }
+
+    func complete(from index: any StateIndex) {
+        subscriptions.complete(from: index)
+        for group in isWhole.indices { isWhole[group] = false }
+    }
+
+    func evict(to bytes: Int, _ index: any StateIndex) throws(MartletError) {
+        guard isEvicting else { return }
+        subscriptions.begin(index)
+        let used = memoryBytes, perSubscriber = max(used / max(subscriptions.count + foreignKeys.count, 1), 1)
+        let victims = clock.victims(used - bytes, among: foreignKeys.slotCount, weight: {
+            foreignKeys.contains($0) ? perSubscriber * (subscribers[Int($0)].count + 1) : 0
+        })
+        var emptied: [UInt32] = [], gone: [UInt32] = []
+        for group in victims {
+            isWhole[Int(group)] = false
+            gone += subscribers[Int(group)].filter(subscriptions.mayGiveUp)
+            subscribers[Int(group)].removeAll(where: subscriptions.mayGiveUp)
+            if subscribers[Int(group)].isEmpty { emptied.append(group) }
+        }
+        foreignKeys.remove(emptied)
+        subscriptions.giveUp(gone)
+    }
 }
 
 /// Takes the answers of a foreign-key join back to where the left row is: an answer that a newer change of the left row has overtaken is

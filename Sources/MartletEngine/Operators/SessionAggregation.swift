@@ -48,8 +48,21 @@ final class SessionAggregation: StreamOperator, StateStore {
     private var expiredAt: Int64 = .min
     private let retention: Int64
     private var partition: Int32 = 0
-    /// Sessions that have gone since the last commit.
+    /// Sessions that have gone since the last commit, and those of them that were in the index only.
     private var expired: [(key: UInt32, start: Int64, end: Int64)] = []
+    private var expiredInIndex = BytesColumn()
+
+    /// Where sessions are that are not in memory; nil: all are.
+    private var index: (any StateIndex)?
+    private var clock = EvictionClock()
+    private var valueBytes = AverageBytes()
+    /// Of a slot's key all sessions are in memory.
+    private var isWhole: [Bool] = []
+    /// Final results have been given of sessions that ended before.
+    private var closedBefore = Int64.min
+    /// Sessions in the index only of which no final result has been given; and those that have not expired.
+    private var openInIndex = TimeCursor()
+    private var expiringInIndex: [UInt8]?
 
     init(_ description: PhysicalOperator.Aggregate, gapMs: Int64, window: PhysicalOperator.Window, _ setup: AggregationSetup) throws(MartletError) {
         self.description = description
@@ -93,11 +106,8 @@ final class SessionAggregation: StreamOperator, StateStore {
             if batch.columns[..<description.keyCount].allSatisfy({ $0.validity.isValid(row) }) { rows.append(UInt32(row)) }
         }
         if rows.isEmpty { return Batch(count: 0, columns: [], timestamps: []) }
-        let keys = table.assign(Array(batch.columns[..<description.keyCount]), rows: rows).slots
-        while sessions.count < table.slotCount {
-            sessions.append([])
-            isChanged.append(false)
-        }
+        let keys = slots(of: Array(batch.columns[..<description.keyCount]), rows)
+        try load(keys)
         var out: [Batch] = []
         var pending = Pending()
         let isEveryUpdate = setup.emitsEveryUpdate && setup.finalGraceMs == nil
@@ -106,10 +116,10 @@ final class SessionAggregation: StreamOperator, StateStore {
             try add(key, time: batch.timestamps[Int(row)], row: row, &pending)
             if isEveryUpdate, setup.needsPrevious {
                 out.append(try emit(&pending, batch, earlier))
-            } else if let grace = setup.finalGraceMs, let end = ends.first, end < streamTime.ms - grace - gap {
+            } else if let grace = setup.finalGraceMs, min(ends.first ?? .max, openInIndex.time) < streamTime.ms - grace - gap {
                 try columns.apply(pending.steps, batch)
                 pending = Pending()
-                if let closed = close(before: streamTime.ms - grace - gap) { out.append(closed) }
+                if let closed = try close(before: streamTime.ms - grace - gap) { out.append(closed) }
             }
         }
         if isEveryUpdate, !setup.needsPrevious { out.append(try emit(&pending, batch, [:])) } else { try columns.apply(pending.steps, batch) }
@@ -283,11 +293,17 @@ final class SessionAggregation: StreamOperator, StateStore {
     }
 
     /// Results of sessions that ended before `limit`, in the order of their ends.
-    private func close(before limit: Int64) -> Batch? {
-        var found: [(key: UInt32, start: Int64, end: Int64, slot: UInt32)] = []
+    private func close(before limit: Int64) throws(MartletError) -> Batch? {
+        while openInIndex.time < limit, let index {
+            try enter(RestoredChanges(try openInIndex.take(from: index)), isNews: false)
+        }
+        let first = closedBefore
+        closedBefore = max(closedBefore, limit)
+        var found: [(key: UInt32, start: Int64, end: Int64, slot: UInt32)] = [], isFound: Set<UInt32> = []
         while let end = ends.first, end < limit {
             let key = ends.removeFirst()
-            guard let session = sessions[Int(key)].first(where: { $0.end == end }), !found.contains(where: { $0.slot == session.slot }) else { continue }
+            // A changelog tells of sessions and, later, of the time that made them final.
+            guard end >= first, let session = sessions[Int(key)].first(where: { $0.end == end }), isFound.insert(session.slot).inserted else { continue }
             found.append((key, session.start, session.end, session.slot))
         }
         if found.isEmpty { return nil }
@@ -308,17 +324,33 @@ final class SessionAggregation: StreamOperator, StateStore {
     private func expire() throws(MartletError) {
         guard streamTime.ms != .min else { return }
         if expiredAt == .min { expiredAt = streamTime.ms }
-        guard streamTime.ms - expiredAt > retention / 4 else { return }
-        expiredAt = streamTime.ms
-        let limit = streamTime.ms - retention + 1
-        for key in table.slots where sessions[Int(key)].contains(where: { $0.end < limit }) {
-            for old in sessions[Int(key)] where old.end < limit {
-                freeSlots.append(old.slot)
-                expired.append((key, old.start, old.end))
+        if streamTime.ms - expiredAt > retention / 4 {
+            expiredAt = streamTime.ms
+            if index != nil { expiringInIndex = expiringInIndex ?? [] }
+            let limit = expiryLimit
+            for key in table.slots where sessions[Int(key)].contains(where: { $0.end < limit }) {
+                for old in sessions[Int(key)] where old.end < limit {
+                    freeSlots.append(old.slot)
+                    expired.append((key, old.start, old.end))
+                }
+                sessions[Int(key)].removeAll { $0.end < limit }
             }
-            sessions[Int(key)].removeAll { $0.end < limit }
         }
+        try expireInIndex(before: expiryLimit)
         if !setup.isPersistent { forgetExpired() }
+    }
+
+    /// Of sessions that end before, nobody asks for any more; final results have been given of them.
+    private var expiryLimit: Int64 { expiredAt - retention + (setup.finalGraceMs == nil ? 1 : 0) }
+
+    /// The same of those that are not in memory: a part at each commit, by their ends.
+    private func expireInIndex(before limit: Int64) throws(MartletError) {
+        guard let index, let first = expiringInIndex, expiredInIndex.count == 0 else { return }
+        let places = try index.keys(byTimeFrom: first, limit: 16_384)
+        let over = places.prefix { EntryTime.time(ofPlace: $0[...]) < limit }
+        for place in over { expiredInIndex.append(place[EntryTime.timeBytes...]) }
+        // The rest comes with the next commit; in a quarter of the retention it begins from the front again.
+        expiringInIndex = over.isEmpty ? nil : over[over.count - 1] + [0]
     }
 
     /// Keys without sessions go, once the changelog knows.
@@ -326,6 +358,7 @@ final class SessionAggregation: StreamOperator, StateStore {
         let keys = Set(expired.map(\.key)).filter { sessions[Int($0)].isEmpty && !isChanged[Int($0)] && table.contains($0) }
         table.remove(Array(keys))
         expired = []
+        expiredInIndex = BytesColumn()
     }
 
     private func forgetChanges() {
@@ -347,11 +380,6 @@ final class SessionAggregation: StreamOperator, StateStore {
     func restore(_ batch: Batch, side: InputSide, _ context: inout OperatorContext) throws(MartletError) -> Batch? { nil }
 
     var name: String { description.step }
-    var hasWindowedKeys: Bool { true }
-    /// Sessions that a row joins are found by its time: they stay in memory, for their retention.
-    var memoryBytes: Int { table.byteCount + slotCount * (64 + (valueBytes.average ?? 16) * 3 / 2) }
-    private var valueBytes = AverageBytes()
-
     func takeChanges(_ out: inout StateChanges) throws(MartletError) {
         var keys: [UInt32] = [], windows = Batch.Windows(starts: [], ends: []), slots: [UInt32?] = []
         func append(_ key: UInt32, _ start: Int64, _ end: Int64, _ slot: UInt32?) {
@@ -377,7 +405,11 @@ final class SessionAggregation: StreamOperator, StateStore {
                 next += 1
             }
         }
+        for i in 0..<expiredInIndex.count {
+            out.append(timestamp: max(streamTime.ms, 0), key: expiredInIndex.slice(i), value: nil as ArraySlice<UInt8>?)
+        }
         streamTime.takeChange(&out)
+        if index != nil { clock.use(changed) }
         forgetChanges()
         forgetExpired()
     }
@@ -385,28 +417,37 @@ final class SessionAggregation: StreamOperator, StateStore {
     func restore(_ block: RecordBlock) throws(MartletError) {
         let changes = RestoredChanges(block)
         if let time = changes.streamTime { streamTime.restore(time) }
-        func decoded(_ keys: BytesColumn) throws(MartletError) -> (keys: [UInt32], windows: Batch.Windows) {
-            guard let (columns, windows) = KeyEncoding.decode(keys, types: table.types, isWindowed: true), let windows else {
-                throw MartletError(.corruptRecord, "a key of the state is not what this query keeps")
-            }
-            let assigned = table.assign(columns, rows: (0..<UInt32(keys.count)).map { $0 }).slots
-            while sessions.count < table.slotCount {
-                sessions.append([])
-                isChanged.append(false)
-            }
-            return (assigned, windows)
-        }
-        let removed = try decoded(changes.removed)
-        for (i, key) in removed.keys.enumerated() {
-            guard let at = sessions[Int(key)].firstIndex(where: { $0.start == removed.windows.starts[i] && $0.end == removed.windows.ends[i] }) else { continue }
+        // Final results were given, and committed, with the time that made them final.
+        if let grace = setup.finalGraceMs, streamTime.ms != .min { closedBefore = max(closedBefore, streamTime.ms - grace - gap) }
+        let (keys, windows) = try decoded(changes.removed)
+        for (i, key) in keys.enumerated() {
+            guard let at = sessions[Int(key)].firstIndex(where: { $0.start == windows.starts[i] && $0.end == windows.ends[i] }) else { continue }
             freeSlots.append(sessions[Int(key)].remove(at: at).slot)
         }
-        let kept = try decoded(changes.keys)
-        var slots: [UInt32] = []
+        try enter(changes, isNews: true)
+    }
+
+    private func decoded(_ keys: BytesColumn) throws(MartletError) -> (keys: [UInt32], windows: Batch.Windows) {
+        guard let (columns, windows) = KeyEncoding.decode(keys, types: table.types, isWindowed: true), let windows else {
+            throw MartletError(.corruptRecord, "a key of the state is not what this query keeps")
+        }
+        return (slots(of: columns, (0..<UInt32(keys.count)).map { $0 }), windows)
+    }
+
+    /// Takes sessions into memory.
+    ///
+    /// - `isNews`: what they say is newer than what is known of sessions that are there.
+    private func enter(_ changes: RestoredChanges, isNews: Bool) throws(MartletError) {
+        let (keys, windows) = try decoded(changes.keys)
+        var slots: [UInt32] = [], rows: [UInt32] = []
         var pending = Pending()
-        for (i, key) in kept.keys.enumerated() {
-            let (start, end) = (kept.windows.starts[i], kept.windows.ends[i])
-            if let known = sessions[Int(key)].first(where: { $0.start == start && $0.end == end }) {
+        for (i, key) in keys.enumerated() {
+            let (start, end) = (windows.starts[i], windows.ends[i])
+            let known = sessions[Int(key)].first { $0.start == start && $0.end == end }
+            // Where all of a key's sessions are in memory, an index that is behind may have others.
+            if !isNews, known != nil || isWhole[Int(key)] { continue }
+            rows.append(UInt32(i))
+            if let known {
                 slots.append(known.slot)
                 continue
             }
@@ -414,9 +455,86 @@ final class SessionAggregation: StreamOperator, StateStore {
             slots.append(session.slot)
             let at = sessions[Int(key)].firstIndex { $0.start > start } ?? sessions[Int(key)].count
             sessions[Int(key)].insert(session, at: at)
-            if let grace = setup.finalGraceMs, end >= streamTime.ms - grace - gap { ends.insert(end, key) }
+            if setup.finalGraceMs != nil, end >= closedBefore { ends.insert(end, key) }
         }
-        try columns.restore(changes.values, into: slots)
+        let values = rows.count == keys.count ? changes.values : changes.values.gathered(rows)
+        valueBytes.note(values)
+        try columns.restore(values, into: slots)
+    }
+
+    // MARK: sessions that are not in memory
+
+    /// Keys leave memory with all their sessions: a row's sessions are a range of the keys of an index.
+    var hasWindowedKeys: Bool { false }
+    var listing: EntryTime? { .windowEnd }
+    var isEvicting: Bool { setup.isPersistent }
+    var isPartial: Bool { index != nil }
+
+    private var bytesPerKey: Int { table.byteCount / max(table.slotCount, 1) + 48 }
+    private var bytesPerSession: Int { 72 + (valueBytes.average ?? 16) * 3 / 2 }
+
+    var memoryBytes: Int { table.slotCount * bytesPerKey + (slotCount - freeSlots.count) * bytesPerSession }
+
+    /// The slots of keys; a new key gets one. Of a key that comes new all sessions may be elsewhere.
+    private func slots(of keys: [Column], _ rows: [UInt32]) -> [UInt32] {
+        let assigned = table.assign(keys, rows: rows)
+        while sessions.count < table.slotCount {
+            sessions.append([])
+            isChanged.append(false)
+            isWhole.append(false)
+        }
+        for slot in assigned.created { isWhole[Int(slot)] = index == nil }
+        return assigned.slots
+    }
+
+    /// Brings the sessions of keys into memory.
+    private func load(_ slots: [UInt32]) throws(MartletError) {
+        guard let index else { return }
+        let wanted = Array(Set(slots.filter { !isWhole[Int($0)] }))
+        if wanted.isEmpty { return }
+        // Behind the key come the bounds of a session, 16 bytes.
+        let prefixes = table.encoded(wanted), last = [UInt8](repeating: 0xff, count: 17)
+        var upper = BytesColumn()
+        for i in wanted.indices { upper.append(prefixes.slice(i) + last) }
+        try enter(RestoredChanges(try index.find(from: prefixes, before: upper)), isNews: false)
+        for slot in wanted { isWhole[Int(slot)] = true }
+    }
+
+    func complete(from index: any StateIndex) {
+        self.index = index
+        for slot in isWhole.indices { isWhole[slot] = false }
+        if setup.finalGraceMs != nil { openInIndex.toBeginning() }
+    }
+
+    func evict(to bytes: Int, _ index: any StateIndex) throws(MartletError) {
+        guard isEvicting else { return }
+        self.index = index
+        let perKey = bytesPerKey, perSession = bytesPerSession, told = Set(expired.map(\.key))
+        let victims = clock.victims(memoryBytes - bytes, among: table.slotCount, weight: {
+            table.contains($0) && !isChanged[Int($0)] && !told.contains($0) ? perKey + sessions[Int($0)].count * perSession : 0
+        })
+        if victims.isEmpty { return }
+        if setup.finalGraceMs != nil {
+            let keys = table.encoded(victims)
+            for (i, key) in victims.enumerated() {
+                let open = sessions[Int(key)].filter { $0.end >= closedBefore }
+                let windows = Batch.Windows(starts: open.map(\.start), ends: open.map(\.end))
+                let bounds = KeyEncoding.encode([], windows: windows)
+                for j in open.indices { openInIndex.lower(to: EntryTime.windowEnd.place(of: keys.slice(i) + bounds.slice(j))) }
+            }
+        }
+        var emptied: [UInt32] = []
+        for key in victims {
+            emptied += sessions[Int(key)].map(\.slot)
+            sessions[Int(key)] = []
+        }
+        table.remove(victims)
+        // What they held is given back.
+        try columns.clear(emptied)
+        freeSlots += emptied
+        if setup.finalGraceMs == nil { return }
+        ends = EarliestFirst()
+        for key in table.slots { for session in sessions[Int(key)] where session.end >= closedBefore { ends.insert(session.end, key) } }
     }
 }
 

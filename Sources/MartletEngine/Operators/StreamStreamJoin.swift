@@ -37,8 +37,6 @@ final class StreamStreamJoin: StreamOperator {
     private let isWindowed: Bool
     /// The newest time of both sides.
     private var time = Int64.min
-    /// No row that waits is older.
-    private var oldestWaiting = Int64.max
     private var isRestored = false
 
     init(
@@ -47,12 +45,13 @@ final class StreamStreamJoin: StreamOperator {
         self.description = description
         self.bounds = bounds
         isWindowed = left.hasWindowedKeys
+        let hasGrace = bounds.graceMs != nil
         self.left = JoinWindow(
             name: description.step + "-Left", types: left.outputTypes, keys: description.leftKeys, retentionMs: bounds.retentionMs,
-            isWindowed: isWindowed, isPersistent: setup.isPersistent)
+            isWindowed: isWindowed, mayWait: hasGrace && description.isOuter(.left), isPersistent: setup.isPersistent)
         self.right = JoinWindow(
             name: description.step + "-Right", types: right.outputTypes, keys: description.rightKeys, retentionMs: bounds.retentionMs,
-            isWindowed: isWindowed, isPersistent: setup.isPersistent)
+            isWindowed: isWindowed, mayWait: hasGrace && description.isOuter(.right), isPersistent: setup.isPersistent)
         condition = try JoinCondition(description, setup)
     }
 
@@ -74,10 +73,6 @@ final class StreamStreamJoin: StreamOperator {
         }
     }
 
-    private func isOuter(_ side: InputSide) -> Bool {
-        description.kind == .full || description.kind == (side == .left ? .left : .right)
-    }
-
     /// How far partners of a row of `side` may lie before and after it.
     private func reach(_ side: InputSide) -> (before: Int64, after: Int64) {
         side == .left ? (bounds.before, bounds.after) : (bounds.after, bounds.before)
@@ -90,14 +85,14 @@ final class StreamStreamJoin: StreamOperator {
         let hasKey = (0..<batch.count).map { row in keyColumns.allSatisfy { $0.validity.isValid(row) } && batch.nullKeys?[row] != true }
         let hasValue = (0..<batch.count).map { batch.nullValues?[$0] != true }
         let (first, slots) = own.append(batch)
-        let candidates = candidates(batch, side, other, keyColumns, zip(hasKey, hasValue).map { $0 && $1 }, first, own, &context)
+        let candidates = try candidates(batch, side, other, keyColumns, zip(hasKey, hasValue).map { $0 && $1 }, first, own, &context)
 
         var results = Results()
         func give(_ row: UInt32, _ partner: UInt32, _ time: Int64, _ source: Int) {
             if side == .left { results.append(left: row, right: partner, time: time, source: source) }
             else { results.append(left: partner, right: row, time: time, source: source) }
         }
-        let reach = reach(side), isOuter = isOuter(side)
+        let reach = reach(side), isOuter = description.isOuter(side)
         var next = 0
         for row in 0..<batch.count {
             let stamp = batch.timestamps[row], place = UInt32(first + row)
@@ -107,7 +102,7 @@ final class StreamStreamJoin: StreamOperator {
                 if isOuter { give(place, JoinWindow.none, stamp, row) }
                 continue
             }
-            if stamp == time { giveWaiting(&results, source: row) }
+            if stamp == time { try giveWaiting(&results, source: row) }
             own.add(place, slot: slots[row])
             var isMatched = false
             while next < candidates.rows.count, candidates.rows[next] == row {
@@ -123,7 +118,6 @@ final class StreamStreamJoin: StreamOperator {
                 give(place, JoinWindow.none, stamp, row)
             } else {
                 own.setWaits(place, true)
-                oldestWaiting = min(oldestWaiting, stamp)
             }
         }
         own.advance(to: time)
@@ -134,16 +128,16 @@ final class StreamStreamJoin: StreamOperator {
     private func takeUp() {
         isRestored = true
         time = max(time, max(left.seen, right.seen))
-        for window in [left, right] { for row in window.waiting { oldestWaiting = min(oldestWaiting, window.timestamps[Int(row)]) } }
     }
 
     /// Pairs that are close enough, by row and then by the partner's time, and whether the rest of the condition holds for them.
     private func candidates(
         _ batch: Batch, _ side: InputSide, _ other: JoinWindow, _ keys: [Column], _ isUsed: [Bool], _ first: Int, _ own: JoinWindow,
         _ context: inout OperatorContext
-    ) -> (rows: [Int], partners: [UInt32], holds: [Bool]) {
+    ) throws(MartletError) -> (rows: [Int], partners: [UInt32], holds: [Bool]) {
         var rows: [Int] = [], partners: [UInt32] = []
-        let slots = other.find(keys, count: batch.count), reach = reach(side)
+        let reach = reach(side)
+        let slots = try other.find(keys, isUsed, from: batch.timestamps.map { Self.sum($0, -reach.before) })
         for row in 0..<batch.count where isUsed[row] && slots[row] != GroupTable.absent {
             let stamp = batch.timestamps[row]
             other.visit(slot: slots[row], from: Self.sum(stamp, -reach.before), to: Self.sum(stamp, reach.after)) {
@@ -166,26 +160,19 @@ final class StreamStreamJoin: StreamOperator {
     }
 
     /// Outer results of rows whose windows and grace periods are over, the oldest first.
-    private func giveWaiting(_ results: inout Results, source: Int) {
-        guard let grace = bounds.graceMs, oldestWaiting != .max else { return }
-        let least = min(isOuter(.left) ? bounds.after : .max, isOuter(.right) ? bounds.before : .max)
-        if Self.sum(Self.sum(oldestWaiting, least), grace) >= time { return }
-        var over: [(time: Int64, isLeft: Bool, row: UInt32)] = []
-        oldestWaiting = .max
-        for (window, side) in [(left, InputSide.left), (right, InputSide.right)] {
-            for row in window.waiting {
-                let stamp = window.timestamps[Int(row)]
-                if Self.sum(Self.sum(stamp, reach(side).after), grace) < time {
-                    over.append((stamp, side == .left, row))
-                } else {
-                    oldestWaiting = min(oldestWaiting, stamp)
-                }
+    private func giveWaiting(_ results: inout Results, source: Int) throws(MartletError) {
+        guard let grace = bounds.graceMs else { return }
+        let leftLimit = Self.sum(Self.sum(time, -reach(.left).after), -grace), rightLimit = Self.sum(Self.sum(time, -reach(.right).after), -grace)
+        guard left.mayHaveWaiting(before: leftLimit) || right.mayHaveWaiting(before: rightLimit) else { return }
+        var fromLeft = try left.takeWaiting(before: leftLimit)[...], fromRight = try right.takeWaiting(before: rightLimit)[...]
+        while !fromLeft.isEmpty || !fromRight.isEmpty {
+            let leftTime = fromLeft.first.map { left.timestamps[Int($0)] }, rightTime = fromRight.first.map { right.timestamps[Int($0)] }
+            // Of one time those of the right side come first.
+            if let leftTime, rightTime.map({ leftTime < $0 }) ?? true {
+                results.append(left: fromLeft.removeFirst(), right: JoinWindow.none, time: leftTime, source: source)
+            } else if let rightTime {
+                results.append(left: JoinWindow.none, right: fromRight.removeFirst(), time: rightTime, source: source)
             }
-        }
-        over.sort { ($0.time, $0.isLeft ? 1 : 0, $0.row) < ($1.time, $1.isLeft ? 1 : 0, $1.row) }
-        for one in over {
-            (one.isLeft ? left : right).setWaits(one.row, false)
-            results.append(left: one.isLeft ? one.row : JoinWindow.none, right: one.isLeft ? JoinWindow.none : one.row, time: one.time, source: source)
         }
     }
 
@@ -210,4 +197,9 @@ final class StreamStreamJoin: StreamOperator {
         out.headers = batch.headers.map { headers in headers.gathered(results.sources) }
         return out
     }
+}
+
+extension PhysicalPlan.Join {
+    /// Whether rows of that side without a partner give results.
+    fileprivate func isOuter(_ side: InputSide) -> Bool { kind == .full || kind == (side == .left ? .left : .right) }
 }

@@ -17,7 +17,8 @@ struct CommitToken: Hashable, Comparable, Sendable {
 /// (1) Transactions are decided in their order: one commits at a time, and the next begins to commit only after it has ended well.
 /// (2) If one fails, the one that is filled meanwhile is given up too, since it begins where the failed one ends; both are done again.
 /// (3) A drained input commits at once, on the thread itself. Under load the commit runs in the background and the next transaction is filled.
-/// (4) What is not committed is bounded: at `bytesMax` a transaction commits before its time, or waits for the one before it.
+/// (4) What is not committed is bounded: at `bytesMax`, or where it takes more memory than there is for it, a transaction commits before its time, or
+/// waits for the one before it.
 struct CommitStateMachine: Sendable {
     struct Limits: Sendable {
         /// Under load a transaction is this long.
@@ -34,6 +35,8 @@ struct CommitStateMachine: Sendable {
         var hasWork: Bool
         /// Bytes of output since the transaction began.
         var bytes: Int
+        /// State has outgrown its memory, and can give nothing up before a commit.
+        var isMemoryShort = false
         var nowNs: Int64
     }
 
@@ -116,7 +119,7 @@ struct CommitStateMachine: Sendable {
     private mutating func roundEnded(_ progress: Progress) -> [Action] {
         guard progress.hasWork, let filling else { return progress.isBusy ? [] : [.sleep] }
         if filling.sinceNs == nil { self.filling?.sinceNs = progress.nowNs }
-        let isFull = progress.bytes >= limits.bytesMax
+        let isFull = progress.bytes >= limits.bytesMax || progress.isMemoryShort
         let isDue = isFull || progress.nowNs - (filling.sinceNs ?? progress.nowNs) >= limits.intervalNs
         guard !progress.isBusy || isDue else { return [] }
         if let committing { return progress.isBusy && !isFull ? [] : [.awaitCommit(committing)] }  // (1), (4)

@@ -59,7 +59,7 @@ public struct StageRunner {
             copiesTables: interruptions == .evictions, properties: properties)
         tree = try OperatorTree(stage.root, setup: setup)
         changelogs = tree.stores.map { _ in [] }
-        indexes = (tree.stores + Self.topicStores(tree)).map { _ in MemoryIndex() }
+        indexes = (tree.stores + Self.topicStores(tree)).map { MemoryIndex(listing: $0.listing) }
         for leaf in tree.leaves { inputs.append(try StageInput(leaf.input, schemas: registry)) }
         inputTopics = tree.leaves.map { leaf in
             switch leaf.input.topic {

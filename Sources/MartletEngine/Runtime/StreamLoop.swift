@@ -137,7 +137,7 @@ struct StreamLoop: ~Copyable {
         }
         let progress = CommitStateMachine.Progress(
             isBusy: isBusy, hasWork: slots.contains { $0.task.hasUncommittedWork }, bytes: writer.appendedBytes,
-            nowNs: time.monotonicNs)
+            isMemoryShort: slots.contains { $0.task.isMemoryShort }, nowNs: time.monotonicNs)
         return perform(machine.receive(.roundEnded(progress)))
     }
 

@@ -73,6 +73,9 @@ final class StreamTask {
     /// transaction markers and aborted records, nothing that could be processed twice. Else each commit would cause another one downstream.
     var hasUncommittedOffsets: Bool { zip(readers, preparedPositions).contains { $0.position != $1 } }
 
+    /// A store has outgrown its memory since the last commit.
+    var isMemoryShort: Bool { changelogs.contains { $0.isMemoryShort } || tables.contains { $0.isMemoryShort } }
+
     /// Processes up to one block of records: by the smaller timestamp where there are several inputs, as far as all of them are known.
     /// - Returns: whether there was anything to do.
     func process(in transaction: TransactionalWriter, log: ProcessingLog) throws(MartletError) -> Bool {

@@ -10,6 +10,7 @@ final class Changelog {
     private(set) var index: ChangelogIndex?
     private let directory: StateDirectory?
     private let account: StateMemory.Account?
+    private var growth = MemoryGrowth()
     /// Where the log ended when the last changes had been written.
     private var writtenEnd: Int64 = 0
     private var block: RecordBlock?
@@ -85,6 +86,7 @@ final class Changelog {
 
     /// What was written has committed: a store that takes more than its share gives entries up.
     func committed() throws(MartletError) {
+        defer { growth.begin(store) }
         guard let account, let index else { return }
         let used = store.memoryBytes, share = account.share(using: used, isEvicting: store.isEvicting)
         guard used > share else { return }
@@ -99,5 +101,11 @@ final class Changelog {
             directory?.discard(index, because: error)
             self.index = nil
         }
+    }
+
+    /// The store has outgrown its share since the last commit: another one lets it give entries up.
+    var isMemoryShort: Bool {
+        guard let account, index != nil else { return false }
+        return growth.isTooMuch(store, account)
     }
 }

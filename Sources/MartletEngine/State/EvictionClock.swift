@@ -13,18 +13,28 @@ struct EvictionClock {
 
     /// Up to `wanted` of the slots below `slotCount` that `mayGo`, each once; fewer if there are not as many.
     mutating func victims(_ wanted: Int, among slotCount: Int, _ mayGo: (UInt32) -> Bool) -> [UInt32] {
-        var out: [UInt32] = []
+        victims(wanted, among: slotCount, weight: { mayGo($0) ? 1 : 0 })
+    }
+
+    /// Slots below `slotCount`, each once, until they weigh at least `wanted` together; fewer if there are not as many.
+    ///
+    /// - `weight`: 0 for one that may not go.
+    mutating func victims(_ wanted: Int, among slotCount: Int, weight: (UInt32) -> Int) -> [UInt32] {
+        var out: [UInt32] = [], sum = 0
         if wanted <= 0 || slotCount == 0 { return out }
         if isUsed.count < slotCount { isUsed += [Bool](repeating: false, count: slotCount - isUsed.count) }
         var isChosen = [Bool](repeating: false, count: slotCount)
-        for _ in 0..<2 * slotCount where out.count < wanted {
+        for _ in 0..<2 * slotCount where sum < wanted {
             hand = hand + 1 < slotCount ? hand + 1 : 0
-            if isChosen[hand] || !mayGo(UInt32(hand)) { continue }
+            if isChosen[hand] { continue }
+            let own = weight(UInt32(hand))
+            if own == 0 { continue }
             if isUsed[hand] {
                 isUsed[hand] = false
             } else {
                 isChosen[hand] = true
                 out.append(UInt32(hand))
+                sum += own
             }
         }
         return out

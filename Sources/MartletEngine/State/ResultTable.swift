@@ -8,27 +8,14 @@ import Synchronization
 ///
 /// Everything a query makes of a table is in the table's topic, in the transaction that commits it. So the rows are kept by reading the topic,
 /// the first time somebody asks and on from there with each question: whoever never asks pays nothing, and after a restart nothing is
-/// missing. Rows of windows past their retention are not shown.
+/// missing. Rows of windows past their retention are not shown. Rows that find no room in memory are on disk (`ResultRows`).
 final class ResultTable: Sendable {
-    private struct Row {
-        var start: Int64
-        var end: Int64
-        /// Index into the columns.
-        var at: UInt32
-        var partition: Int32
-    }
-
     private struct State {
         var input: StageInput
         var positions: [Int64]
         var block: RecordBlock?
-        /// All key columns, then all value columns; replaced and deleted rows stay until they outnumber the live ones.
-        var columns: [Column]
-        var timestamps: [Int64] = []
-        /// By the key's bytes (`KeyEncoding`), the windows of a key by their start.
-        var rows: [[UInt8]: [Row]] = [:]
-        var liveCount = 0
-        var newestStart: Int64 = .min
+        var rows: ResultRows
+        var canSpill: Bool
     }
 
     let source: Source
@@ -36,16 +23,21 @@ final class ResultTable: Sendable {
     private let partitions: [PartitionLog]
     private let input: PhysicalPlan.Input
     private let state: Mutex<State>
+    private let directory: StateDirectory?
+    private let account: StateMemory.Account?
     private let retentionMs: Int64?
 
-    /// - `template`: an input that reads the table.
+    /// - `template`: an input that reads the table; `directory`: where rows go that find no room in memory.
     init(
-        _ source: Source, template: PhysicalPlan.Input, partitions: [PartitionLog], topicID: [UInt8], retentionMs: Int64?, schemas: any SchemaSource
+        _ source: Source, template: PhysicalPlan.Input, partitions: [PartitionLog], topicID: [UInt8], retentionMs: Int64?, schemas: any SchemaSource,
+        directory: StateDirectory? = nil
     ) throws(MartletError) {
         self.source = source
         self.partitions = partitions
         self.topicID = topicID
+        self.directory = directory
         self.retentionMs = retentionMs
+        account = directory?.memory.account()
         var input = template
         input.columns = input.keyFields.indices.map { .key($0) } + input.valueFields.indices.map { .value($0) }
         input.notNullValues = []
@@ -58,7 +50,10 @@ final class ResultTable: Sendable {
         state = Mutex(
             State(
                 input: try StageInput(input, schemas: schemas), positions: partitions.map(\.startOffset),
-                columns: input.columns.map { .empty(StageInput.type(of: $0, in: input)) }))
+                rows: ResultRows(
+                    types: input.columns.map { StageInput.type(of: $0, in: input) }, keyCount: input.keyFields.count, isWindowed: source.window != nil,
+                    retentionMs: retentionMs), canSpill: directory != nil))
+        directory?.watch(self)
     }
 
     /// Whether it is still the table of that description and topic.
@@ -68,13 +63,10 @@ final class ResultTable: Sendable {
 
     func isOf(topicID: [UInt8], partitions: Int) -> Bool { self.topicID == topicID && self.partitions.count == partitions }
 
-    /// The rows that `lookup` names as a batch of the columns that `wanted` asks for, consistent as of now.
-    func rows(_ lookup: TableLookup, as wanted: PhysicalPlan.Input) throws(MartletError) -> Batch {
-        guard let found = try rows(lookup, as: wanted, mayWait: true) else {
-            throw MartletError(.internalError, "a question that may wait was not answered")
-        }
-        return found
-    }
+    /// Some rows are on disk only, or may be.
+    var isPartial: Bool { state.withLock { $0.rows.isPartial } }
+
+    // MARK: questions
 
     /// Where a row lies: `columns` are all key columns, then all value columns of the table, `row` an index into them.
     typealias Visitor = (_ columns: [Column], _ timestamps: [Int64], _ row: Int) -> Void
@@ -84,36 +76,73 @@ final class ResultTable: Sendable {
 
     /// Calls `visit` for the row of each of `keys` that there is, as of now; for tables without windows.
     ///
-    /// - `mayWait`: false on an event loop, which neither waits for another question nor reads much.
+    /// - `mayWait`: false on an event loop, which neither waits for another question or the disk nor reads much.
     /// - Returns: false, with nothing visited, if it would have to wait and may not.
     func visit(_ keys: [[SQLValue]], mayWait: Bool, _ visit: Visitor) throws(MartletError) -> Bool {
         precondition(source.window == nil)
-        return try withState(mayWait: mayWait) { state in
-            for key in keys {
-                for row in state.rows[encoded(key)] ?? [] { visit(state.columns, state.timestamps, Int(row.at)) }
-            }
+        return try withRows(mayWait: mayWait) { (rows) throws(MartletError) in
+            guard let found = try rows.find(columns(keys), mayWait: mayWait) else { return false }
+            for row in found { visit(rows.columns, rows.timestamps, Int(row.at)) }
+            return true
         }
     }
 
-    /// As `rows(_:as:)`; nil if it would have to wait and may not.
-    func rows(_ lookup: TableLookup, as wanted: PhysicalPlan.Input, mayWait: Bool) throws(MartletError) -> Batch? {
+    /// The rows of keys that `lookup` names as a batch of the columns that `wanted` asks for; nil if it would have to wait and may not.
+    func rows(_ lookup: TableLookup, _ keys: [[SQLValue]], as wanted: PhysicalPlan.Input, mayWait: Bool) throws(MartletError) -> Batch? {
         var out: Batch?
-        _ = try withState(mayWait: mayWait) { state in out = batch(state, find(state, lookup), wanted) }
+        _ = try withRows(mayWait: mayWait) { (rows) throws(MartletError) in
+            guard let found = try rows.find(columns(keys), mayWait: mayWait) else { return false }
+            out = batch(rows.columns, rows.timestamps, picked(found, newestStart: rows.newestStart, lookup), wanted)
+            return true
+        }
         return out
     }
 
-    private func withState(mayWait: Bool, _ body: (State) -> Void) throws(MartletError) -> Bool {
+    /// Calls `visit` with the rows that `lookup` names as batches of the columns that `wanted` asks for, consistent as of now, until it answers
+    /// false. One batch, but of a table that is not in memory as a whole.
+    func read(_ lookup: TableLookup, as wanted: PhysicalPlan.Input, _ visit: (Batch) throws(MartletError) -> Bool) throws(MartletError) {
+        var out: Batch?, scan: (RocksCursor, ResultRows.Decoder)?
+        let lower: ResultRows.Bound?, upper: ResultRows.Bound?
+        switch lookup.keys {
+        case .range(let low, let high):
+            lower = low.map { ResultRows.Bound(key: encoded($0.value), isInclusive: $0.isInclusive) }
+            upper = high.map { ResultRows.Bound(key: encoded($0.value), isInclusive: $0.isInclusive) }
+        case .some, .all: (lower, upper) = (nil, nil)
+        }
+        _ = try withRows(mayWait: true) { (rows) throws(MartletError) in
+            if case .some(let keys) = lookup.keys {
+                let found = try rows.find(columns(keys), mayWait: true) ?? []
+                out = batch(rows.columns, rows.timestamps, picked(found, newestStart: rows.newestStart, lookup), wanted)
+            } else if rows.isPartial {
+                scan = try rows.cursor(from: lower)
+            } else {
+                out = batch(rows.columns, rows.timestamps, picked(rows.all(from: lower, to: upper), newestStart: rows.newestStart, lookup), wanted)
+            }
+            return true
+        }
+        if let out { if out.count > 0 { _ = try visit(out) } }
+        // Outside of the lock: the cursor sees what was there when it was made.
+        guard let (cursor, decoder) = scan else { return }
+        var mayBeMore = true
+        while mayBeMore {
+            let page: ResultRows.Decoder.Page
+            (page, mayBeMore) = try decoder.next(cursor, from: lower, to: upper)
+            let made = batch(page.columns, page.timestamps, picked(page.rows, newestStart: decoder.newestStart, lookup), wanted)
+            if made.count > 0, try !visit(made) { return }
+        }
+    }
+
+    private func withRows(mayWait: Bool, _ body: (inout ResultRows) throws(MartletError) -> Bool) throws(MartletError) -> Bool {
         func use(_ state: inout State) -> Result<Bool, MartletError> {
             do throws(MartletError) {
-                if !mayWait {
-                    var new: Int64 = 0
-                    for (partition, position) in zip(partitions, state.positions) { new += partition.lastStableOffset - position }
-                    if new > Self.recordsWithoutWaiting { return .success(false) }
-                }
+                var new: Int64 = 0
+                for (partition, position) in zip(partitions, state.positions) { new += partition.lastStableOffset - position }
+                if !mayWait, new > Self.recordsWithoutWaiting { return .success(false) }
                 for i in partitions.indices { try refresh(&state, i) }
-                body(state)
-                return .success(true)
+                if new > 0 { if mayWait { try trim(&state) } else if isOverShare(state) { return .success(false) } }
+                return .success(try body(&state.rows))
             } catch {
+                if state.rows.isPartial { beginAnew(&state) }
                 return .failure(error)
             }
         }
@@ -132,112 +161,73 @@ final class ResultTable: Sendable {
             let block = try partition.readBlock(
                 from: state.positions[i], maxBytes: StreamTask.readBytes, isolation: .readCommitted, reusing: &state.block)
             if block.nextOffset == state.positions[i] { break }
-            state.positions[i] = block.nextOffset
             // What cannot be decoded is no row; whoever reads the topic as a stream hears of it.
             var errors = RowErrors()
-            apply(&state, try state.input.decode(block, errors: &errors), partition: Int32(i))
+            state.rows.apply(try state.input.decode(block, errors: &errors), partition: Int32(i))
+            state.positions[i] = block.nextOffset
             state.block = block
+            // A long first read is not in memory as a whole either; on an event loop nothing is long.
+            if block.count > Self.recordsWithoutWaiting { try trim(&state) }
         }
         state.block = nil
     }
 
-    private func apply(_ state: inout State, _ batch: Batch, partition: Int32) {
-        let keyCount = input.keyFields.count
-        let keys = KeyEncoding.encode(Array(batch.columns[..<keyCount]), rows: (0..<UInt32(batch.count)).map { $0 })
-        let first = UInt32(state.timestamps.count)
-        for row in 0..<batch.count {
-            let key = Array(keys.slice(row))
-            let start = batch.windows?.starts[row] ?? 0, end = batch.windows?.ends[row] ?? 0
-            if batch.windows != nil { state.newestStart = max(state.newestStart, start) }
-            var windows = state.rows[key] ?? []
-            let known = windows.firstIndex { $0.start == start && $0.end == end }
-            if batch.nullValues?[row] == true {
-                guard let known else { continue }
-                windows.remove(at: known)
-                state.liveCount -= 1
-            } else if let known {
-                windows[known].at = first + UInt32(row)
-                windows[known].partition = partition
-            } else {
-                let at = windows.lastIndex { $0.start < start || $0.start == start && $0.end < end }.map { $0 + 1 } ?? 0
-                windows.insert(Row(start: start, end: end, at: first + UInt32(row), partition: partition), at: at)
-                state.liveCount += 1
+    private func isOverShare(_ state: State) -> Bool {
+        guard state.canSpill, let account else { return false }
+        let used = state.rows.memoryBytes
+        return used / 9 * 8 > account.share(using: used, isEvicting: true)
+    }
+
+    /// Gives up rows that there is no room for.
+    private func trim(_ state: inout State) throws(MartletError) {
+        guard let account, let directory else { return }
+        let used = state.rows.memoryBytes, share = account.share(using: used, isEvicting: state.canSpill)
+        guard used > share else { return }
+        if !state.rows.isPartial {
+            guard let spill = directory.spill(source.name) else {
+                state.canSpill = false
+                return
             }
-            state.rows[key] = windows.isEmpty ? nil : windows
+            state.rows.begin(spill)
         }
-        for i in state.columns.indices { state.columns[i].append(contentsOf: batch.columns[i]) }
-        state.timestamps += batch.timestamps
-        if state.timestamps.count > 2 * state.liveCount + 65_536 { pack(&state) }
+        try state.rows.evict(to: share / 8 * 7)
     }
 
-    /// Drops rows that were replaced, and windows past their retention.
-    private func pack(_ state: inout State) {
-        var kept: [UInt32] = []
-        for key in Array(state.rows.keys) {
-            var windows = state.rows[key] ?? []
-            windows.removeAll { isExpired($0, state) }
-            for i in windows.indices {
-                kept.append(windows[i].at)
-                windows[i].at = UInt32(kept.count - 1)
-            }
-            state.rows[key] = windows.isEmpty ? nil : windows
-        }
-        state.columns = state.columns.map { $0.gathered(kept).compacted() }
-        state.timestamps = kept.map { state.timestamps[Int($0)] }
-        state.liveCount = kept.count
+    /// What is on disk cannot be read: the topic has it, and there is room for it or not.
+    private func beginAnew(_ state: inout State) {
+        state.rows.removeAll()
+        state.positions = partitions.map(\.startOffset)
+        state.canSpill = false
     }
 
-    private func isExpired(_ row: Row, _ state: State) -> Bool {
-        guard let retentionMs, source.window != nil else { return false }
-        return row.start < state.newestStart - retentionMs
+    // MARK: keys and batches
+
+    private func columns(_ keys: [[SQLValue]]) -> [Column] {
+        input.keyFields.enumerated().map { i, field in ColumnBuilder.column(of: field.type, keys.map { $0[i] }) }
     }
 
-    // MARK: looking up
+    private func encoded(_ value: SQLValue) -> [UInt8] { Array(KeyEncoding.encode(columns([[value]]), rows: [0]).slice(0)) }
 
-    private func find(_ state: State, _ lookup: TableLookup) -> [Row] {
-        var found: [Row] = []
-        func add(_ windows: [Row]) {
-            for row in windows where !isExpired(row, state) {
-                if source.window != nil, !(lookup.windowStart.contains(row.start) && lookup.windowEnd.contains(row.end)) { continue }
-                found.append(row)
+    /// Those of rows whose windows are asked for and have not expired, partition by partition, as ksqlDB looks into one store after the other.
+    private func picked(_ found: [ResultRows.Row], newestStart: Int64, _ lookup: TableLookup) -> [ResultRows.Row] {
+        var out = found
+        if source.window != nil {
+            out.removeAll { row in
+                ResultRows.isExpired(row, newestStart: newestStart, retentionMs) || !lookup.windowStart.contains(row.start) || !lookup.windowEnd.contains(row.end)
             }
         }
-        /// Partition by partition, as ksqlDB looks into one store after the other; equal ones stay in their order.
-        func add(inOrder keys: [[UInt8]]) {
-            let all = keys.compactMap { state.rows[$0] }
-            if partitions.count == 1 { return all.forEach(add) }
-            let order = all.indices.sorted { (all[$0][0].partition, $0) < (all[$1][0].partition, $1) }
-            for index in order { add(all[index]) }
-        }
-        /// In each partition in the order of the keys.
-        func add(_ keys: some Collection<[UInt8]>) { add(inOrder: keys.sorted { $0.lexicographicallyPrecedes($1) }) }
-        switch lookup.keys {
-        case .some(let keys):
-            add(inOrder: keys.map(encoded))
-        case .all: add(state.rows.keys)
-        case .range(let lower, let upper):
-            let low = lower.map { (encoded([$0.value]), $0.isInclusive) }, high = upper.map { (encoded([$0.value]), $0.isInclusive) }
-            add(state.rows.keys.filter { key in
-                if let (bytes, isInclusive) = low, key.lexicographicallyPrecedes(bytes) || !isInclusive && key == bytes { return false }
-                if let (bytes, isInclusive) = high, bytes.lexicographicallyPrecedes(key) || !isInclusive && key == bytes { return false }
-                return true
-            })
-        }
-        return found
+        if partitions.count == 1 { return out }
+        return out.indices.sorted { (out[$0].partition, $0) < (out[$1].partition, $1) }.map { out[$0] }
     }
 
-    private func encoded(_ key: [SQLValue]) -> [UInt8] {
-        let columns = zip(input.keyFields, key).map { ColumnBuilder.column(of: $0.type, [$1]) }
-        return Array(KeyEncoding.encode(columns, rows: [0]).slice(0))
-    }
-
-    private func batch(_ state: State, _ rows: [Row], _ wanted: PhysicalPlan.Input) -> Batch {
+    /// - `columns`, `timestamps`: what `rows` are indices into.
+    private func batch(_ stored: [Column], _ times: [Int64], _ rows: [ResultRows.Row], _ wanted: PhysicalPlan.Input) -> Batch {
         let picked = rows.map(\.at), keyCount = input.keyFields.count
-        let timestamps = picked.map { state.timestamps[Int($0)] }
+        let timestamps = picked.map { times[Int($0)] }
         let columns = wanted.columns.map { column -> Column in
             switch column {
-            case .key(let i): state.columns[i].gathered(picked).compacted()
-            case .value(let i): state.columns[keyCount + i].gathered(picked).compacted()
+            case .key(let i): stored[i].gathered(picked).compacted()
+            case .value(let i): stored[keyCount + i].gathered(picked).compacted()
             case .rowTime: .bigint(FixedColumn(timestamps))
             case .windowStart: .bigint(FixedColumn(rows.map(\.start)))
             case .windowEnd: .bigint(FixedColumn(rows.map(\.end)))
@@ -247,6 +237,20 @@ final class ResultTable: Sendable {
         var out = Batch(count: rows.count, columns: columns, timestamps: timestamps)
         if source.window != nil { out.windows = Batch.Windows(starts: rows.map(\.start), ends: rows.map(\.end)) }
         return out
+    }
+}
+
+extension ResultTable: MemoryHolder {
+    /// Of a table that nobody asks, too; nothing of its topic is read.
+    func trim() {
+        // Whoever holds it gives up himself what he has to.
+        _ = state.withLockIfAvailable { state in
+            do throws(MartletError) {
+                try trim(&state)
+            } catch {
+                if state.rows.isPartial { beginAnew(&state) }
+            }
+        }
     }
 }
 

@@ -6,13 +6,22 @@ protocol StateIndex: AnyObject {
     /// Those of `keys` that are there, as records of the changelog.
     func find(_ keys: BytesColumn) throws(MartletError) -> RecordBlock
 
+    /// Entries whose key is not before `lower[i]` and is before `upper[i]`, for any i; the ranges have nothing in common. Not for windowed keys.
+    func find(from lower: BytesColumn, before upper: BytesColumn) throws(MartletError) -> RecordBlock
+
     /// Keys whose window begins in `starts`, of a store that has windowed keys.
     func keys(ofWindows starts: Range<Int64>) throws(MartletError) -> BytesColumn
+
+    /// Places (`EntryTime`) of entries that are listed by time, in their order, not before `first` and at most `limit`.
+    func keys(byTimeFrom first: [UInt8], limit: Int) throws(MartletError) -> [[UInt8]]
 }
 
 /// An index in memory, for a stage that runs without a log.
 final class MemoryIndex: StateIndex {
     private var entries: [ArraySlice<UInt8>: (timestamp: Int64, value: ArraySlice<UInt8>)] = [:]
+    private let listing: EntryTime?
+
+    init(listing: EntryTime? = nil) { self.listing = listing }
 
     var keys: Set<ArraySlice<UInt8>> { Set(entries.keys) }
 
@@ -28,6 +37,21 @@ final class MemoryIndex: StateIndex {
             if let entry = entries[keys.slice(row)] { found.append(timestamp: entry.timestamp, key: keys.slice(row), value: entry.value) }
         }
         return RecordBlock(found)
+    }
+
+    func find(from lower: BytesColumn, before upper: BytesColumn) throws(MartletError) -> RecordBlock {
+        var found = StateChanges()
+        for (key, entry) in entries {
+            let isWanted = (0..<lower.count).contains { !key.lexicographicallyPrecedes(lower.slice($0)) && key.lexicographicallyPrecedes(upper.slice($0)) }
+            if isWanted { found.append(timestamp: entry.timestamp, key: key, value: entry.value) }
+        }
+        return RecordBlock(found)
+    }
+
+    func keys(byTimeFrom first: [UInt8], limit: Int) throws(MartletError) -> [[UInt8]] {
+        guard let listing else { return [] }
+        let places = entries.filter { listing.isEntry($0.key) && listing.isListed($0.value.value) }.map { listing.place(of: $0.key) }
+        return Array(places.filter { !$0.lexicographicallyPrecedes(first) }.sorted { $0.lexicographicallyPrecedes($1) }.prefix(limit))
     }
 
     func keys(ofWindows starts: Range<Int64>) throws(MartletError) -> BytesColumn {

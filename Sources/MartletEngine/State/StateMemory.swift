@@ -64,3 +64,26 @@ final class StateMemory: Sendable {
         }
     }
 }
+
+/// Somebody who has memory of the budget and gives it up when asked.
+protocol MemoryHolder: AnyObject, Sendable {
+    func trim()
+}
+
+/// What a store has grown by since a commit, after which it could give entries up.
+struct MemoryGrowth {
+    /// A commit for less costs more than it gives.
+    private static let bytesMin = 1 << 20
+    private var begins = 0
+
+    mutating func begin(_ store: any StateStore) { begins = store.memoryBytes }
+
+    /// Whether the store is over its share, and an eighth of that came since the last commit.
+    func isTooMuch(_ store: any StateStore, _ account: StateMemory.Account) -> Bool {
+        guard store.isEvicting else { return false }
+        let used = store.memoryBytes
+        guard used - begins > Self.bytesMin else { return false }
+        let share = account.share(using: used, isEvicting: true)
+        return used > share && used - begins > share / 8
+    }
+}

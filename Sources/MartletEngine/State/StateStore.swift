@@ -35,8 +35,12 @@ protocol StateStore: AnyObject {
     /// Applies records of the changelog, oldest first.
     func restore(_ block: RecordBlock) throws(MartletError)
 
-    /// Whether its keys end with a window (`KeyEncoding`).
+    /// Whether its keys end with a window (`KeyEncoding`) and are asked of an index by it. Then they are not asked by ranges of keys.
     var hasWindowedKeys: Bool { get }
+    /// What an index has to list by time; nil: nothing.
+    var listing: EntryTime? { get }
+    /// Which entries an index need not have any more; nil: the store tells itself, by null values.
+    var expiry: EntryExpiry? { get }
     /// Bytes of memory that its entries take, about.
     var memoryBytes: Int { get }
     /// Whether it can be without some of its entries, and ask an index for them when their keys come.
@@ -52,8 +56,18 @@ protocol StateStore: AnyObject {
     func evict(to bytes: Int, _ index: any StateIndex) throws(MartletError)
 }
 
+/// Entries of a store that nobody asks for any more, once its clock has gone on.
+struct EntryExpiry: Sendable {
+    /// Milliseconds, of the store's clock.
+    var keptMs: Int64
+    /// Whether an entry is of no use, given the value of `StreamTime.key`.
+    var isOver: @Sendable (_ key: ArraySlice<UInt8>, _ value: ArraySlice<UInt8>, _ times: ArraySlice<UInt8>) -> Bool
+}
+
 extension StateStore {
     var retentionMs: Int64? { nil }
+    var listing: EntryTime? { nil }
+    var expiry: EntryExpiry? { nil }
     var hasWindowedKeys: Bool { false }
     var memoryBytes: Int { 0 }
     var isEvicting: Bool { false }

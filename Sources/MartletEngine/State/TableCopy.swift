@@ -16,6 +16,7 @@ final class TableCopy {
     private var index: ChangelogIndex?
     private let directory: StateDirectory?
     private let account: StateMemory.Account?
+    private var growth = MemoryGrowth()
     /// Handed over to a transaction that has not ended yet.
     private var prepared: (changes: StateChanges, position: Int64)?
 
@@ -59,6 +60,7 @@ final class TableCopy {
 
     /// What was taken has committed.
     func committed() throws(MartletError) {
+        defer { growth.begin(store) }
         guard let done = prepared else { return }
         prepared = nil
         guard let index, let account else { return }
@@ -76,6 +78,12 @@ final class TableCopy {
             guard index.failure != nil, !store.isPartial else { throw error }
             discard(index, error)
         }
+    }
+
+    /// The store has outgrown its share since the last commit: another one lets it give entries up.
+    var isMemoryShort: Bool {
+        guard let account, index != nil else { return false }
+        return growth.isTooMuch(store, account)
     }
 
     private func discard(_ index: ChangelogIndex, _ error: MartletError) {

@@ -63,6 +63,8 @@ final class TableRows {
         var before: [UInt32]
         /// The keys' slots; those of deleted keys may be another key's from the next call on.
         var slots: [UInt32]
+        /// Slots of rows that were not in memory before.
+        var loaded: [UInt32] = []
     }
 
     /// Applies the rows of `batch` in order: newer rows replace older ones, a null value deletes.
@@ -71,8 +73,10 @@ final class TableRows {
     @discardableResult
     func update(_ batch: Batch, isRestoring: Bool = false) throws(MartletError) -> Update {
         let keys = Array(batch.columns[..<keyCount]), windows = table.isWindowed ? batch.windows : nil
-        if !isRestoring { try load(keys, windows, nil) }
-        return apply(batch, keys, windows, notes: tracksChanges && !isRestoring)
+        let loaded = isRestoring ? [] : try load(keys, windows, nil)
+        var update = apply(batch, keys, windows, notes: tracksChanges && !isRestoring)
+        update.loaded = loaded
+        return update
     }
 
     private func apply(_ batch: Batch, _ keys: [Column], _ windows: Batch.Windows?, notes: Bool) -> Update {
@@ -160,22 +164,48 @@ final class TableRows {
         try enter(changes)
     }
 
-    private func enter(_ changes: RestoredChanges) throws(MartletError) {
+    /// - Returns: the slots of the rows.
+    @discardableResult
+    private func enter(_ changes: RestoredChanges) throws(MartletError) -> [UInt32] {
         guard let (columns, _) = KeyEncoding.decode(changes.values, types: [.bigint] + types), case .bigint(let times) = columns[0],
             let keys = KeyEncoding.decode(changes.keys, types: table.types, isWindowed: table.isWindowed)
         else { throw MartletError(.corruptRecord, "a row of the state is not what this query keeps") }
         valueBytes.note(changes.values)
         var batch = Batch(count: changes.keys.count, columns: Array(columns[1...]), timestamps: times.values)
         batch.windows = keys.windows
-        _ = apply(batch, Array(batch.columns[..<keyCount]), keys.windows, notes: false)
+        return apply(batch, Array(batch.columns[..<keyCount]), keys.windows, notes: false).slots
     }
 
     // MARK: rows that are not in memory
 
     /// Brings the rows of keys into memory.
-    private func load(_ keys: [Column], _ windows: Batch.Windows?, _ rows: [UInt32]?) throws(MartletError) {
-        guard let index, let found = try index.findMissing(table.find(keys, windows: windows, rows: rows), keys, windows: windows, rows: rows) else { return }
-        try enter(RestoredChanges(found))
+    ///
+    /// - Returns: the slots of those that came.
+    @discardableResult
+    private func load(_ keys: [Column], _ windows: Batch.Windows?, _ rows: [UInt32]?) throws(MartletError) -> [UInt32] {
+        guard let index, let found = try index.findMissing(table.find(keys, windows: windows, rows: rows), keys, windows: windows, rows: rows) else {
+            return []
+        }
+        return try enter(RestoredChanges(found))
+    }
+
+    /// Brings the rows into memory whose keys begin with one of `prefixes`, which are those of whole columns.
+    ///
+    /// - Returns: the slots of those that came.
+    func load(keysWith prefixes: BytesColumn) throws(MartletError) -> [UInt32] {
+        guard let index, prefixes.count > 0 else { return [] }
+        var upper = BytesColumn()
+        // The next column begins with 0 or 1.
+        for i in 0..<prefixes.count { upper.append(prefixes.slice(i) + [2]) }
+        let found = try index.find(from: prefixes, before: upper)
+        var keys = BytesColumn()
+        for row in 0..<found.count { keys.append(found.key(row) ?? []) }
+        // What is there, a deletion too, is newer than what the index says.
+        var missing = StateChanges()
+        for (row, slot) in try table.find(encoded: keys).enumerated() where slot == GroupTable.absent {
+            missing.append(timestamp: found.timestamps[row], key: keys.slice(row), value: found.value(row))
+        }
+        return missing.count == 0 ? [] : try enter(RestoredChanges(RecordBlock(missing)))
     }
 
     private var bytesPerKey: Int { table.byteCount / max(table.slotCount, 1) + 6 }
@@ -189,15 +219,25 @@ final class TableRows {
 
     /// Gives up rows that have not changed since `takeChanges` until about `bytes` are used; `index` knows what was taken.
     func evict(to bytes: Int, _ index: any StateIndex) {
+        begin(index)
+        let victims = clock.victims(table.count - bytes / (bytesPerKey + bytesPerRow), among: table.slotCount, mayGiveUp)
+        giveUp(victims)
+    }
+
+    /// The index knows what was taken, deletions too.
+    func begin(_ index: any StateIndex) {
         self.index = index
         free(deleted.filter { rowOfSlot[Int($0)] == Self.none && !isChanged[Int($0)] })
         deleted = []
-        let victims = clock.victims(table.count - bytes / (bytesPerKey + bytesPerRow), among: table.slotCount) {
-            table.contains($0) && !isChanged[Int($0)] && rowOfSlot[Int($0)] != Self.none
-        }
-        for slot in victims { rowOfSlot[Int(slot)] = Self.none }
-        emptyCount += victims.count
-        free(victims)
+    }
+
+    /// Whether the slot's row is there and has not changed since `takeChanges`.
+    func mayGiveUp(_ slot: UInt32) -> Bool { table.contains(slot) && !isChanged[Int(slot)] && rowOfSlot[Int(slot)] != Self.none }
+
+    func giveUp(_ slots: [UInt32]) {
+        for slot in slots { rowOfSlot[Int(slot)] = Self.none }
+        emptyCount += slots.count
+        free(slots)
         if timestamps.count > table.count + table.count / 4 { pack() }
     }
 }

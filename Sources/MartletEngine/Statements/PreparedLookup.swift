@@ -113,7 +113,8 @@ public final class PreparedLookup: Sendable {
             }
             return isAnswered ? .answered : .wouldWait
         }
-        guard let found = try table.rows(lookup, as: input, mayWait: mayWait) else { return .wouldWait }
+        guard case .some(let keys) = lookup.keys else { preconditionFailure("only questions for keys are prepared") }
+        guard let found = try table.rows(lookup, keys, as: input, mayWait: mayWait) else { return .wouldWait }
         if found.count == 0 { return .answered }
         let result: Result<Batch, MartletError> = tree.withLock { tree in
             var context = OperatorContext()

@@ -99,7 +99,8 @@ extension Engine {
             }
         }
         let made = try ResultTable(
-            source, template: input, partitions: try partitionLogs(of: source.topic), topicID: topic.topicID, retentionMs: retention, schemas: registry)
+            source, template: input, partitions: try partitionLogs(of: source.topic), topicID: topic.topicID, retentionMs: retention, schemas: registry,
+            directory: stateDirectory)
         resultTables[name] = made
         return made
     }

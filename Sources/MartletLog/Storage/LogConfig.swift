@@ -67,6 +67,9 @@ public struct TopicSettings: Sendable, Hashable {
         "segment.jitter.ms", "unclean.leader.election.enable",
     ]
 
+    /// Those of them that are lists.
+    static let acceptedLists: Set<String> = ["follower.replication.throttled.replicas", "leader.replication.throttled.replicas"]
+
     /// These settings over `defaults`. Throws `.badRequest` naming the setting that is unknown or whose value is not allowed.
     public init(_ settings: [String: String], defaults: TopicSettings) throws(MartletError) {
         self = defaults

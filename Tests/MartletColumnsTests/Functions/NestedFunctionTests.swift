@@ -67,7 +67,7 @@ struct NestedFunctionTests {
         let document: SQLValue = #"{"log":{"name":"x","list":[{"v":1.23450},null]},"n":null,"a b":true}"#
         for (path, wanted) in [
             ("$.log.name", "x"), ("$.log.list[0].v", "1.23450"), ("$.log.list[0]", #"{"v":1.23450}"#), ("$.log.list[7]", nil), ("$.log.list[-1]", nil),
-            ("$.missing", nil), ("$.n", nil), ("$['a b']", "true"), ("$.log.name.deeper", nil),
+            ("$.missing", nil), ("$.n", "null"), ("$.n.deeper", nil), ("$['a b']", "true"), ("$.log.name.deeper", nil),
         ] as [(String, String?)] {
             try expect("EXTRACTJSONFIELD", [document, .string(path)], wanted.map { .string($0) } ?? nil)
         }

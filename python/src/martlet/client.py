@@ -41,7 +41,14 @@ class Client:
 
     def info(self):
         """Returns the server's own description: version, kafkaClusterId, ksqlServiceId, serverStatus."""
-        return self._wire.get("/info")["KsqlServerInfo"]
+        try:
+            return self._wire.get("/info")["KsqlServerInfo"]
+        except MartletError as refusal:
+            if refusal.status == 401:
+                refusal.hint = "pass api_key='user', secret='password', or write them into the address: http://user:password@host:8088"
+            elif refusal.status == 404:
+                refusal.hint = "is this the address of a SQL server? martlet dev has it on port 8088"
+            raise
 
     def execute(self, sql, properties=None, variables=None):
         """Carries out one or several statements and returns the list of their results, as the REST API shapes them.
@@ -53,7 +60,12 @@ class Client:
         body = {"ksql": statements.terminated(sql), "streamsProperties": {**self.properties, **(properties or {})}}
         if variables:
             body["sessionVariables"] = {key: str(value) for key, value in variables.items()}
-        entities = self._wire.post("/ksql", body) or []
+        try:
+            entities = self._wire.post("/ksql", body) or []
+        except MartletError as refusal:
+            if refusal.code == 40002:
+                refusal.hint = "df() and rows() run a query, lines() runs PRINT"
+            raise
         for entity in entities:
             status = entity.get("commandStatus") or {}
             if status.get("status") == "ERROR":
@@ -96,7 +108,12 @@ class Client:
     def query(self, sql, properties=None, timeout=None):
         """Starts a query and returns its `QueryResult`: names, types, then batches of plain rows."""
         body = {"sql": statements.terminated(sql), "properties": {**self.properties, **(properties or {})}}
-        return QueryResult(self._wire.stream("/query-stream", body, DELIMITED), timeout)
+        try:
+            return QueryResult(self._wire.stream("/query-stream", body, DELIMITED), timeout)
+        except MartletError as refusal:
+            if "not supported for this resource" in refusal.message:
+                refusal.hint = "execute() carries it out"
+            raise
 
     def lines(self, sql, properties=None, timeout=None):
         """Yields the lines of a PRINT statement."""
@@ -120,6 +137,8 @@ class Client:
         """
         if hasattr(rows, "to_dict"):
             rows = rows.to_dict("records")
+        if isinstance(rows, (dict, str)):
+            raise TypeError(f"rows are a list of dicts or a DataFrame, not a {type(rows).__name__}; a single row is [row]")
         total = 0
         batch = []
         for row in rows:

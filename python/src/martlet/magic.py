@@ -13,6 +13,7 @@ import os
 
 from . import statements
 from .client import Client
+from .errors import MartletError
 
 PUSH_SECONDS_MAX = 10.0
 SHOWN_ROWS_MAX = 60
@@ -136,7 +137,13 @@ def register(ipython):
         @line_cell_magic
         def sql(self, line, cell=None):
             """Carries out SQL: %sql STATEMENT, or %%sql [variable] with statements in the cell."""
-            results = run(self.client, line if cell is None else cell)
+            try:
+                results = run(self.client, line if cell is None else cell)
+            except MartletError as refusal:
+                # The cell is the statement: frames of this package would only hide what is wrong with it.
+                text = f"{type(refusal).__name__}: {refusal}"
+                refusal._render_traceback_ = text.splitlines
+                raise
             if cell is None:
                 return results[-1] if results else None
             for result in results:

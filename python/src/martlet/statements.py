@@ -46,9 +46,9 @@ def terminated(text):
 
 
 def kind(statement):
-    """Returns "query" for SELECT, "print" for PRINT, "statement" for all else."""
+    """Returns "query" for SELECT (with WITH before it, too), "print" for PRINT, "statement" for all else."""
     first = words(statement)[:1]
-    if first == ["SELECT"]:
+    if first in (["SELECT"], ["WITH"]):
         return "query"
     return "print" if first == ["PRINT"] else "statement"
 

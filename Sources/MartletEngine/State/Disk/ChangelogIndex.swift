@@ -14,11 +14,14 @@ import Synchronization
 /// |---|---|
 /// | `fe` | format (1 byte), topic id (16), partition (4), whether windows come first (1), applied offset (8), when that was in ms (8) |
 /// | a key of the changelog; the window in front where keys end with one | the record's timestamp (8), then its value |
+/// | `fd`, the place of an entry that is listed by time (`EntryTime`) | the record's timestamp (8) |
 ///
-/// Numbers begin with the most significant byte. No key of a store begins with `fe` and is a byte long.
+/// Numbers begin with the most significant byte. No key of a store begins with `fe` and is a byte long, and none that has no window in front begins
+/// with `fd`.
 final class ChangelogIndex: StateIndex, Sendable {
     private static let metadataKey: [UInt8] = [0xfe]
-    private static let format: UInt8 = 1
+    private static let listed: UInt8 = 0xfd
+    private static let format: UInt8 = 2
     /// About what is read of the changelog at once: the more, the more often a key is there only with its last value.
     private static let readBytes = 4 << 20
 
@@ -27,6 +30,8 @@ final class ChangelogIndex: StateIndex, Sendable {
     private let database: RocksDatabase
     private let identity: [UInt8]
     private let isWindowFirst: Bool
+    private let listing: EntryTime?
+    private let expiry: EntryExpiry?
     /// Reads the changelog itself.
     private let isFollowing: Bool
     private let time: TimeSource
@@ -54,10 +59,13 @@ final class ChangelogIndex: StateIndex, Sendable {
     ///
     /// - `position`: of a table's topic, how far its rows have been processed; nil: the log is a changelog, to be followed.
     /// - Throws: `.corruptRecord` with the reason if what is there is not the beginning of this changelog: it has to be made anew; `.io`.
-    init(_ folder: String, of log: PartitionLog, topicID: [UInt8], isWindowFirst: Bool, position: Int64? = nil, _ shared: RocksShared, time: TimeSource) throws(MartletError) {
+    init(_ folder: String, of log: PartitionLog, topicID: [UInt8], for store: any StateStore, position: Int64? = nil, _ shared: RocksShared, time: TimeSource) throws(MartletError) {
         self.folder = folder
         self.log = log
-        self.isWindowFirst = isWindowFirst
+        isWindowFirst = store.hasWindowedKeys
+        listing = store.listing
+        expiry = store.expiry
+        precondition(listing == nil || !isWindowFirst, "what has its window in front is in the order of time anyway")
         self.time = time
         isFollowing = position == nil
         identity =
@@ -169,6 +177,9 @@ final class ChangelogIndex: StateIndex, Sendable {
         for row in block.lastRows {
             guard let key = block.key(row) else { continue }
             out.appendStored(timestamp: block.timestamps[row], key: key, value: block.value(row), isWindowFirst: isWindowFirst)
+            guard let listing, listing.isEntry(key) else { continue }
+            let isListed = block.value(row).map { listing.isListed($0) } ?? false
+            out.appendStored(timestamp: block.timestamps[row], key: ([Self.listed] + listing.place(of: key))[...], value: isListed ? [] : nil, isWindowFirst: false)
         }
         var metadata = identity
         for number in [block.nextOffset, time.wallMs] { withUnsafeBytes(of: number.bigEndian) { metadata.append(contentsOf: $0) } }
@@ -190,18 +201,39 @@ final class ChangelogIndex: StateIndex, Sendable {
         }
     }
 
-    /// Takes out what the changelog may have deleted by now: records with a timestamp before `limit`.
+    /// Takes out what the changelog may have deleted by now, records with a timestamp before `limit`, and what the store asks for no more.
     func removeRecords(before limit: Int64) throws(MartletError) {
-        var old = StateChanges()
+        var times = BytesColumn()
+        times.append(StreamTime.key)
+        let seen = try find(times), expiry = seen.count > 0 ? expiry : nil, now = seen.count > 0 ? seen.value(0) ?? [] : []
+        var old = StateChanges(), failure: MartletError?
+        func remove() -> Bool {
+            defer { old = StateChanges() }
+            do throws(MartletError) {
+                if old.count > 0 { try database.write(old) }
+                return true
+            } catch {
+                failure = error
+                return false
+            }
+        }
         try noting { () throws(MartletError) in
             try database.scan { key, value in
-                if value.count >= 8, key.count > 1, Int64(bigEndian: value.loadUnaligned(as: Int64.self)) < limit {
+                if value.count < 8 || key.count < 2 { return true }
+                let isOld = Int64(bigEndian: value.loadUnaligned(as: Int64.self)) < limit
+                if isOld || key[0] != Self.listed && expiry?.isOver(Array(key)[...], Array(value.dropFirst(8))[...], now) == true {
                     old.append(timestamp: 0, key: key, value: nil as [UInt8]?)
                 }
-                return true
+                return old.count < 16_384 || remove()
             }
-            if old.count > 0 { try database.write(old) }
+            if failure == nil { _ = remove() }
+            if let failure { throw failure }
         }
+    }
+
+    /// How often it is worth to look for what the store asks for no more; nil: never.
+    var expiryIntervalNs: Int64? {
+        expiry.map { min(max($0.keptMs / 2, 60_000), 3_600_000) * 1_000_000 }
     }
 
     // MARK: reading
@@ -221,6 +253,31 @@ final class ChangelogIndex: StateIndex, Sendable {
             }
         }
         return RecordBlock(found)
+    }
+
+    func find(from lower: BytesColumn, before upper: BytesColumn) throws(MartletError) -> RecordBlock {
+        precondition(!isWindowFirst, "keys are stored as they are")
+        var found = StateChanges()
+        try noting { () throws(MartletError) in
+            try database.scan(from: lower, before: upper) { key, value in
+                guard value.count >= 8 else { return }
+                found.appendOriginal(key, value, isWindowFirst: false)
+            }
+        }
+        return RecordBlock(found)
+    }
+
+    func keys(byTimeFrom first: [UInt8], limit: Int) throws(MartletError) -> [[UInt8]] {
+        var out: [[UInt8]] = []
+        guard listing != nil, limit > 0 else { return out }
+        try noting { () throws(MartletError) in
+            try database.scan(from: [Self.listed] + first) { key, _ in
+                guard key.count > 1, key[0] == Self.listed else { return false }
+                out.append(Array(key.dropFirst()))
+                return out.count < limit
+            }
+        }
+        return out
     }
 
     func keys(ofWindows starts: Range<Int64>) throws(MartletError) -> BytesColumn {
@@ -267,6 +324,7 @@ final class ChangelogIndex: StateIndex, Sendable {
         try noting { () throws(MartletError) in
             try database.scan(isWindowFirst ? .falling : .rising) { key, value in
                 if key.count == 1, key[0] == Self.metadataKey[0] || key[0] == StreamTime.key[0] { return true }
+                if listing != nil, key[0] == Self.listed { return false }
                 guard value.count >= 8 else { return true }
                 if held.count == 16_384 {
                     if !giveOver() { return false }

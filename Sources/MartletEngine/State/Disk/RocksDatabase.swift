@@ -44,10 +44,12 @@ final class RocksShared: @unchecked Sendable {  // The library's objects are saf
 /// What a `write` holds is there as a whole or not at all; after a crash the database is what it was at some `write` before, since nothing of it
 /// goes to a log of its own. Safe to use from several threads.
 final class RocksDatabase: @unchecked Sendable {  // As the library says of its databases.
-    private let shared: RocksShared
-    private let database: OpaquePointer
+    fileprivate let shared: RocksShared
+    fileprivate let database: OpaquePointer
+    /// Where keys are when no other place is named.
+    private let family: OpaquePointer
     private let folder: String
-    private var library: RocksLibrary { shared.library }
+    fileprivate var library: RocksLibrary { shared.library }
     /// The folder goes when the database is closed.
     let removesFolder = Mutex(false)
 
@@ -83,18 +85,22 @@ final class RocksDatabase: @unchecked Sendable {  // As the library says of its 
         if let filter = library.bloomFilter(10) { library.setFilterPolicy(table, filter) }
         library.setTableFactory(options, table)
         var message: UnsafeMutablePointer<CChar>?
-        let made = folder.withCString { library.open(options, $0, &message) }
+        var family: OpaquePointer?
+        let made = folder.withCString { path in
+            "default".withCString { name in library.open(options, path, 1, [name], [options], &family, &message) }
+        }
         try Self.check(message, library)
-        guard let made else { throw MartletError(.io, "RocksDB opened nothing in \(folder)") }
-        database = made
+        guard let made, let family else { throw MartletError(.io, "RocksDB opened nothing in \(folder)") }
+        (database, self.family) = (made, family)
     }
 
     deinit {
+        library.familyDestroy(family)
         library.close(database)
         if removesFolder.withLock({ $0 }) { StateDirectory.remove(folder) }
     }
 
-    private static func check(_ message: UnsafeMutablePointer<CChar>?, _ library: RocksLibrary) throws(MartletError) {
+    fileprivate static func check(_ message: UnsafeMutablePointer<CChar>?, _ library: RocksLibrary) throws(MartletError) {
         guard let message else { return }
         let text = String(cString: message)
         library.free(message)
@@ -127,28 +133,67 @@ final class RocksDatabase: @unchecked Sendable {  // As the library says of its 
         UnsafeRawBufferPointer(rebasing: buffer[Int(column.starts[row])..<Int(column.starts[row]) + Int(column.lengths[row])])
     }
 
-    /// Calls `found` with the row of each of `keys` that is there and its value, valid during the call.
+    /// Calls `found` with the row of each of `keys` that is there and its value, valid during the call, in no order.
     func read(_ keys: BytesColumn, _ found: (Int, UnsafeRawBufferPointer) -> Void) throws(MartletError) {
         let count = keys.count
         if count == 0 { return }
+        // In their order keys that lie together are read together.
+        let order = (0..<count).sorted { keys.slice($0).lexicographicallyPrecedes(keys.slice($1)) }
         var starts = [RocksLibrary.Bytes?](repeating: nil, count: count)
-        let lengths = keys.lengths.map { Int($0) }
-        var values = [UnsafeMutablePointer<CChar>?](repeating: nil, count: count), messages = values
-        var sizes = [Int](repeating: 0, count: count)
-        keys.buffer.withUnsafeBytes { buffer in
-            for row in 0..<count {
-                starts[row] = Self.text(UnsafeRawBufferPointer(rebasing: buffer[Int(keys.starts[row])..<Int(keys.starts[row] + keys.lengths[row])]))
-            }
-            library.multiGet(database, shared.readOptions, count, starts, lengths, &values, &sizes, &messages)
-        }
+        let lengths = order.map { Int(keys.lengths[$0]) }
+        var messages = [UnsafeMutablePointer<CChar>?](repeating: nil, count: count)
         var failure: MartletError?
-        for row in 0..<count {
-            do throws(MartletError) { try Self.check(messages[row], library) } catch { failure = error }
-            guard let value = values[row] else { continue }
-            if failure == nil { found(row, UnsafeRawBufferPointer(start: value, count: sizes[row])) }
-            library.free(value)
+        func take(_ i: Int, _ value: UnsafeRawBufferPointer?) {
+            do throws(MartletError) { try Self.check(messages[i], library) } catch { failure = error }
+            if failure == nil, let value { found(order[i], value) }
+        }
+        keys.buffer.withUnsafeBytes { buffer in
+            for (i, row) in order.enumerated() {
+                starts[i] = Self.text(UnsafeRawBufferPointer(rebasing: buffer[Int(keys.starts[row])..<Int(keys.starts[row] + keys.lengths[row])]))
+            }
+            if let batchedGet = library.batchedGet {
+                var values = [OpaquePointer?](repeating: nil, count: count)
+                batchedGet(database, shared.readOptions, family, count, starts, lengths, &values, &messages, true)
+                for i in 0..<count {
+                    var size = 0
+                    take(i, values[i].map { UnsafeRawBufferPointer(start: library.pinnedValue($0, &size), count: size) })
+                    if let value = values[i] { library.pinnedDestroy(value) }
+                }
+            } else {
+                var values = [UnsafeMutablePointer<CChar>?](repeating: nil, count: count), sizes = [Int](repeating: 0, count: count)
+                library.multiGet(database, shared.readOptions, count, starts, lengths, &values, &sizes, &messages)
+                for i in 0..<count {
+                    take(i, values[i].map { UnsafeRawBufferPointer(start: $0, count: sizes[i]) })
+                    library.free(values[i])
+                }
+            }
         }
         if let failure { throw failure }
+    }
+
+    /// Calls `visit` with the keys and values in ranges that have nothing in common, not before `lower[i]` and before `upper[i]`.
+    func scan(from lower: BytesColumn, before upper: BytesColumn, _ visit: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Void) throws(MartletError) {
+        if lower.count == 0 { return }
+        guard let iterator = library.iteratorCreate(database, shared.readOptions) else { throw MartletError(.io, "RocksDB made no iterator") }
+        defer { library.iteratorDestroy(iterator) }
+        // In their order, what one range has read serves the next.
+        let order = (0..<lower.count).sorted { lower.slice($0).lexicographicallyPrecedes(lower.slice($1)) }
+        for i in order {
+            upper.slice(i).withUnsafeBytes { end in
+                lower.slice(i).withUnsafeBytes { library.seek(iterator, Self.text($0), $0.count) }
+                while library.isValid(iterator) != 0 {
+                    var keyLength = 0, valueLength = 0
+                    let key = UnsafeRawBufferPointer(start: library.key(iterator, &keyLength), count: keyLength)
+                    if !key.lexicographicallyPrecedes(end) { break }
+                    let value = library.value(iterator, &valueLength)
+                    visit(key, UnsafeRawBufferPointer(start: value, count: valueLength))
+                    library.next(iterator)
+                }
+            }
+        }
+        var message: UnsafeMutablePointer<CChar>?
+        library.iteratorError(iterator, &message)
+        try Self.check(message, library)
     }
 
     func value(of key: [UInt8]) throws(MartletError) -> [UInt8]? {
@@ -197,10 +242,54 @@ final class RocksDatabase: @unchecked Sendable {  // As the library says of its 
     }
 
     /// An empty key has no address of its own; the library wants one.
-    private static func text(_ bytes: UnsafeRawBufferPointer) -> RocksLibrary.Bytes {
+    fileprivate static func text(_ bytes: UnsafeRawBufferPointer) -> RocksLibrary.Bytes {
         bytes.baseAddress?.assumingMemoryBound(to: CChar.self) ?? nowhere
     }
 
     // One byte that nobody reads or writes.
     nonisolated(unsafe) private static let nowhere: RocksLibrary.Bytes = UnsafePointer(UnsafeMutablePointer<CChar>.allocate(capacity: 1))
+}
+
+/// Goes through a database as it is when this is made. Owned by one thread.
+final class RocksCursor {
+    private let database: RocksDatabase
+    private let iterator: OpaquePointer
+
+    init(_ database: RocksDatabase, from first: [UInt8]) throws(MartletError) {
+        self.database = database
+        iterator = try database.makeIterator(from: first)
+    }
+
+    deinit { database.destroy(iterator) }
+
+    /// Calls `visit` with the next keys and values, until it answers false; the one that it then had is the last.
+    ///
+    /// - Returns: whether there may be more.
+    func next(_ visit: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Bool) throws(MartletError) -> Bool { try database.advance(iterator, visit) }
+}
+
+extension RocksDatabase {
+    fileprivate func makeIterator(from first: [UInt8]) throws(MartletError) -> OpaquePointer {
+        guard let iterator = library.iteratorCreate(database, shared.scanOptions) else { throw MartletError(.io, "RocksDB made no iterator") }
+        first.withUnsafeBytes { library.seek(iterator, Self.text($0), $0.count) }
+        return iterator
+    }
+
+    fileprivate func destroy(_ iterator: OpaquePointer) { library.iteratorDestroy(iterator) }
+
+    fileprivate func advance(
+        _ iterator: OpaquePointer, _ visit: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Bool
+    ) throws(MartletError) -> Bool {
+        while library.isValid(iterator) != 0 {
+            var keyLength = 0, valueLength = 0
+            let key = library.key(iterator, &keyLength), value = library.value(iterator, &valueLength)
+            let goesOn = visit(UnsafeRawBufferPointer(start: key, count: keyLength), UnsafeRawBufferPointer(start: value, count: valueLength))
+            library.next(iterator)
+            if !goesOn { return true }
+        }
+        var message: UnsafeMutablePointer<CChar>?
+        library.iteratorError(iterator, &message)
+        try Self.check(message, library)
+        return false
+    }
 }

@@ -10,7 +10,7 @@ import Darwin
 ///
 /// The library is what `MARTLET_ROCKSDB` names, or `librocksdb` of the dynamic linker's own paths (Debian: package `librocksdb7.8`). Objects of
 /// the library are opaque pointers; functions that can fail write a message into their last argument, to be given back to `free`.
-/// Source: the C interface as documented in RocksDB's public header, version 7.8; what is used has not changed since version 6.
+/// Source: the C interface as documented in RocksDB's public header, version 7.8.
 struct RocksLibrary: @unchecked Sendable {  // Pointers to code, never changed.
     typealias Object = OpaquePointer
     typealias Bytes = UnsafePointer<CChar>
@@ -22,6 +22,12 @@ struct RocksLibrary: @unchecked Sendable {  // Pointers to code, never changed.
     typealias SetFlag = @convention(c) (Object, UInt8) -> Void
     typealias SetObject = @convention(c) (Object, Object) -> Void
     typealias Part = @convention(c) (Object, UnsafeMutablePointer<Int>) -> Bytes?
+
+    typealias BatchedGet =
+        @convention(c) (
+            Object, Object, Object, Int, UnsafePointer<Bytes?>, UnsafePointer<Int>, UnsafeMutablePointer<Object?>,
+            UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>, Bool
+        ) -> Void
 
     static let variable = "MARTLET_ROCKSDB"
 
@@ -51,7 +57,11 @@ struct RocksLibrary: @unchecked Sendable {  // Pointers to code, never changed.
     let environmentCreate: Make
     let environmentDestroy: Destroy
     let setBackgroundThreads: SetInt
-    let open: @convention(c) (Object, Bytes, Failure) -> Object?
+    let open:
+        @convention(c) (
+            Object, Bytes, CInt, UnsafePointer<Bytes?>, UnsafePointer<Object?>, UnsafeMutablePointer<Object?>, Failure
+        ) -> Object?
+    let familyDestroy: Destroy
     let close: Destroy
     let writeOptionsCreate: Make
     let writeOptionsDestroy: Destroy
@@ -72,6 +82,11 @@ struct RocksLibrary: @unchecked Sendable {  // Pointers to code, never changed.
             Object, Object, Int, UnsafePointer<Bytes?>, UnsafePointer<Int>, UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>,
             UnsafeMutablePointer<Int>, UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
         ) -> Void
+    /// The same where keys are looked up together: filters and blocks once for all of them. Last: whether keys are in their order. Since version 7.1;
+    /// nil: older.
+    let batchedGet: BatchedGet?
+    let pinnedValue: Part
+    let pinnedDestroy: Destroy
     let iteratorCreate: @convention(c) (Object, Object) -> Object?
     let iteratorDestroy: Destroy
     let seek: @convention(c) (Object, Bytes, Int) -> Void
@@ -143,7 +158,8 @@ struct RocksLibrary: @unchecked Sendable {  // Pointers to code, never changed.
         environmentCreate = try find("create_default_env")
         environmentDestroy = try find("env_destroy")
         setBackgroundThreads = try find("env_set_background_threads")
-        open = try find("open")
+        open = try find("open_column_families")
+        familyDestroy = try find("column_family_handle_destroy")
         close = try find("close")
         writeOptionsCreate = try find("writeoptions_create")
         writeOptionsDestroy = try find("writeoptions_destroy")
@@ -160,6 +176,9 @@ struct RocksLibrary: @unchecked Sendable {  // Pointers to code, never changed.
         batchDelete = try find("writebatch_delete")
         write = try find("write")
         multiGet = try find("multi_get")
+        batchedGet = dlsym(handle, "rocksdb_batched_multi_get_cf").map { unsafeBitCast($0, to: BatchedGet.self) }
+        pinnedValue = try find("pinnableslice_value")
+        pinnedDestroy = try find("pinnableslice_destroy")
         iteratorCreate = try find("create_iterator")
         iteratorDestroy = try find("iter_destroy")
         seek = try find("iter_seek")

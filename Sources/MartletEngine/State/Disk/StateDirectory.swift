@@ -32,7 +32,11 @@ final class StateDirectory: Sendable {
         var retentions: [String: (ms: Int64, prunedAtNs: Int64)] = [:]
         var thread: WorkerThread?
         var isStopped = false
+        var spills = 0
+        var holders: [Holder] = []
     }
+
+    private struct Holder { weak var holder: (any MemoryHolder)? }
 
     private let state = Mutex(State())
     /// Held while an index is opened, removed or brought up to date in the background: nobody else has one in hand then. Before `state`.
@@ -76,7 +80,7 @@ final class StateDirectory: Sendable {
         guard let shared = shared(&state) else { return nil }
         func open() throws(MartletError) -> ChangelogIndex {
             try Self.make(path)
-            return try ChangelogIndex(path, of: log, topicID: topicID, isWindowFirst: store.hasWindowedKeys, position: position, shared, time: time)
+            return try ChangelogIndex(path, of: log, topicID: topicID, for: store, position: position, shared, time: time)
         }
         var opened: ChangelogIndex?
         do throws(MartletError) {
@@ -121,6 +125,37 @@ final class StateDirectory: Sendable {
         }
     }
 
+    // MARK: rows of tables that are asked for
+
+    /// A place on disk for rows that nobody needs after this run; nil if there is none to be had.
+    func spill(_ name: String) -> SpilledRows? {
+        state.withLock { state in
+            guard !state.isStopped, let shared = shared(&state) else { return nil }
+            state.spills += 1
+            let path = "\(folder)/\(Self.spillFolder)/\(Self.escaped(name))-\(state.spills)"
+            do throws(MartletError) {
+                Self.remove(path)
+                try Self.make(path)
+                return try SpilledRows(path, shared)
+            } catch {
+                logger.error("rows of a table stay in memory", metadata: ["folder": "\(path)", "error": "\(error)"])
+                return nil
+            }
+        }
+    }
+
+    /// No query has a name like it: what is there is removed with what queries have left.
+    private static let spillFolder = "%tables"
+
+    /// Asks `holder` now and then to give up what it may no longer have.
+    func watch(_ holder: any MemoryHolder) {
+        state.withLock { state in
+            state.holders.removeAll { $0.holder == nil }
+            state.holders.append(Holder(holder: holder))
+            if !state.isStopped { startFollowing(&state) }
+        }
+    }
+
     // MARK: following
 
     private func startFollowing(_ state: inout State) {
@@ -158,6 +193,7 @@ final class StateDirectory: Sendable {
     private func follow(isLast: Bool = false) {
         // A stop does not wait for what the next start does as well.
         let deadlineNs = isLast ? time.monotonicNs + 1_000_000_000 : .max
+        if !isLast { for holder in state.withLock({ $0.holders.compactMap(\.holder) }) { holder.trim() } }
         for path in state.withLock({ $0.indexes.keys.sorted() }) {
             if !isLast, orders.wait(timeoutMs: 0, { $0.isStopping ? true : nil }) != nil { return }
             work.withLock { _ in
@@ -173,11 +209,12 @@ final class StateDirectory: Sendable {
         }
     }
 
-    /// Every hour: takes out what the changelog may have forgotten. A day more, as the changelog has it.
+    /// Every hour, or as often as the store says: takes out what the changelog may have forgotten (a day more, as the changelog has it), and what
+    /// the store asks for no more.
     private func prune(_ index: ChangelogIndex) throws(MartletError) {
         let now = time.monotonicNs
         let retention: Int64? = state.withLock { state in
-            guard let known = state.retentions[index.folder], now - known.prunedAtNs > 3_600_000_000_000 else { return nil }
+            guard let known = state.retentions[index.folder], now - known.prunedAtNs > index.expiryIntervalNs ?? 3_600_000_000_000 else { return nil }
             state.retentions[index.folder]?.prunedAtNs = now
             return known.ms
         }
