@@ -21,7 +21,7 @@ struct ExpressionText {
         case .boolean(let value): return value ? "true" : "false"
         case .integer(let value): return String(value)
         case .decimal(let value): return value.description
-        case .double(let value): return value.javaDescription
+        case .double(let value): return Self.scientific(value)
         case .string(let value): return SQLFormatter.string(value)
         case .column(let source, let name): return column(source, name)
         case .field(let base, let name): return "\(text(base))->\(name.name)"
@@ -57,6 +57,23 @@ struct ExpressionText {
         case .lambda(let parameters, let body): return "(\(parameters.map(\.name).joined(separator: ", "))) => \(text(body))"
         case .atTimeZone(let operand, let zone): return "(\(text(operand)) AT TIME ZONE \(text(zone)))"
         }
+    }
+
+    /// `1.5E0`, with as many digits as it takes.
+    static func scientific(_ value: Double) -> String {
+        guard value.isFinite else { return value.javaDescription }
+        let sign = value.sign == .minus ? "-" : ""
+        let parts = "\(value.magnitude)".split(separator: "e"), number = parts[0].split(separator: ".")
+        let whole = String(number[0]), fraction = number.count > 1 && number[1] != "0" ? String(number[1]) : ""
+        var digits = Substring(whole + fraction), exponent = whole.utf8.count - 1 + (parts.count > 1 ? Int(parts[1]) ?? 0 : 0)
+        while digits.first == "0", digits.count > 1 {
+            digits = digits.dropFirst()
+            exponent -= 1
+        }
+        while digits.last == "0", digits.count > 1 { digits = digits.dropLast() }
+        if digits == "0" { return "\(sign)0E0" }
+        let rest = digits.dropFirst()
+        return "\(sign)\(digits.prefix(1))\(rest.isEmpty ? "" : "." + rest)E\(exponent)"
     }
 
     /// `a NOT IN (…)` is `NOT (a IN (…))` to ksqlDB.

@@ -50,6 +50,12 @@ struct JoinAnalysis {
     }
 
     private func checkKinds(_ join: Join, _ left: Side, _ right: Side) throws(MartletError) {
+        if right.from.isEnded || left.from.isEnded && right.from.kind == .stream {
+            throw MartletError(
+                .badStatement,
+                "A subquery with DISTINCT, ORDER BY or LIMIT gives its rows when all others have been read: it can only be the left side of a join with a table.",
+                at: join.span)
+        }
         let text = "\(left.name) \(Self.text(join.kind)) \(right.name)"
         switch (left.from.kind, right.from.kind) {
         case (.table, .stream):
@@ -99,8 +105,5 @@ struct JoinAnalysis {
 }
 
 extension FormatSpec {
-    /// Whether equal keys have equal bytes in both formats. Registry formats carry schema ids, which may differ.
-    func canCopartition(with other: FormatSpec) -> Bool { !kind.usesSchemaRegistry && isSameKeyFormat(as: other) }
-
     func isSameKeyFormat(as other: FormatSpec) -> Bool { kind == other.kind && properties["delimiter"] == other.properties["delimiter"] }
 }

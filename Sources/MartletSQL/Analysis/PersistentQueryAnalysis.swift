@@ -131,7 +131,7 @@ struct PersistentQueryAnalysis {
     func insertInto(_ target: Identifier, _ list: [WithProperty], _ query: Query) throws(MartletError) -> AnalyzedStatement {
         guard let sink = catalog.sources[target.name] else {
             let hint = FromAnalysis(catalog: catalog, context: context).didYouMean(target.name)
-            throw MartletError(.unknownSource, "Sink '\(target.name)' does not exist for the INSERT INTO statement.\(hint)", at: target.span)
+            throw MartletError(.unknownSource, "Exception while preparing statement: \(statement.span.messagePrefix)\(target.name) does not exist.\(hint)", at: target.span)
         }
         if sink.kind != .stream {
             throw MartletError(.badStatement, "INSERT INTO can only be used to insert into a stream. \(sink.name) is a table.", at: target.span)
@@ -239,7 +239,7 @@ extension LogicalPlan {
         case .filter(let input, _, _), .project(let input, _, _): input.keepsRows
         case .materialize, .aggregate: true
         case .join(let join): join.foreign != nil
-        case .scan, .flatMap, .selectKey, .union: false
+        case .scan, .flatMap, .selectKey, .union, .ended: false
         }
     }
 
@@ -253,7 +253,7 @@ extension LogicalPlan {
         case .project(let input, let expressions, _): expressions.reduce(input.models) { $0.union($1.models) }
         case .join(let join):
             (join.leftKeys + join.rightKeys + [join.condition].compactMap { $0 }).reduce(join.left.models.union(join.right.models)) { $0.union($1.models) }
-        case .materialize(let input, _, _): input.models
+        case .materialize(let input, _, _), .ended(let input, _, _): input.models
         case .union(let inputs): inputs.reduce(into: []) { $0.formUnion($1.models) }
         case .aggregate(let node): (node.keys + node.arguments).reduce(node.input.models) { $0.union($1.models) }
         }

@@ -78,6 +78,7 @@ struct QueryAnalysis {
         }
         if let first = query.orderBy.first { throw refuse("ORDER BY", first.expression.span) }
         if let offset = query.offset { throw refuse("OFFSET", offset.span) }
+        if isInner, let limit = query.limit { throw refuse("LIMIT in a subquery", limit.span) }
         if query.isDistinct { throw refuse("SELECT DISTINCT", query.span, "GROUP BY makes a table with one row for each combination of values") }
     }
 
@@ -90,6 +91,7 @@ struct QueryAnalysis {
             throw MartletError(
                 .badStatement, "KSQL does not support persistent queries on windowed tables.", at: query.span, hint: "\(sink) would be one")
         }
+        try checkSwitches(query)
         let sourceScope = scope(query, from)
         try checkReservedNames(query, sourceScope)
         var aliases = AliasGenerator(sourceScope)
@@ -126,13 +128,27 @@ struct QueryAnalysis {
         var select = AnalyzedSelect(
             from: from, input: plan, outputs: [], window: window, isUnkeyed: isUnkeyed, limit: query.limit?.count, span: query.span)
         try bind(items, binder, from, &select)
-        if isPull, !isInner {
+        if isPull, !isInner || query.needsAllRows {
             let ending = EndingAnalysis(items: items, outputs: select.outputs, binder: binder, scope: sourceScope)
             let isTable = groups.isGrouped || select.from.yieldsChanges
             (select.ending, select.hidden) = try ending.analyze(query, groups: isTable ? select.from.keys : nil)
         }
         select.isGrouped = groups.isGrouped
         return select
+    }
+
+    /// Parts of the language that can be switched off.
+    private func checkSwitches(_ query: Query) throws(MartletError) {
+        if query.emit == .final, context.isOff("ksql.suppress.enabled") {
+            throw MartletError(
+                .badStatement, "Suppression is currently disabled. You can enable it by setting ksql.suppress.enabled to true", at: query.span)
+        }
+        guard context.isOff("ksql.lambdas.enabled") else { return }
+        var expressions = [query.whereClause, query.having].compactMap { $0 } + query.groupBy + query.partitionBy
+        for case .expression(let expression, _) in query.select { expressions.append(expression) }
+        if let lambda = expressions.lazy.compactMap(\.firstLambda).first {
+            throw MartletError(.badStatement, "Lambdas are not enabled at this time.", at: lambda.span)
+        }
     }
 
     /// The columns that names can mean: the source's, and the bounds of the query's own windows, which only what is above the groups has.
@@ -473,4 +489,9 @@ struct QueryAnalysis {
                 at: select.span, hint: "give each column its own name with AS")
         }
     }
+}
+
+extension Query {
+    /// Whether its result is known only when all its rows are there.
+    var needsAllRows: Bool { isDistinct || !orderBy.isEmpty || offset != nil || limit != nil }
 }

@@ -215,6 +215,13 @@ extension Expression {
         return nil
     }
 
+    /// The first lambda in this expression.
+    var firstLambda: Expression? {
+        if case .lambda = node { return self }
+        for child in children { if let found = child.firstLambda { return found } }
+        return nil
+    }
+
     /// Sources named by its column references.
     var referencedSources: Set<String> {
         var out: Set<String> = []

@@ -79,6 +79,11 @@ struct SourceDefinition {
                 hint: "add WITH (KAFKA_TOPIC='…')")
         }
         let declared = try DeclaredColumns(columns, types: catalog.types)
+        if !declared.headers.isEmpty, context.isOff("ksql.headers.columns.enabled") {
+            throw MartletError(
+                .badStatement, "Cannot create \(create.kind == .stream ? "Stream" : "Table") because schema with headers columns is disabled.", at: span,
+                hint: "SET 'ksql.headers.columns.enabled'='true'")
+        }
         try checkSchemaIDs(declared, properties)
         let formats = try SourceFormats.declared(properties, context)
         var schema = declared.schema
@@ -295,6 +300,9 @@ extension FormatSpec {
 }
 
 extension AnalysisContext {
+    /// Whether a switch that is on by default is off.
+    func isOff(_ property: String) -> Bool { properties[property]?.lowercased() == "false" }
+
     /// `ksql.persistence.wrap.single.values`
     var wrapSingleValues: Bool? { properties["ksql.persistence.wrap.single.values"].flatMap { Bool($0.lowercased()) } }
     var throwsOnInvalidTimestamp: Bool { properties["ksql.timestamp.throw.on.invalid"]?.lowercased() == "true" }

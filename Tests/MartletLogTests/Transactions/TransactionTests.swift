@@ -406,7 +406,9 @@ import Testing
         #expect { _ = try log.transactions.addPartitions(transactionalID: "idle", producerID: idle, epoch: 0, [partition.id]) } throws: {
             ($0 as? KafkaError)?.code == .invalidProducerIDMapping
         }
-        #expect(try log.transactions.initProducerID(transactionalID: "idle", timeoutMs: 5000).id != idle)
+        // Its client, and one that comes with any id of its own, begins anew.
+        #expect(try log.transactions.initProducerID(transactionalID: "idle", timeoutMs: 5000, expecting: (idle, 0)).id != idle)
+        #expect(try log.transactions.initProducerID(transactionalID: "unheard of", timeoutMs: 5000, expecting: (0, 0)).epoch == 0)
     }
 
     /// KIP-890: the next transaction's epoch is known after a crash, and what was begun in it goes on.

@@ -186,9 +186,18 @@ import Testing
         ("SELECT NOPE(a) FROM s EMIT CHANGES;", "Can't find any functions with the name 'NOPE'"),
         ("SELECT CASE a WHEN 1 THEN 2 END FROM s EMIT CHANGES;", "CASE with an operand is not supported."),
         ("SELECT EXPLODE(EXPLODE(c)) FROM s EMIT CHANGES;", "Table functions cannot be nested: `EXPLODE`(`EXPLODE`())"),
-        ("CREATE TABLE n AS SELECT id, MIN(a) FROM s WINDOW HOPPING (SIZE 3 SECONDS, ADVANCE BY 4 SECONDS) GROUP BY id;", "Windows of 3000 ms cannot advance by 4000 ms"),
-        ("CREATE TABLE n AS SELECT id, MIN(a) FROM s WINDOW TUMBLING (SIZE 0 SECONDS) GROUP BY id;", "The size of a window must be more than zero."),
-        ("CREATE TABLE n AS SELECT id, MIN(a) FROM s WINDOW TUMBLING (SIZE 1 HOUR, RETENTION 2 HOURS) GROUP BY id;", "RETENTION of 7200000 ms is shorter"),
+        ("CREATE TABLE n AS SELECT id, MIN(a) FROM s WINDOW HOPPING (SIZE 3 SECONDS, ADVANCE BY 4 SECONDS) GROUP BY id;", "Window advancement interval should be more than zero and less than window duration which is 3000 ms, but given advancement interval is: 4000 ms"),
+        (
+            "CREATE TABLE n AS SELECT id, MIN(a) FROM s WINDOW TUMBLING (SIZE 1 DAY, RETENTION 1 HOUR) GROUP BY id;",
+            "The retention period of the window store Aggregate-Aggregate-Materialize must be no smaller than its window size plus the grace period. Got size=[86400000], grace=[0], retention=[3600000]"
+        ),
+        (
+            "CREATE TABLE n AS SELECT id, MIN(a) FROM s WINDOW SESSION (1 HOUR, RETENTION 1 HOUR, GRACE PERIOD 1 SECOND) GROUP BY id;",
+            "The retention period of the session store Aggregate-Aggregate-Materialize must be no smaller than the session inactivity gap plus the grace period. Got gap=[3600000], grace=[1000], retention=[3600000]"
+        ),
+        ("CREATE TABLE n AS SELECT id, MIN(a) FROM s WINDOW SESSION (0 SECONDS) GROUP BY id;", "Gap time (gapMs) cannot be zero or negative."),
+        ("CREATE TABLE n AS SELECT id, MIN(a) FROM s WINDOW TUMBLING (SIZE 0 SECONDS) GROUP BY id;", "Window size (sizeMs) must be larger than zero."),
+        ("CREATE TABLE n AS SELECT id, MIN(a) FROM s WINDOW TUMBLING (SIZE 1 HOUR, RETENTION 2 HOURS) GROUP BY id;", "The retention period of the window store Aggregate-Aggregate-Materialize must be no smaller than its window size plus the grace period. Got size=[3600000], grace=[82800000], retention=[7200000]"),
         ("CREATE TABLE n AS SELECT id, SUM(v) FROM t WINDOW TUMBLING (SIZE 1 HOUR) GROUP BY id;", "Windowing not supported for table aggregations."),
         ("CREATE TABLE n AS SELECT v, TOPK(v, 2) FROM t GROUP BY v;", "The aggregation function TOPK cannot be applied to a table source"),
         ("CREATE TABLE n AS SELECT v, MIN(v), MAX(v) FROM t GROUP BY v;", "The aggregation functions MIN and MAX cannot be applied to a table source"),
@@ -205,6 +214,21 @@ import Testing
         ("SELECT * FROM ro WHERE id IN (true);", "'true' can not be converted to the type of the key column: ID STRING KEY"),
         ("SELECT id FROM s WHERE ROWTIME > 'yesterday' EMIT CHANGES;", "Error in WHERE expression: Failed to parse timestamp 'yesterday'"),
     ]
+
+    /// Parts of the language that are switched off.
+    @Test(arguments: [
+        ("ksql.suppress.enabled", "CREATE TABLE n AS SELECT id, MIN(a) FROM s WINDOW TUMBLING (SIZE 1 HOUR) GROUP BY id EMIT FINAL;", "Suppression is currently disabled. You can enable it by setting ksql.suppress.enabled to true"),
+        ("ksql.lambdas.enabled", "CREATE STREAM n AS SELECT id, FILTER(ARRAY[1], x => x > 1) AS f FROM s;", "Lambdas are not enabled at this time."),
+        ("ksql.headers.columns.enabled", "CREATE STREAM n (a INT, h BYTES HEADER('x')) WITH (kafka_topic='in', value_format='JSON', partitions=1);", "Cannot create Stream because schema with headers columns is disabled."),
+        ("ksql.pull.queries.enable", "SELECT * FROM s;", "Pull queries are disabled. See https://cnfl.io/queries for more info."),
+    ])
+    func switchedOff(_ property: String, _ sql: String, _ message: String) throws {
+        var bench = Self.bench
+        try bench.run(sql)
+        bench = Self.bench
+        bench.properties[property] = "false"
+        #expect(bench.error(sql).contains(message))
+    }
 
     @Test(arguments: messages.indices)
     func message(_ index: Int) throws {

@@ -41,7 +41,14 @@ class Client:
 
     def info(self):
         """Returns the server's own description: version, kafkaClusterId, ksqlServiceId, serverStatus."""
-        return self._wire.get("/info")["KsqlServerInfo"]
+        try:
+            return self._wire.get("/info")["KsqlServerInfo"]
+        except MartletError as refusal:
+            if refusal.status == 401:
+                refusal.hint = "pass api_key='user', secret='password', or write them into the address: http://user:password@host:8088"
+            elif refusal.status == 404:
+                refusal.hint = "is this the address of a SQL server? martlet dev has it on port 8088"
+            raise
 
     def execute(self, sql, properties=None, variables=None):
         """Carries out one or several statements and returns the list of their results, as the REST API shapes them.

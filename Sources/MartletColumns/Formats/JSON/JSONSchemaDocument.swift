@@ -39,6 +39,13 @@ struct JSONSchemaDocument: Sendable {
         return out
     }
 
+    /// The schema of an object's property, also if it is in a part of an `allOf`; nil: there is none.
+    func property(_ name: String, of place: Place) -> Place? {
+        let object = resolved(place)
+        if let found = object.value["properties"]?[name] { return object.inner(found) }
+        return object.value["allOf"]?.arrayValue?.lazy.compactMap { property(name, of: object.inner($0)) }.first
+    }
+
     /// The first reference that leads nowhere.
     var danglingReference: String? {
         func search(_ value: JSONValue, _ document: String?) -> String? {
