@@ -4,7 +4,7 @@
 #   Scripts/bootstrap.sh system     Debian packages: compression libraries, RocksDB, time zones, kcat, curl, Python's venv
 #   Scripts/bootstrap.sh runtime    ... and .venv with ONNX Runtime's shared library: all that `make run` needs
 #   Scripts/bootstrap.sh full       ... and .venv with Keras, pandas, Jupyter, Kafka clients and the Python package, for tests and notebooks
-#   Scripts/bootstrap.sh clients    ... and what the Java and Go clients' tests need: a JDK, kafka-clients, Go, Sarama, kafka-go (about 370 MB to fetch)
+#   Scripts/bootstrap.sh clients    ... and what the Java and Go clients' tests need: a JDK, kafka-clients, Go, Sarama, kafka-go (150 MB to fetch; the JDK, if missing, 115)
 #
 # .venv/.martlet-STAGE holds the hash of what was installed. PYTHON=/path/to/python3 chooses the interpreter.
 set -euo pipefail
