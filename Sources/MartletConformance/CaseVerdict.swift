@@ -20,7 +20,6 @@ public struct CaseVerdict: Sendable {
     /// Rows that were left out or nulled, and why: to look into a failure.
     public var rowFailures: [String] = []
 
-    public var isPassed: Bool { if case .passed = outcome { true } else { false } }
     public var isFailed: Bool { if case .failed = outcome { true } else { false } }
 
     /// Whether the message says what it has to; nil for cases without an expected message.

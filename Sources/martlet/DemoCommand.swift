@@ -57,7 +57,9 @@ struct DemoCommand: AsyncParsableCommand {
 
     private static func requireReadable(_ path: String, hint: String?) throws(MartletError) {
         guard access(path, R_OK) == 0 else {
-            throw MartletError(.io, "cannot read \(path): \(String(cString: strerror(errno)).lowercased())", hint: hint)
+            var error = FileBytes.unreadable(path)
+            error.hint = hint
+            throw error
         }
     }
 

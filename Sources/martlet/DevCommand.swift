@@ -1,7 +1,6 @@
 import ArgumentParser
 import MartletCore
 import MartletServer
-import MartletShell
 
 #if canImport(Glibc)
 import Glibc
@@ -48,7 +47,7 @@ struct DevCommand: AsyncParsableCommand {
 
     private func start(in directory: String) async throws(MartletError) -> Node {
         do throws(MartletError) {
-            let file = try config.map { (path) throws(MartletError) in try ServerSetting.parse(file: ScriptFile.read(path), path: path) } ?? []
+            let file = try config.map { (path) throws(MartletError) in try ServerSetting.parse(file: FileBytes.text(path), path: path) } ?? []
             return try await Node.start(
                 options.config(directory: directory, host: host, file: file, isInsecure: insecure), logger: options.logger)
         } catch {

@@ -36,7 +36,10 @@ final class EngineHarness {
     ) async throws -> (EmbeddedLog, Engine) {
         var logger = Logger(label: "test")
         logger.logLevel = .error
-        let log = try EmbeddedLog.open(directory: directory, config: LogConfig(durability: durability), time: .system, logger: logger)
+        // Records of tests are of long ago, and stay however long a test takes.
+        var config = LogConfig(durability: durability)
+        config.topics.retentionMs = -1
+        let log = try EmbeddedLog.open(directory: directory, config: config, time: .system, logger: logger)
         let registry = try SchemaRegistry(log: log, time: .system)
         let models = try ModelRegistry(directory: "\(directory)/models")
         let engine = try await Engine.open(

@@ -59,6 +59,14 @@ def test_a_place_beside_the_message(serve):
         martlet.Client(server.url).execute("SELECT X")
 
 
+@pytest.mark.parametrize("status, hint", [(401, "secret='password'"), (404, "port 8088"), (500, None)])
+def test_connecting_to_the_wrong_place_says_what_to_do(serve, status, hint):
+    server = serve({("GET", "/info"): lambda _: (status, b'{"message": "no"}')})
+    with pytest.raises(martlet.MartletError) as info:
+        martlet.connect(server.url)
+    assert (hint in str(info.value)) if hint else info.value.hint is None
+
+
 def refused(serve, body, sql="SELECT 1"):
     server = serve({("POST", "/query-stream"): lambda _: (400, json.dumps({"error_code": 40001, **body}).encode())})
     with pytest.raises(martlet.MartletError) as info:

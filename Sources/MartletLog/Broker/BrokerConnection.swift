@@ -137,7 +137,7 @@ final class BrokerConnection: ChannelDuplexHandler {
         guard let size = received.frameSize else { return nil }
         let sizes = allowedSizes
         guard sizes.contains(Int(size)) else {
-            refuse(context, "frame size \(size) is not between \(sizes.lowerBound) and \(sizes.upperBound)")
+            refuse(context, FrameBuffer.otherProtocol(size) ?? "frame size \(size) is not between \(sizes.lowerBound) and \(sizes.upperBound)")
             return nil
         }
         guard received.holdsWholeFrame, mayStart(session.expectsBareToken || size < 2 ? nil : received.leadingInt16) else { return nil }

@@ -7,11 +7,13 @@ extension AddPartitionsToTxnResponse: ThrottledResponse {}
 extension AlterClientQuotasResponse: ThrottledResponse {}
 extension AlterConfigsResponse: ThrottledResponse {}
 extension AlterPartitionReassignmentsResponse: ThrottledResponse {}
+extension AlterReplicaLogDirsResponse: ThrottledResponse {}
 extension AlterUserScramCredentialsResponse: ThrottledResponse {}
 extension ApiVersionsResponse: ThrottledResponse {}
 extension ConsumerGroupDescribeResponse: ThrottledResponse {}
 extension ConsumerGroupHeartbeatResponse: ThrottledResponse {}
 extension CreateAclsResponse: ThrottledResponse {}
+extension CreateDelegationTokenResponse: ThrottledResponse {}
 extension CreatePartitionsResponse: ThrottledResponse {}
 extension CreateTopicsResponse: ThrottledResponse {}
 extension DeleteAclsResponse: ThrottledResponse {}
@@ -22,6 +24,7 @@ extension DescribeAclsResponse: ThrottledResponse {}
 extension DescribeClientQuotasResponse: ThrottledResponse {}
 extension DescribeClusterResponse: ThrottledResponse {}
 extension DescribeConfigsResponse: ThrottledResponse {}
+extension DescribeDelegationTokenResponse: ThrottledResponse {}
 extension DescribeGroupsResponse: ThrottledResponse {}
 extension DescribeLogDirsResponse: ThrottledResponse {}
 extension DescribeProducersResponse: ThrottledResponse {}
@@ -47,5 +50,7 @@ extension OffsetFetchResponse: ThrottledResponse {}
 extension OffsetForLeaderEpochResponse: ThrottledResponse {}
 extension ProduceResponse: ThrottledResponse {}
 extension SyncGroupResponse: ThrottledResponse {}
+extension TokenExpiryResponse: ThrottledResponse {}
 extension TxnErrorResponse: ThrottledResponse {}
 extension TxnOffsetCommitResponse: ThrottledResponse {}
+extension UpdateFeaturesResponse: ThrottledResponse {}

@@ -63,6 +63,9 @@ public struct BrokerSetting: Sendable {
             "max.connections.per.ip", "connections from one address; more are refused", 0...intMax, \.broker.connectionsPerAddressMax,
             change: .ofCluster),
         number("connections.max.idle.ms", "a connection on which nothing happens for so long ends", 1...intMax, \.broker.idleMsMax, .long),
+        number(
+            "connections.max.reauth.ms", "how long a SASL session lasts unless the client authenticates again; 0: for ever", 0...Int64.max,
+            \.broker.security.sessionLifetimeMs, .long),
         number("socket.request.max.bytes", "a larger request ends its connection", 1024...intMax, \.broker.frameBytesMax),
         number(
             "queued.max.request.bytes", "bytes of requests that wait for the disk, and of answers that wait for the socket, of one connection",

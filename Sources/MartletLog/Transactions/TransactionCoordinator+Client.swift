@@ -19,8 +19,9 @@ extension TransactionCoordinator {
             let transaction = try find(transactionalID, timeoutMs: timeoutMs)
             if let expected {
                 let now = transaction.state.withLock { ($0.record.producerID, $0.record.epoch) }
-                // The epoch before the present one: the answer to the same request got lost.
-                guard now.0 == expected.id, now.1 == expected.epoch || Int32(now.1) - 1 == Int32(expected.epoch) else {
+                // An id that is new here, or was forgotten, has nobody to protect (epoch −1). The epoch before the present one: the answer to the
+                // same request got lost.
+                guard now.1 == -1 || now.0 == expected.id && (now.1 == expected.epoch || Int32(now.1) - 1 == Int32(expected.epoch)) else {
                     throw LogFailure(.producerFenced, .fenced, "transactional id \(transactionalID) has a newer producer")
                 }
             }

@@ -105,8 +105,5 @@ struct JoinAnalysis {
 }
 
 extension FormatSpec {
-    /// Whether equal keys have equal bytes in both formats. Registry formats carry schema ids, which may differ.
-    func canCopartition(with other: FormatSpec) -> Bool { !kind.usesSchemaRegistry && isSameKeyFormat(as: other) }
-
     func isSameKeyFormat(as other: FormatSpec) -> Bool { kind == other.kind && properties["delimiter"] == other.properties["delimiter"] }
 }

@@ -83,12 +83,6 @@ public struct ServerConfig: Sendable {
                 security.mechanisms.insert(mechanism)
             }
         }
-        if let text = value("connections.max.reauth.ms") {
-            guard let milliseconds = Int64(text), milliseconds >= 0 else {
-                throw MartletError(.invalidProperty, "connections.max.reauth.ms is a number of milliseconds, not \"\(text)\"")
-            }
-            security.sessionLifetimeMs = milliseconds
-        }
         for name in Self.list(value("super.users") ?? "", ";") {
             guard let principal = Principal(name) else {
                 throw MartletError(.invalidProperty, "super.users is a list like User:alice;User:bob, not \"\(name)\"")
@@ -107,6 +101,7 @@ public struct ServerConfig: Sendable {
         brokerValues = BrokerSetting.all.filter(\.isGivenAtStart).compactMap { setting in value(setting.name).map { (setting.name, $0) } }
         try node.apply(brokerValues)
         broker = node.broker
+        security.sessionLifetimeMs = broker.security.sessionLifetimeMs
         if let text = value("authentication.method") {
             guard text == "BASIC" || text == "NONE" else {
                 throw MartletError(.invalidProperty, "authentication.method is BASIC or NONE, not \"\(text)\"")

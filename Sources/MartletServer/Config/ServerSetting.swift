@@ -30,9 +30,6 @@ public struct ServerSetting: Sendable {
             name: "sasl.enabled.mechanisms", defaultValue: "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
             summary: "how Kafka clients may say who they are on SASL listeners"),
         .init(
-            name: "connections.max.reauth.ms", defaultValue: "0",
-            summary: "how long a SASL session lasts unless the client authenticates again; 0: for ever"),
-        .init(
             name: "authorizer.class.name", defaultValue: "",
             summary: "`org.apache.kafka.metadata.authorizer.StandardAuthorizer`: access rules are in force on listeners that ask nobody, too; everybody there is `User:ANONYMOUS`"),
         .init(name: "super.users", defaultValue: "", summary: "who may do everything: `User:alice;User:bob`"),

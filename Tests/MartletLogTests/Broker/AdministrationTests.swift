@@ -97,7 +97,7 @@ import Testing
                 ).results[0].error
             }
             #expect(try change("cleanup.policy", 2, "compact") == .none)
-            #expect(try setting("cleanup.policy")?.0 == "compact,delete")
+            #expect(try setting("cleanup.policy")?.0 == "delete,compact")
             #expect(try change("cleanup.policy", 3, "delete") == .none)
             #expect(try setting("cleanup.policy")?.0 == "compact")
             #expect(try change("retention.ms", 1, nil) == .none)

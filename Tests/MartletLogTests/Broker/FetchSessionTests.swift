@@ -163,9 +163,9 @@ import Testing
                     session = answer.sessionID
                     changed = []
                     for index in waited.indices where offsets[index] < 40 { waited[index] += 1 }
-                    for partition in answer.topics.flatMap(\.partitions) where partition.recordBytes > 0 {
+                    for partition in answer.topics.flatMap(\.partitions) where partition.records.map({ $0.readableBytes > 0 }) == true {
                         // How far it goes: last offset delta of the first batch is 0 here, so each batch is one record.
-                        var rest = Array(partition.records?.readableBytesView ?? ByteBuffer().readableBytesView)[...], records: Int64 = 0
+                        var rest = Array(partition.records?.readableBytesView ?? ByteBufferView())[...], records: Int64 = 0
                         while !rest.isEmpty {
                             rest = rest.dropFirst(rest.withUnsafeBytes { Int($0.loadUnaligned(fromByteOffset: 8, as: Int32.self).bigEndian) } + 12)
                             records += 1

@@ -106,11 +106,11 @@ import Testing
                 #expect(response.error == .none)
                 session = response.sessionID
                 epoch = session == 0 ? 0 : epoch + 1
-                let recordBytes = response.topics.first?.partitions.first?.recordBytes ?? 0
-                if recordBytes == 0 { empty += 1 }
-                bytes += recordBytes
+                let records = Array(response.topics.first?.partitions.first?.records?.readableBytesView ?? ByteBufferView())
+                if records.isEmpty { empty += 1 }
+                bytes += records.count
                 // A batch here is one record.
-                var rest = (response.topics.first?.partitions.first?.records).map { Array($0.readableBytesView) }?[...] ?? []
+                var rest = records[...]
                 while !rest.isEmpty {
                     let size = rest.withUnsafeBytes { Int($0.loadUnaligned(fromByteOffset: 8, as: Int32.self).bigEndian) } + 12
                     rest = rest.dropFirst(size)
