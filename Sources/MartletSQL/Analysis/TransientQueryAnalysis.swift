@@ -32,6 +32,12 @@ struct TransientQueryAnalysis {
                 throw MartletError(.badStatement, "A query that ends reads one table, or streams.", at: query.span)
             }
             try checkQueryable(table, query)
+            // What reads the table itself may stand in a subquery.
+            var inner = query
+            while case .subquery(let next, _) = inner.from {
+                try checkPseudoColumns(next)
+                inner = next
+            }
             try checkCondition(select, query)
         }
         let flags = select.outputs.map { $0.keyIndex != nil || kind == .pullTable && Self.isWindowBound($0.expression, select.input) }

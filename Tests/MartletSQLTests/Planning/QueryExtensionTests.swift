@@ -227,6 +227,7 @@ import Testing
             "SELECT * FROM clicks c JOIN (SELECT a, id FROM clicks ORDER BY a LIMIT 1) d WITHIN 1 HOUR ON c.a = d.a;",
             "A subquery with DISTINCT, ORDER BY or LIMIT gives its rows when all others have been read: it can only be the left side of a join with a table."
         ),
+        ("SELECT o FROM (SELECT o FROM (SELECT total, ROWOFFSET AS o FROM totals) i) t;", "Pull queries don't support the following columns in SELECT clauses: `ROWOFFSET`"),
         ("SELECT * FROM clicks GROUP BY id;", "Pull queries don't support GROUP BY clauses."),
         ("SELECT * FROM clicks WINDOW TUMBLING (SIZE 1 SECOND);", "Pull queries don't support WINDOW clauses."),
         ("CREATE TABLE o AS SELECT n FROM (SELECT id, COUNT(*) AS n FROM clicks GROUP BY id);", "Key missing from projection (ie, SELECT)."),
