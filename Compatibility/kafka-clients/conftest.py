@@ -5,6 +5,7 @@ groups with names of its own and removes the topics afterwards; it leaves everyt
 """
 
 import os
+import pathlib
 import random
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import uuid
 import pytest
 
 BOOTSTRAP = os.environ.get("MARTLET_BOOTSTRAP", "")
+GO = pathlib.Path(__file__).parent / "go"
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 
 
@@ -73,6 +75,17 @@ def records(count, seed, value_bytes=(0, 200)):
         value = b"%d|" % index + rng.randbytes(size // 2) + b"x" * (size - size // 2)
         made.append((key, value))
     return made
+
+
+@pytest.fixture(scope="session")
+def go_drivers():
+    """The folder with the Go clients' drivers, built once; skips where what they are made of was not fetched."""
+    fetched = GO.parents[2] / ".build" / "go" / os.environ.get("GO_CLIENTS_SUITE", "sid")
+    if not fetched.is_dir():
+        pytest.skip("there are no Go clients: run Scripts/bootstrap.sh clients")
+    built = subprocess.run([GO / "build.sh"], capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    return built.stdout.strip()
 
 
 @pytest.fixture

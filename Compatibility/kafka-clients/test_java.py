@@ -1,10 +1,11 @@
 """The Java client, where it is at hand: there is a javac, and KAFKA_CLIENTS_CLASSPATH names the jars of kafka-clients and slf4j-api, or
-java/fetch.sh has fetched them."""
+Scripts/bootstrap.sh clients has fetched them."""
 
 import os
 import pathlib
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -13,22 +14,37 @@ FETCHED = FOLDER.parents[2] / ".build" / "java" / "kafka-clients.jar"
 
 
 @pytest.fixture(scope="module")
-def classpath(tmp_path_factory):
+def classpath():
     jars = os.environ.get("KAFKA_CLIENTS_CLASSPATH", "")
     if not jars and FETCHED.exists():
         jars = subprocess.run([FOLDER / "fetch.sh"], check=True, capture_output=True, text=True).stdout.strip()
     if not jars or shutil.which("javac") is None:
-        pytest.skip("there is no javac, or no jar of kafka-clients: run Compatibility/kafka-clients/java/fetch.sh or set KAFKA_CLIENTS_CLASSPATH")
-    return jars, tmp_path_factory.mktemp("classes")
+        pytest.skip("there is no javac, or no jar of kafka-clients: run Scripts/bootstrap.sh clients or set KAFKA_CLIENTS_CLASSPATH")
+    return jars
+
+
+@pytest.fixture(scope="module")
+def runs(request, bootstrap, classpath, tmp_path_factory):
+    """Driver → (what the compiler said, what its run said). They run at the same time: mostly they wait."""
+
+    def run(driver):
+        classes = tmp_path_factory.mktemp(driver)
+        built = subprocess.run(
+            ["javac", "-nowarn", "-cp", classpath, "-d", classes, FOLDER / f"{driver}.java"], capture_output=True, text=True)
+        if built.returncode != 0:
+            return built, None
+        return built, subprocess.run(
+            ["java", "-cp", f"{classpath}:{classes}", driver, bootstrap], capture_output=True, text=True, timeout=600)
+
+    wanted = [item.callspec.params["driver"] for item in request.session.items if item.module is request.module]
+    with ThreadPoolExecutor() as pool:
+        yield {driver: pool.submit(run, driver) for driver in wanted}
 
 
 @pytest.mark.parametrize("driver", ["Clients", "Administration"])
-def test_java_client(bootstrap, classpath, driver):
-    jars, classes = classpath
-    built = subprocess.run(
-        ["javac", "-nowarn", "-cp", jars, "-d", classes, FOLDER / f"{driver}.java"], capture_output=True, text=True)
+def test_java_client(runs, driver):
+    built, done = runs[driver].result()
     if built.returncode != 0 and driver == "Administration":
         pytest.skip("the client is older than 4: its administration is part of Clients")
     assert built.returncode == 0, built.stderr
-    done = subprocess.run(["java", "-cp", f"{jars}:{classes}", driver, bootstrap], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-4000:]

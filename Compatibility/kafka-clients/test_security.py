@@ -119,6 +119,26 @@ def test_confluent(node, mechanism):
     assert any("authentication" in str(error).lower() for error in errors)
 
 
+def run_go(node, go_drivers, client, case, *arguments):
+    done = subprocess.run([f"{go_drivers}/{client}", f"localhost:{node.sasl_ssl}", case, TLS / "ca.pem", *arguments], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+
+
+@pytest.mark.parametrize("client", ["sarama", "kafkago"])
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_go(node, go_drivers, client, mechanism):
+    run_go(node, go_drivers, client, "security", mechanism, "root", "root-pw")
+
+
+@pytest.mark.parametrize("client", ["sarama", "kafkago"])
+def test_go_access_rules(node, go_drivers, client):
+    run_go(node, go_drivers, client, "rules", "root", "root-pw", "alice", "alice-pw")
+
+
+def test_go_users(node, go_drivers):
+    run_go(node, go_drivers, "sarama", "users", "root", "root-pw")
+
+
 @pytest.mark.parametrize("mechanism", MECHANISMS)
 def test_kafka_python(node, mechanism):
     settings = dict(

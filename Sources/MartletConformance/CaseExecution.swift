@@ -12,6 +12,8 @@ struct CaseExecution {
         var error: MartletError
         /// Index of the statement; nil while running.
         var statement: Int?
+        /// The statement with its names resolved, where that can be said.
+        var resolved: String?
     }
 
     private(set) var sandbox: Sandbox
@@ -49,7 +51,14 @@ struct CaseExecution {
                     try sandbox.execute(statement)
                 }
             } catch {
-                throw Failure(phase: .statement, error: error, statement: index)
+                var failure = Failure(phase: .statement, error: error, statement: index)
+                do throws(MartletError) {
+                    failure.resolved = try ResolvedStatement.text(statement, catalog: sandbox.catalog, functions: sandbox.context.functions)
+                } catch {
+                    // Names that mean nothing are what failed: then the text is as it was written.
+                    failure.resolved = nil
+                }
+                throw failure
             }
         }
     }

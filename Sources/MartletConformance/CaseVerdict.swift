@@ -20,7 +20,6 @@ public struct CaseVerdict: Sendable {
     /// Rows that were left out or nulled, and why: to look into a failure.
     public var rowFailures: [String] = []
 
-    public var isPassed: Bool { if case .passed = outcome { true } else { false } }
     public var isFailed: Bool { if case .failed = outcome { true } else { false } }
 
     /// Whether the message says what it has to; nil for cases without an expected message.
@@ -94,8 +93,11 @@ extension CaseVerdict {
             texts.append(next.message)
             cause = next.cause
         }
-        // ksqlDB's fuller text ends with the statement.
-        if let index = failure.statement { texts[0] += "\nStatement: \(one.statements[index])" }
+        // ksqlDB's fuller text ends with the statement, as it was written or, once its names are resolved, as they were.
+        if let index = failure.statement {
+            if let resolved = failure.resolved { texts.append("\(error.message)\nStatement: \(resolved)") }
+            texts[0] += "\nStatement: \(one.statements[index])"
+        }
         message = texts.joined(separator: "\n")
         guard let expected = one.expectedException else {
             outcome = .failed(["failed \(failure.phase == .running ? "while running" : "at \(failure.phase.rawValue)"): \(error.message)"])

@@ -1,12 +1,6 @@
 import MartletCore
 import MartletEngine
 
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Darwin)
-import Darwin
-#endif
-
 /// Runs case files and gathers what came of them.
 public struct ConformanceRun: Sendable {
     /// Only cases whose name contains this, in any case; nil: all.
@@ -29,14 +23,13 @@ public struct ConformanceRun: Sendable {
     }
 
     /// - `paths`: case files (`.json`) and SQL tests (`.sqltest`, `.sql`), or folders with such files anywhere below.
-    /// - Throws: `.io`, or `.badRequest` for what is no case file, naming it.
+    /// - Throws: `.io`, or `.badRequest` for a file named that has no tests, and if there are none at all.
     public func run(_ paths: [String]) throws(MartletError) -> ConformanceReport {
         var report = ConformanceReport()
         for path in paths {
-            for file in try Self.files(below: path) { report.files.append(try run(file: file)) }
+            for file in try TestFile.files(at: path) { report.files.append(try run(file)) }
         }
-        report.files.removeAll { $0.verdicts.isEmpty }
-        return report
+        return try checked(report, paths)
     }
 
     /// Runs cases of the REST API, each against a server of its own that `start` makes.
@@ -47,7 +40,7 @@ public struct ConformanceRun: Sendable {
     ) async throws(MartletError) -> ConformanceReport {
         var report = ConformanceReport()
         for path in paths {
-            for file in try Self.files(below: path) where file.hasSuffix(".json") {
+            for file in try TestFile.files(at: path) where file.isCases {
                 var verdicts: [CaseVerdict] = []
                 for json in try Self.cases(of: file, kind: "rest") {
                     let one = try RestCase(json)
@@ -62,33 +55,45 @@ public struct ConformanceRun: Sendable {
                     }
                     await server.stop()
                 }
-                if verdicts.isEmpty { continue }
-                report.files.append(ConformanceReport.File(name: String(file.split(separator: "/").last ?? ""), verdicts: verdicts))
+                report.files.append(ConformanceReport.File(name: file.name, verdicts: verdicts))
             }
+        }
+        return try checked(report, paths)
+    }
+
+    /// Nothing to run is no success: a filter may be mistyped, a folder the wrong one.
+    private func checked(_ report: ConformanceReport, _ paths: [String]) throws(MartletError) -> ConformanceReport {
+        var report = report
+        report.files.removeAll { $0.verdicts.isEmpty }
+        if report.files.isEmpty {
+            let what = filter.map { "no test whose name contains '\($0)'" } ?? "no test"
+            throw MartletError(.badRequest, "there is \(what) in \(paths.joined(separator: ", "))")
         }
         return report
     }
 
-    private func run(file: String) throws(MartletError) -> ConformanceReport.File {
-        let name = String(file.split(separator: "/").last ?? "")
-        if file.hasSuffix(".json") { return ConformanceReport.File(name: name, verdicts: try runCases(of: file)) }
-        let text = try Self.contents(of: file)
+    private func run(_ file: TestFile) throws(MartletError) -> ConformanceReport.File {
+        let name = file.name
+        if file.isCases { return ConformanceReport.File(name: name, verdicts: try runCases(of: file)) }
+        let text = try FileBytes.read(file.path)
         var verdicts: [CaseVerdict] = []
         for one in ScriptCase.cases(of: String(decoding: text, as: UTF8.self)) {
             let full = "\(name) - \(one.name)"
             if let filter, !full.lowercased().contains(filter.lowercased()) { continue }
             let (problems, message) = ScriptExecution.problems(
-                one, folder: Self.folder(of: file), batchRows: batchRows, interruptions: interruptions, tasks: tasks)
+                one, folder: file.folder, batchRows: batchRows, interruptions: interruptions, tasks: tasks)
             verdicts.append(
                 CaseVerdict(
                     name: full, outcome: problems.isEmpty ? .passed : .failed(problems),
                     expectedMessage: one.expectedError.flatMap { $0.isEmpty ? nil : $0 }, message: message))
         }
-        if verdicts.isEmpty, filter == nil { throw MartletError(.badRequest, "\(file) has no tests: a test begins with a line --@test: name") }
+        if verdicts.isEmpty, filter == nil, file.isNamed {
+            throw MartletError(.badRequest, "\(file.path) has no tests: a test begins with a line --@test: name")
+        }
         return ConformanceReport.File(name: name, verdicts: verdicts)
     }
 
-    private func runCases(of file: String) throws(MartletError) -> [CaseVerdict] {
+    private func runCases(of file: TestFile) throws(MartletError) -> [CaseVerdict] {
         var verdicts: [CaseVerdict] = []
         for one in try Self.cases(of: file, kind: "qtt") {
             let parsed = try ConformanceCase(one)
@@ -98,53 +103,17 @@ public struct ConformanceRun: Sendable {
         return verdicts
     }
 
-    private static func cases(of file: String, kind: String) throws(MartletError) -> [JSONValue] {
-        let json: JSONValue
+    private static func cases(of file: TestFile, kind: String) throws(MartletError) -> [JSONValue] {
+        let text = try FileBytes.read(file.path), json: JSONValue
         do {
-            json = try JSONValue(parsing: try contents(of: file))
+            json = try JSONValue(parsing: text)
         } catch {
-            throw MartletError(error.code == .io ? .io : .badRequest, "\(file): \(error.message)")
+            throw MartletError(.badRequest, "\(file.path): \(error.message)")
         }
-        guard let cases = json["cases"]?.arrayValue else { throw MartletError(.badRequest, "\(file) is no case file: it has no cases") }
+        guard let cases = json["cases"]?.arrayValue else {
+            guard file.isNamed else { return [] }
+            throw MartletError(.badRequest, "\(file.path) is no case file: it has no cases")
+        }
         return cases.filter { $0["kind"]?.stringValue == kind }
-    }
-
-    /// Case files below a path, by name.
-    private static func files(below path: String) throws(MartletError) -> [String] {
-        var info = stat()
-        guard stat(path, &info) == 0 else { throw MartletError(.io, "cannot read \(path): \(String(cString: strerror(errno)))") }
-        guard info.st_mode & S_IFMT == S_IFDIR else { return [path] }
-        guard let directory = opendir(path) else { throw MartletError(.io, "cannot read \(path): \(String(cString: strerror(errno)))") }
-        defer { closedir(directory) }
-        var names: [String] = []
-        while let entry = readdir(directory) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if !name.hasPrefix(".") { names.append("\(path)/\(name)") }
-        }
-        var out: [String] = []
-        for name in names.sorted() {
-            guard stat(name, &info) == 0 else { continue }
-            if info.st_mode & S_IFMT == S_IFDIR { out += try files(below: name) } else if [".json", ".sql", ".sqltest"].contains(where: { name.hasSuffix($0) }) { out.append(name) }
-        }
-        return out
-    }
-
-    private static func folder(of file: String) -> String {
-        file.lastIndex(of: "/").map { String(file[..<$0]) } ?? "."
-    }
-
-    static func contents(of path: String) throws(MartletError) -> [UInt8] {
-        guard let file = fopen(path, "rb") else { throw MartletError(.io, String(cString: strerror(errno))) }
-        defer { fclose(file) }
-        var out: [UInt8] = [], buffer = [UInt8](repeating: 0, count: 1 << 16)
-        while true {
-            let count = fread(&buffer, 1, buffer.count, file)
-            if count == 0 { break }
-            out += buffer[..<count]
-        }
-        if ferror(file) != 0 { throw MartletError(.io, "cannot be read") }
-        return out
     }
 }

@@ -147,22 +147,7 @@ struct Sandbox {
     func problem(ofAssertion statement: Statement) -> String? {
         switch statement.node {
         case .assertTopic(let name, let exists, let properties, _):
-            guard let count = partitions[name] else { return exists ? "Topic \(name) does not exist" : nil }
-            guard exists else { return "Topic \(name) exists" }
-            var problems: [String] = []
-            for property in properties {
-                let actual: String
-                switch property.name.uppercased() {
-                case "PARTITIONS": actual = String(count)
-                case "REPLICAS": actual = "1"
-                default:
-                    problems.append("Cannot assert unknown topic property: \(property.name)")
-                    continue
-                }
-                if actual == property.value.text { continue }
-                problems.append("Mismatched configuration for topic \(name): For config \(property.name.lowercased()), expected \(property.value.text) got \(actual)")
-            }
-            return problems.isEmpty ? nil : problems.joined(separator: "\n")
+            return TopicAssertion.problem(topic: name, partitions: partitions[name], exists: exists, properties)
         case .assertSchema(let subject, let id, let exists, _):
             return registry.problem(subject: subject, id: id, exists: exists)
         default: return nil

@@ -86,7 +86,7 @@ struct ScriptExecution {
         }
         let text: [UInt8]
         do throws(MartletError) {
-            text = try ConformanceRun.contents(of: path.hasPrefix("/") ? path : "\(folder)/\(path)")
+            text = try FileBytes.read(path.hasPrefix("/") ? path : "\(folder)/\(path)")
         } catch {
             throw MartletError(.io, "Failed to read script '\(path)': \(error.message)", at: statement.span)
         }

@@ -32,7 +32,7 @@ enum TestFunctions {
             },
             RowFunction("TEST_UDF", "() -> STRUCT<A VARCHAR>") { _ throws(MartletError) in .structure([.init("A", .string("foo"))]) },
             RowFunction("TOSTRUCT", "(VARCHAR a) -> STRUCT<A VARCHAR>") { values throws(MartletError) in .structure([.init("A", values[0])]) },
-            RowFunction("BAD_UDF", "(INT a) -> INT") { _ throws(MartletError) in throw MartletError(.badRequest, "boom") },
+            RowFunction("BAD_UDF", "(INT a) -> VARCHAR") { _ throws(MartletError) in throw MartletError(.badRequest, "boom") },
             RowFunction("BAD_UDF", "(BOOLEAN a) -> INT") { values throws(MartletError) in
                 if values[0] == .boolean(true) { throw MartletError(.badRequest, "You asked me to throw...") }
                 return .integer(0)

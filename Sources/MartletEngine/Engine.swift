@@ -170,7 +170,11 @@ public actor Engine {
 
     /// Executes the statements of a `/ksql` request in order: one entity a statement, as ksqlDB's REST API has them; INSERT VALUES, SET, UNSET,
     /// DEFINE and UNDEFINE add none.
-    public func execute(_ sql: String, properties: [String: String] = [:], variables: [String: String] = [:]) throws(StatementFailure) -> [JSONObject] {
+    ///
+    /// While an assertion waits, statements of other requests are executed.
+    public func execute(
+        _ sql: String, properties: [String: String] = [:], variables: [String: String] = [:]
+    ) async throws(StatementFailure) -> [JSONObject] {
         var entities: [JSONObject] = []
         var session = Session(properties: config.properties.merging(properties) { $1 }, variables: variables)
         let parts: [StatementText]
@@ -187,7 +191,10 @@ public actor Engine {
                 let text = VariableSubstitution.apply(part.text, variables: session.variables)
                 for statement in try Parser.parse(text) {
                     do throws(MartletError) {
-                        if let entity = try executeOne(statement, &session) { entities.append(entity) }
+                        switch statement.node {
+                        case .assertTopic, .assertSchema: entities.append(try await assertStatement(statement, session))
+                        default: if let entity = try executeOne(statement, &session) { entities.append(entity) }
+                        }
                     } catch {
                         throw error.inStatement(statement.text)
                     }
@@ -275,7 +282,7 @@ public actor Engine {
         }
     }
 
-    /// Executes a statement; nil if it adds no entity to the response.
+    /// Executes a statement that waits for nothing; nil if it adds no entity to the response.
     func executeOne(_ statement: Statement, _ session: inout Session) throws(MartletError) -> JSONObject? {
         switch statement.node {
         case .query, .printTopic:
@@ -309,7 +316,7 @@ public actor Engine {
         case .resume(let id): return try setPaused(id, false, statement, session)
         case .createModel(let model): return try createModel(model, statement, session)
         case .dropModel(let name, let ifExists): return try dropModel(name, ifExists: ifExists, statement, session)
-        case .assertTopic, .assertSchema: return try assertStatement(statement)
+        case .assertTopic, .assertSchema: throw MartletError(.internalError, "an assertion waits", at: statement.span)
         case .createConnector, .dropConnector, .describeConnector:
             throw MartletError(.notSupported, "connectors are not supported by this release", at: statement.span)
         case .alterSystem:

@@ -130,7 +130,7 @@ public final class MartletHTTPServer: Sendable {
                 state.withLock { $0.connections[id] = channel }
                 channel.closeFuture.whenComplete { [self] _ in state.withLock { $0.connections[id] = nil } }
                 return channel.eventLoop.makeCompletedFuture {
-                    if let tls { try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls)) }
+                    if let tls { try channel.pipeline.syncOperations.addHandlers(PlainTextRefusal(), NIOSSLServerHandler(context: tls)) }
                     try channel.pipeline.syncOperations.addHandler(ProtocolDetection(port: context))
                 }
             }

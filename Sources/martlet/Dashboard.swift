@@ -64,7 +64,7 @@ struct Dashboard {
         let backlogSeconds = Double(time.monotonicNs - start) * 1e-9
         let rows = feed.progress.rows
         Output.line(
-            "Backlog: \(Text.grouped(rows)) payments produced, preprocessed and scored in \(Text.seconds(backlogSeconds)) (\(Text.grouped(Int64(Double(rows) / max(backlogSeconds, 1e-9)))) a second)")
+            "Backlog: \(NumberText.grouped(rows)) payments produced, preprocessed and scored in \(NumberText.seconds(backlogSeconds)) (\(NumberText.grouped(Int64(Double(rows) / max(backlogSeconds, 1e-9)))) a second)")
         if feed.progress.rejected > 0 { Output.line("\(feed.progress.rejected) lines of the file are no payments; the last: \(feed.progress.lastRejection ?? "")") }
         // The backlog waited for itself: latencies are those of the steady stream.
         counts.values.withLock { $0.latenciesMs = [] }
@@ -105,8 +105,8 @@ struct Dashboard {
     }
 
     private static let header =
-        Text.right("rows in", 12) + Text.right("preprocessed", 14) + Text.right("scored", 12) + Text.right("alerts", 9) + Text.right("precision", 11)
-        + Text.right("recall", 8) + Text.right("p50", 9) + Text.right("p99", 9) + "  (produce to alert)"
+        NumberText.right("rows in", 12) + NumberText.right("preprocessed", 14) + NumberText.right("scored", 12) + NumberText.right("alerts", 9) + NumberText.right("precision", 11)
+        + NumberText.right("recall", 8) + NumberText.right("p50", 9) + NumberText.right("p99", 9) + "  (produce to alert)"
 
     private func line(_ counts: Counts, _ feed: FeedState) -> String {
         let values = counts.values.withLock { values in
@@ -118,22 +118,22 @@ struct Dashboard {
         func percentile(_ p: Double) -> String {
             sorted.isEmpty ? "-" : "\(sorted[min(sorted.count - 1, Int(Double(sorted.count) * p))]) ms"
         }
-        func share(_ part: Int64, _ whole: Int64) -> String { whole == 0 ? "-" : Text.fixed(Double(part) / Double(whole), 3) }
-        return Text.right(Text.grouped(feed.progress.rows), 12)
-            + Text.right(Text.grouped(pipeline.preprocess.statistics.snapshot.rowsWritten), 14)
-            + Text.right(Text.grouped(pipeline.score.statistics.snapshot.rowsWritten), 12) + Text.right(Text.grouped(values.alerts), 9)
-            + Text.right(share(values.truePositives, values.alerts), 11) + Text.right(share(values.truePositives, values.frauds), 8)
-            + Text.right(percentile(0.5), 9) + Text.right(percentile(0.99), 9)
+        func share(_ part: Int64, _ whole: Int64) -> String { whole == 0 ? "-" : NumberText.fixed(Double(part) / Double(whole), 3) }
+        return NumberText.right(NumberText.grouped(feed.progress.rows), 12)
+            + NumberText.right(NumberText.grouped(pipeline.preprocess.statistics.snapshot.rowsWritten), 14)
+            + NumberText.right(NumberText.grouped(pipeline.score.statistics.snapshot.rowsWritten), 12) + NumberText.right(NumberText.grouped(values.alerts), 9)
+            + NumberText.right(share(values.truePositives, values.alerts), 11) + NumberText.right(share(values.truePositives, values.frauds), 8)
+            + NumberText.right(percentile(0.5), 9) + NumberText.right(percentile(0.99), 9)
     }
 
     private static func bar(fed: Int64, scored: Int64, total: Int64?, ns: Int64) -> String {
-        let rate = Text.grouped(Int64(Double(scored) / max(Double(ns) * 1e-9, 1e-9)))
-        guard let total, total > 0 else { return "\(Text.grouped(fed)) payments produced, \(Text.grouped(scored)) scored, \(rate) a second" }
+        let rate = NumberText.grouped(Int64(Double(scored) / max(Double(ns) * 1e-9, 1e-9)))
+        guard let total, total > 0 else { return "\(NumberText.grouped(fed)) payments produced, \(NumberText.grouped(scored)) scored, \(rate) a second" }
         // One payment in twenty has no class and is not scored.
         let width = 40, share = min(1, Double(scored) / (Double(total) * 0.95))
         let filled = Int(share * Double(width))
         return "[" + String(repeating: "#", count: filled) + String(repeating: ".", count: width - filled) + "] "
-            + Text.right(Text.fixed(share * 100, 0), 3) + " %  \(Text.grouped(fed)) produced, \(Text.grouped(scored)) scored, \(rate) a second"
+            + NumberText.right(NumberText.fixed(share * 100, 0), 3) + " %  \(NumberText.grouped(fed)) produced, \(NumberText.grouped(scored)) scored, \(rate) a second"
     }
 }
 

@@ -27,31 +27,50 @@ struct DatagenCommand: AsyncParsableCommand {
     @Argument(help: ArgumentHelp("name=value, see below", valueName: "name=value"))
     var arguments: [String] = []
 
+    /// What the arguments ask for.
+    struct Request {
+        var topic = "creditcardfraud_source"
+        var bootstrap = "127.0.0.1:9092"
+        var iterations: Int64?
+        var rate: Int64?
+        var partitions: Int32 = 3
+        var seed: UInt64 = 1
+        var csv: String?
+
+        init(_ arguments: [String]) throws {
+            let known: Set = ["quickstart", "topic", "bootstrap", "iterations", "rate", "partitions", "seed", "csv"]
+            var given: [String: String] = [:]
+            for argument in arguments {
+                let parts = argument.split(separator: "=", maxSplits: 1).map(String.init)
+                guard parts.count == 2, known.contains(parts[0]) else {
+                    throw ValidationError("'\(argument)' is not name=value with one of \(known.sorted().joined(separator: ", "))")
+                }
+                given[parts[0]] = parts[1]
+            }
+            guard let quickstart = given["quickstart"] else { throw ValidationError("say what to generate: quickstart=creditcard") }
+            guard quickstart == "creditcard" else { throw ValidationError("quickstart '\(quickstart)' is not known; there is creditcard") }
+            func number(_ name: String, _ range: ClosedRange<Int64>) throws -> Int64? {
+                guard let text = given[name] else { return nil }
+                guard let value = Int64(text), range.contains(value) else {
+                    throw ValidationError("\(name)=\(text) is not a whole number between \(range.lowerBound) and \(range.upperBound)")
+                }
+                return value
+            }
+            if let value = given["topic"] { topic = value }
+            if let value = given["bootstrap"] { bootstrap = value }
+            iterations = try number("iterations", 1...Int64.max)
+            rate = try number("rate", 1...100_000_000)
+            if let value = try number("partitions", 1...10_000) { partitions = Int32(value) }
+            if let value = try number("seed", 0...Int64.max) { seed = UInt64(value) }
+            csv = given["csv"]
+        }
+    }
+
+    func validate() throws { _ = try Request(arguments) }
+
     func run() async throws {
         Interruption.block()
-        var given = ["topic": "creditcardfraud_source", "bootstrap": "127.0.0.1:9092", "partitions": "3", "seed": "1"]
-        let known: Set = ["quickstart", "topic", "bootstrap", "iterations", "rate", "partitions", "seed", "csv"]
-        for argument in arguments {
-            let parts = argument.split(separator: "=", maxSplits: 1).map(String.init)
-            guard parts.count == 2, known.contains(parts[0]) else {
-                throw ValidationError("'\(argument)' is not name=value with one of \(known.sorted().joined(separator: ", "))")
-            }
-            given[parts[0]] = parts[1]
-        }
-        guard let quickstart = given["quickstart"] else { throw ValidationError("say what to generate: quickstart=creditcard") }
-        guard quickstart == "creditcard" else { throw ValidationError("quickstart '\(quickstart)' is not known; there is creditcard") }
-        func number(_ name: String, _ range: ClosedRange<Int64>) throws -> Int64? {
-            guard let text = given[name] else { return nil }
-            guard let value = Int64(text), range.contains(value) else {
-                throw ValidationError("\(name)=\(text) is not a whole number between \(range.lowerBound) and \(range.upperBound)")
-            }
-            return value
-        }
-        let iterations = try number("iterations", 1...Int64.max)
-        let rate = try number("rate", 1...100_000_000)
-        let partitions = Int32(try number("partitions", 1...10_000) ?? 3)
-        let seed = UInt64(try number("seed", 0...Int64.max) ?? 1)
-        let topic = given["topic"]!, bootstrap = given["bootstrap"]!
+        let request = try Request(arguments)
         let stop = Stop()
         Task {
             await Interruption.wait()
@@ -60,63 +79,22 @@ struct DatagenCommand: AsyncParsableCommand {
         let time = TimeSource.system, start = time.monotonicNs
         do throws(MartletError) {
             let feed = try PaymentFeed(
-                given["csv"].map { .file($0) } ?? .generated(seed: seed), bootstrap: bootstrap, topic: topic, partitions: partitions)
+                request.csv.map { .file($0) } ?? .generated(seed: request.seed), bootstrap: request.bootstrap, topic: request.topic,
+                partitions: request.partitions)
             let isTerminal = isatty(STDERR_FILENO) != 0
-            _ = try feed.run(count: iterations, rowsPerSecond: rate.map(Double.init)) { progress in
+            _ = try feed.run(count: request.iterations, rowsPerSecond: request.rate.map(Double.init)) { progress in
                 if isTerminal { Output.error("\r\(progress.rows) rows") }
                 return !stop.isRequested
             }
             let seconds = Double(time.monotonicNs - start) * 1e-9
             if isTerminal { Output.error("\r") }
             let total = feed.total
+            func counted<N: BinaryInteger>(_ count: N, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
             Output.line(
-                "\(total.rows) rows, \(total.frauds) frauds, \(total.bytes / 1_000_000) MB into \(topic) in \(Text.seconds(seconds)): \(Int(Double(total.rows) / max(seconds, 1e-9))) rows/s")
-            if total.rejected > 0 { Output.line("\(total.rejected) lines are no payments; the last: \(total.lastRejection ?? "")") }
+                "\(counted(total.rows, "row")), \(counted(total.frauds, "fraud")), \(NumberText.fixed(Double(total.bytes) * 1e-6, 1)) MB into \(request.topic) in \(NumberText.seconds(seconds)): \(Int(Double(total.rows) / max(seconds, 1e-9))) rows/s")
+            if total.rejected > 0 { Output.line("no payments: \(counted(total.rejected, "line")); the last: \(total.lastRejection ?? "")") }
         } catch {
             throw failure(error)
         }
     }
-}
-
-#if canImport(Synchronization)
-import Synchronization
-#endif
-
-/// Whether the user has asked to end.
-final class Stop: Sendable {
-    private let requested = Atomic(false)
-    func request() { requested.store(true, ordering: .releasing) }
-    var isRequested: Bool { requested.load(ordering: .acquiring) }
-}
-
-/// Numbers for people.
-enum Text {
-    static func seconds(_ value: Double) -> String { fixed(value, 2) + " s" }
-
-    /// `value` with `decimals` decimals.
-    static func fixed(_ value: Double, _ decimals: Int) -> String {
-        var scale = 1.0
-        for _ in 0..<decimals { scale *= 10 }
-        let rounded = (value * scale).rounded()
-        guard rounded.magnitude < 1e15 else { return value.description }
-        let digits = String(Int64(rounded.magnitude))
-        let sign = rounded < 0 ? "-" : ""
-        if decimals == 0 { return sign + digits }
-        let padded = String(repeating: "0", count: max(0, decimals + 1 - digits.utf8.count)) + digits
-        return "\(sign)\(padded.dropLast(decimals)).\(padded.suffix(decimals))"
-    }
-
-    /// `1234567` as `1,234,567`.
-    static func grouped(_ value: Int64) -> String {
-        var out = "", digits = 0
-        for character in String(value.magnitude).reversed() {
-            if digits > 0 && digits % 3 == 0 { out.append(",") }
-            out.append(character)
-            digits += 1
-        }
-        return (value < 0 ? "-" : "") + String(out.reversed())
-    }
-
-    static func left(_ text: String, _ width: Int) -> String { text + String(repeating: " ", count: max(0, width - text.count)) }
-    static func right(_ text: String, _ width: Int) -> String { String(repeating: " ", count: max(0, width - text.count)) + text }
 }

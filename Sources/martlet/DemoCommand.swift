@@ -46,9 +46,20 @@ struct DemoCommand: AsyncParsableCommand {
         var options = options
         if options.data == nil { options.ephemeral = true }
         do throws(MartletError) {
+            // Before anything is started.
+            try Self.requireReadable(model, hint: "run it in Martlet's own folder, or name a model with --model")
+            if let csv { try Self.requireReadable(csv, hint: nil) }
             try await run(options)
         } catch {
             throw failure(error)
+        }
+    }
+
+    private static func requireReadable(_ path: String, hint: String?) throws(MartletError) {
+        guard access(path, R_OK) == 0 else {
+            var error = FileBytes.unreadable(path)
+            error.hint = hint
+            throw error
         }
     }
 
@@ -63,7 +74,7 @@ struct DemoCommand: AsyncParsableCommand {
             throw error
         }
         let ready = Double(time.monotonicNs - started) * 1e-6
-        Output.line("Martlet is ready after \(Text.fixed(ready, 0)) ms: Kafka \(node.ports.kafka), SQL \(node.ports.ksql), schemas \(node.ports.registry), data in \(directory)")
+        Output.line("Martlet is ready after \(NumberText.fixed(ready, 0)) ms: Kafka \(node.ports.kafka), SQL \(node.ports.ksql), schemas \(node.ports.registry), data in \(directory)")
         let stop = Stop()
         Task {
             await Interruption.wait()

@@ -22,7 +22,7 @@ struct DevCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Settings, a name=value a line; --set overrides them.", valueName: "file"))
     var config: String?
 
-    @Flag(help: "Let other machines in without asking who they are.")
+    @Flag(help: "With --host: let other machines in without asking who they are.")
     var insecure = false
 
     func run() async throws {
@@ -47,7 +47,7 @@ struct DevCommand: AsyncParsableCommand {
 
     private func start(in directory: String) async throws(MartletError) -> Node {
         do throws(MartletError) {
-            let file = try config.map { (path) throws(MartletError) in try ServerSetting.parse(file: Input.text(of: path), path: path) } ?? []
+            let file = try config.map { (path) throws(MartletError) in try ServerSetting.parse(file: FileBytes.text(path), path: path) } ?? []
             return try await Node.start(
                 options.config(directory: directory, host: host, file: file, isInsecure: insecure), logger: options.logger)
         } catch {

@@ -39,7 +39,7 @@ struct FraudPipeline {
             CREATE STREAM IF NOT EXISTS creditcardfraud_preprocessed_avro WITH (VALUE_FORMAT='AVRO', KAFKA_TOPIC='creditcardfraud_preprocessed_avro') \
             AS SELECT \(features), Class FROM creditcardfraud_source WHERE Class IS NOT NULL;
             """)
-        try await run("CREATE MODEL IF NOT EXISTS fraud_score WITH ('path'='\(model.split(separator: "'").joined(separator: "''"))');")
+        try await run("CREATE MODEL IF NOT EXISTS fraud_score WITH ('path'='\(model.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "''"))');")
         let threshold = try node.models.describe(name: "FRAUD_SCORE").metadata["threshold"].flatMap { Double($0) } ?? 7.5
         try await run(
             """
@@ -66,7 +66,7 @@ struct FraudPipeline {
                 "CREATE STREAM creditcardfraud_preprocessed_avro … AS SELECT Time, V1, …, Amount, Class FROM … WHERE Class IS NOT NULL",
                 "CREATE MODEL fraud_score WITH ('path'='\(model)')",
                 "CREATE STREAM creditcardfraud_scored … AS SELECT …, FRAUD_SCORE(Time, V1, …, Amount) AS Score FROM creditcardfraud_preprocessed_avro",
-                "CREATE STREAM fraud_alerts … AS SELECT * FROM creditcardfraud_scored WHERE Score > \(Text.fixed(threshold, 3))",
+                "CREATE STREAM fraud_alerts … AS SELECT * FROM creditcardfraud_scored WHERE Score > \(NumberText.fixed(threshold, 3))",
             ],
             preprocess: try query(into: "CREDITCARDFRAUD_PREPROCESSED_AVRO"), score: try query(into: "CREDITCARDFRAUD_SCORED"),
             alert: try query(into: "FRAUD_ALERTS"))

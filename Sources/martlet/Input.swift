@@ -6,23 +6,8 @@ import Glibc
 import Darwin
 #endif
 
-/// What commands read: files, passwords.
+/// What commands are told in secret.
 enum Input {
-    static func text(of path: String) throws(MartletError) -> String {
-        guard let file = fopen(path, "r") else {
-            throw MartletError(.io, "\(path) cannot be read: \(String(cString: strerror(errno)))")
-        }
-        defer { fclose(file) }
-        var bytes: [UInt8] = [], piece = [UInt8](repeating: 0, count: 64 << 10)
-        while true {
-            let count = fread(&piece, 1, piece.count, file)
-            if count == 0 { break }
-            bytes.append(contentsOf: piece[..<count])
-        }
-        guard let text = String(validating: bytes, as: UTF8.self) else { throw MartletError(.io, "\(path) is not UTF-8 text") }
-        return text
-    }
-
     /// From MARTLET_PASSWORD; else typed unseen, twice, at a terminal; else the first line of standard input.
     static func password(for user: String) throws(MartletError) -> String {
         if let value = getenv("MARTLET_PASSWORD") { return String(cString: value) }

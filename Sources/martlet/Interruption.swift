@@ -6,7 +6,7 @@ import Glibc
 import Darwin
 #endif
 
-/// SIGINT and SIGTERM as a byte in a pipe.
+/// SIGINT, SIGTERM and SIGHUP (the terminal is gone) as a byte in a pipe.
 ///
 /// A handler and not `sigwait`: an async main runs on a thread of the pool, so it cannot block the signals in the main thread, which then takes them.
 enum Interruption {
@@ -18,6 +18,8 @@ enum Interruption {
         readEnd.store(ends[0], ordering: .releasing)
         writeEnd.store(ends[1], ordering: .releasing)
         for number in [SIGINT, SIGTERM] { signal(number) { _ in Interruption.arrive() } }
+        // `nohup` ignores it for its command, and then so do we.
+        if signal(SIGHUP, SIG_IGN) == nil { signal(SIGHUP) { _ in Interruption.arrive() } }
         signal(SIGPIPE, SIG_IGN)
     }
 
@@ -60,4 +62,11 @@ enum Interruption {
         let continuation: CheckedContinuation<Void, Never>
         init(_ continuation: CheckedContinuation<Void, Never>) { self.continuation = continuation }
     }
+}
+
+/// Whether the user has asked to end.
+final class Stop: Sendable {
+    private let requested = Atomic(false)
+    func request() { requested.store(true, ordering: .releasing) }
+    var isRequested: Bool { requested.load(ordering: .acquiring) }
 }

@@ -51,7 +51,13 @@ struct NodeOptions: ParsableArguments {
         for setting in settings {
             guard let equals = setting.firstIndex(of: "=") else { throw ValidationError("--set takes name=value, not '\(setting)'") }
             let name = String(setting[..<equals])
-            if !Settings.isKnown(name) && !ServerSetting.isKnown(name) { throw ValidationError("--set: there is no property '\(name)'; SHOW PROPERTIES lists them") }
+            if ServerSetting.isKnown(name) { continue }
+            guard Settings.isKnown(name) else { throw ValidationError("--set: there is no property '\(name)'; SHOW PROPERTIES lists them") }
+            do throws(MartletError) {
+                _ = try Settings.checked(name, String(setting[setting.index(after: equals)...]))
+            } catch {
+                throw ValidationError("--set: \(error.message)")
+            }
         }
     }
 
@@ -89,7 +95,8 @@ struct NodeOptions: ParsableArguments {
             guard Settings.isKnown(name) else {
                 throw MartletError(.unknownProperty, "there is no setting \(name)", hint: "docs/reference/settings.md and server-settings.md list them")
             }
-            engine.properties[name] = value
+            let setting = try Settings.checked(name, value)
+            engine.properties[setting.name] = setting.value
         }
         var config = Node.Config(
             dataDirectory: directory, log: LogConfig(durability: durability == "os" ? .os : .fsync), engine: engine)

@@ -77,7 +77,7 @@ struct SQLCommand: ParsableCommand {
         for text in execute where status == 0 { status = shell.run(script: text) }
         for path in file where status == 0 {
             do throws(MartletError) {
-                status = shell.run(script: try ScriptFile.read(path), name: path)
+                status = shell.run(script: try FileBytes.text(path), name: path)
             } catch {
                 throw failure(error)
             }

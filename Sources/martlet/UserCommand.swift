@@ -20,6 +20,13 @@ struct UserCommand: AsyncParsableCommand {
         var data = "data"
 
         var users: UserStore { UserStore(directory: data) }
+
+        /// For commands that only make sense where something is.
+        func requireExisting() throws(MartletError) {
+            guard access(data, X_OK) == 0 else {
+                throw MartletError(.io, "cannot use the data directory \(data): \(String(cString: strerror(errno)).lowercased())", hint: "--data names another one")
+            }
+        }
     }
 
     struct Add: AsyncParsableCommand {
@@ -50,7 +57,11 @@ struct UserCommand: AsyncParsableCommand {
 
         func run() async throws {
             do throws(MartletError) {
-                guard try directory.users.remove(name) else { throw MartletError(.notFound, "there is no user \(name)") }
+                try directory.requireExisting()
+                // Looks first: what removes makes the file it changes.
+                guard try directory.users.list().contains(where: { $0.name == name }), try directory.users.remove(name) else {
+                    throw MartletError(.notFound, "there is no user \(name)")
+                }
                 Output.line("user \(name) is gone")
             } catch {
                 throw failure(error)
@@ -65,7 +76,10 @@ struct UserCommand: AsyncParsableCommand {
 
         func run() async throws {
             do throws(MartletError) {
-                for user in try directory.users.list() {
+                try directory.requireExisting()
+                let users = try directory.users.list()
+                if users.isEmpty { Output.error("there are no users; martlet user add NAME --data \(directory.data) makes one\n") }
+                for user in users {
                     Output.line("\(user.name)  \((user.mechanisms.map(\.rawValue) + [SaslMechanism.plain.rawValue]).joined(separator: ", "))")
                 }
             } catch {

@@ -183,14 +183,3 @@ import Testing
         #expect(abs(Double(tagged) / n - 1.0 / 16) < 0.0013 && abs(taggedSquares / Double(tagged) - 1) < 0.03)
     }
 }
-
-@Suite struct UsersGeneratorTests {
-    @Test func everyPayerIsAUserAndSomeLiveInPremiumCities() {
-        let rows = UsersGenerator.rows(seed: 1)
-        #expect(rows == UsersGenerator.rows(seed: 1))
-        #expect(rows.map { $0[0] } == PaymentStatistics.users.map { .string($0) })
-        #expect(rows.allSatisfy { $0.count == UsersGenerator.fields.count })
-        let premium = rows.filter { if case .string(let city) = $0[3] { city.hasPrefix("Premium") } else { false } }
-        #expect(premium.count == 8)
-    }
-}

@@ -70,6 +70,60 @@ import Testing
         return out
     }
 
+    /// DISTINCT, ORDER BY, LIMIT and OFFSET inside: the query around gets what is left of the rows.
+    @Test func subqueriesThatSortAndCut() async throws {
+        let harness = try await harness()
+        func rows(_ sql: String) async throws -> [String] { try await grouped(sql, harness) }
+        #expect(try await rows("SELECT s FROM (SELECT s, x FROM a ORDER BY s LIMIT 2) t;") == ["a", "b"])
+        #expect(try await rows("SELECT s FROM (SELECT s FROM a ORDER BY x DESC NULLS LAST, s NULLS FIRST LIMIT 2 OFFSET 1) t ORDER BY s;") == ["a", "c"])
+        #expect(try await rows("SELECT COUNT(*) AS n, SUM(x) AS total FROM (SELECT x FROM a WHERE x IS NOT NULL ORDER BY x LIMIT 3) t;") == ["3|5"])
+        // Distinct values, null among them, counted.
+        #expect(try await rows("SELECT COUNT(*) AS n FROM (SELECT DISTINCT x FROM a) t;") == ["3"])
+        #expect(try await rows("WITH d AS (SELECT DISTINCT x FROM a) SELECT x FROM d WHERE x > 1 OR x IS NULL ORDER BY x;") == ["3", "null"])
+        #expect(try await rows("SELECT x, COUNT(*) AS n FROM (SELECT DISTINCT x, s FROM a) t GROUP BY x ORDER BY x DESC;") == ["3|2", "1|2"])
+        // One inside another, and parts of a UNION.
+        #expect(try await rows("SELECT y FROM (SELECT x * 2 AS y FROM (SELECT DISTINCT x FROM a ORDER BY x LIMIT 2) i ORDER BY y DESC LIMIT 1) o;") == ["6"])
+        #expect(try await rows("SELECT DISTINCT s FROM a WHERE x = 1 UNION ALL SELECT s FROM (SELECT s FROM b ORDER BY s LIMIT 1) t ORDER BY s;") == ["a", "b", "y"])
+        #expect(try await rows("SELECT COUNT(*) AS n FROM (SELECT s FROM a UNION ALL SELECT s FROM b LIMIT 4) t;") == ["4"])
+        // Groups inside come once, complete.
+        #expect(try await rows("SELECT s, n FROM (SELECT s, COUNT(*) AS n FROM a WHERE s IS NOT NULL GROUP BY s ORDER BY s DESC LIMIT 2) t;") == ["d|1", "c|1"])
+        #expect(try await rows("SELECT n, COUNT(*) AS m FROM (SELECT x, COUNT(*) AS n FROM a GROUP BY x ORDER BY x LIMIT 5) t GROUP BY n;") == ["2|2"])
+        // Keys, ROWTIME and offsets of zero rows.
+        #expect(try await rows("SELECT id, ROWTIME AS ts FROM (SELECT id, x FROM a ORDER BY id LIMIT 1) t;") == ["k1|500000000"])
+        #expect(try await rows("SELECT s FROM (SELECT s FROM a ORDER BY s LIMIT 0) t;").isEmpty)
+        await harness.close()
+    }
+
+    @Test func joinsOfSubqueriesThatSortAndCut() async throws {
+        let harness = try await harness()
+        try harness.topic("t")
+        try await harness.execute(
+            """
+            CREATE TABLE t (x INT PRIMARY KEY, v INT) WITH (kafka_topic='t', value_format='JSON');
+            INSERT INTO t VALUES (1, 10); INSERT INTO t VALUES (3, 30); INSERT INTO t VALUES (3, 31);
+            """)
+        #expect(
+            try await grouped("WITH top AS (SELECT x, COUNT(*) AS n FROM a GROUP BY x ORDER BY x DESC LIMIT 1) SELECT top.x AS x, n, v FROM top JOIN t ON top.x = t.x;", harness)
+                == ["3|2|31"])
+        #expect(try await grouped("SELECT d.x AS x, v FROM (SELECT DISTINCT x FROM a) d LEFT JOIN t ON d.x = t.x ORDER BY v;", harness) == ["1|10", "3|31", "null|null"])
+        for (sql, message) in [
+            ("SELECT a.x, d.s FROM a JOIN (SELECT DISTINCT x, s FROM a) d WITHIN 1 HOUR ON a.x = d.x;", "it can only be the left side of a join with a table"),
+            ("SELECT s FROM (SELECT s FROM a ORDER BY s) t EMIT CHANGES;", "ORDER BY is only for queries that end"),
+            ("SELECT s FROM (SELECT s FROM a LIMIT 2) t EMIT CHANGES;", "LIMIT in a subquery is only for queries that end"),
+            ("SELECT s FROM (SELECT DISTINCT s FROM a) t EMIT CHANGES;", "SELECT DISTINCT is only for queries that end"),
+            ("SELECT s FROM (SELECT s FROM a LIMIT -1) t;", "LIMIT takes no negative number"),
+        ] {
+            do {
+                _ = try await harness.engine.query(sql)
+                Issue.record("accepted: \(sql)")
+            } catch {
+                #expect(error.message.contains(message), "\(sql): \(error)")
+                #expect(error.span != nil)
+            }
+        }
+        await harness.close()
+    }
+
     /// Sides of joins that are subqueries: tables inside are read as changes, what is left at the end is the result.
     @Test func joinedSubqueries() async throws {
         let harness = try await harness()
@@ -101,6 +155,10 @@ import Testing
         #expect(
             try await grouped("SELECT w, SUM(u) AS s FROM (SELECT l.x AS x, l.w AS w, r.v AS u FROM t l JOIN t r ON l.x = r.x) j GROUP BY w ORDER BY w;", harness)
                 == ["p|30", "q|51"])
+        // Groups refer to a table by a foreign key.
+        #expect(
+            try await grouped("SELECT g.s AS s, t.v AS v FROM (SELECT s, LATEST_BY_OFFSET(x) AS x FROM a GROUP BY s) g JOIN t ON g.x = t.x ORDER BY s;", harness)
+                == ["a|11", "b|11", "c|30"])
         // A stream looks a group up as it is when its row comes.
         #expect(
             try await grouped("SELECT s.id AS id, g.n AS n FROM a s JOIN (SELECT w, COUNT(*) AS n FROM t GROUP BY w) g ON s.s = g.w;", harness) == [])

@@ -76,6 +76,23 @@ import Testing
         }
     }
 
+    /// A frame larger than allowed (RFC 9113 §4.2): GOAWAY, then the end, and the server lives on.
+    @Test func whatIsNoFrameEndsTheConnection() async throws {
+        try await ServerFixture.with { fixture in
+            let port = fixture.ksqlPort
+            let (types, isClosed) = try await fixture.client {
+                let connection = try RawConnection(port: port)
+                try connection.send(Self.preface + Self.frame(Self.settings) + [UInt8](repeating: 0xff, count: 100))
+                var types: [UInt8] = []
+                let goAway: UInt8 = 7
+                while types.last != goAway { types.append(try Self.next(connection).type) }
+                return (types, try connection.isClosedByServer())
+            }
+            #expect(types.contains(Self.settings) && isClosed)
+            #expect(try await fixture.ask("GET", "/info").status == 200)
+        }
+    }
+
     /// Three things at once on one connection: a push query, rows inserted and acknowledged one by one, and a reset that ends the query only.
     @Test func streamsAreIndependent() async throws {
         try await ServerFixture.with { fixture in

@@ -15,7 +15,7 @@ import Testing
                 INSERT INTO s VALUES ('a', 1); INSERT INTO s VALUES ('b', 2); INSERT INTO s VALUES ('a', 3);
                 """, "streamsProperties": ["auto.offset.reset": "earliest"],
             ])
-        while await !fixture.engine.hasProcessedInput { try await Task.sleep(for: .milliseconds(2)) }
+        try await fixture.eventually("the query has read everything") { await fixture.engine.hasProcessedInput }
     }
 
     @Test func everyShapeIsTheSameEachTime() async throws {
@@ -51,7 +51,7 @@ import Testing
             }
             #expect(try await ask() == (200, "[2]"))
             _ = try await fixture.ksql("INSERT INTO s VALUES ('a', 9);")
-            while await !fixture.engine.hasProcessedInput { try await Task.sleep(for: .milliseconds(2)) }
+            try await fixture.eventually("the query has read everything") { await fixture.engine.hasProcessedInput }
             #expect(try await ask() == (200, "[3]"))
             let refused = try await fixture.ask(
                 "POST", "/query-stream", #"{"sql":"SELECT c FROM t WHERE k = 'a' AND c > 1;","properties":{"ksql.query.pull.table.scan.enabled":"perhaps"}}"#)
@@ -61,7 +61,7 @@ import Testing
             #expect(gone.0 == 400 && gone.1.contains("T does not exist"))
             // What comes back under the name is another table.
             _ = try await fixture.ksql("CREATE TABLE t AS SELECT k, SUM(n) AS c FROM s GROUP BY k;")
-            while await !fixture.engine.hasProcessedInput { try await Task.sleep(for: .milliseconds(2)) }
+            try await fixture.eventually("the query has read everything") { await fixture.engine.hasProcessedInput }
             let again = try await ask()
             #expect(again.0 == 200 && again.1 != "[3]")
         }

@@ -71,6 +71,22 @@ import Testing
         }
     }
 
+    /// Who comes with plain HTTP is told so, twice at a time or in pieces; what is neither is let go.
+    @Test func plainHTTPOnAnHTTPSPortIsExplained() async throws {
+        let path = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(2).joined(separator: "/") + "/Fixtures/tls/"
+        try await with(tls: TLSFiles(certificate: path + "server.pem", key: path + "server.key")) { fixture, ports in
+            let (response, isClosed, strangerIsGone) = try await fixture.client {
+                let connection = try RawConnection(port: ports.ksqlPort)
+                for piece in ["G", "ET /info HTTP/1.1\r\nhost: x\r\n\r\n", "GET /info HTTP/1.1\r\n\r\n"] { try connection.send(piece) }
+                let response = try connection.response()
+                let stranger = try RawConnection(port: ports.registryPort)
+                try stranger.send([1, 2, 3])
+                return (response, try connection.isClosedByServer(), try stranger.isClosedByServer())
+            }
+            #expect(response.status == 400 && response.text.contains("this port speaks https") && isClosed && strangerIsGone)
+        }
+    }
+
     @Test func httpsIsServed() async throws {
         let path = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(2).joined(separator: "/") + "/Fixtures/tls/"
         try await with(tls: TLSFiles(certificate: path + "server.pem", key: path + "server.key")) { fixture, ports in

@@ -106,7 +106,20 @@ import Testing
                 }
                 connection.close()
             }
-            while fixture.server.activity.openQueries > 0 { try await Task.sleep(for: .milliseconds(2)) }
+            try await fixture.eventually("the query has ended") { fixture.server.activity.openQueries == 0 }
+        }
+    }
+
+    @Test func stoppingIsToldByTheGoodbye() async throws {
+        try await ServerFixture.with { fixture in
+            _ = try await fixture.ksql(KsqlAPITests.createStream)
+            let connection = try await fixture.client {
+                let connection = try open(fixture, "/ws/query?request=" + encoded(#"{"ksql":"SELECT * FROM s EMIT CHANGES;"}"#))
+                #expect(try frame(connection).text.hasPrefix("[{"))
+                return Held(connection)
+            }
+            await fixture.server.stop()
+            #expect(try await fixture.client { try frame(connection.value) } == Frame(opcode: 8, text: "1001 The server is shutting down"))
         }
     }
 }

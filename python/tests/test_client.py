@@ -59,6 +59,54 @@ def test_a_place_beside_the_message(serve):
         martlet.Client(server.url).execute("SELECT X")
 
 
+@pytest.mark.parametrize("status, hint", [(401, "secret='password'"), (404, "port 8088"), (500, None)])
+def test_connecting_to_the_wrong_place_says_what_to_do(serve, status, hint):
+    server = serve({("GET", "/info"): lambda _: (status, b'{"message": "no"}')})
+    with pytest.raises(martlet.MartletError) as info:
+        martlet.connect(server.url)
+    assert (hint in str(info.value)) if hint else info.value.hint is None
+
+
+def refused(serve, body, sql="SELECT 1"):
+    server = serve({("POST", "/query-stream"): lambda _: (400, json.dumps({"error_code": 40001, **body}).encode())})
+    with pytest.raises(martlet.MartletError) as info:
+        martlet.Client(server.url).df(sql)
+    return str(info.value)
+
+
+def test_an_error_points_at_the_culprit(serve):
+    said = {"message": "Line: 1, Col: 8: column 'FOO' cannot be resolved.", "line": 1, "column": 8, "hint": "columns are A, B"}
+    assert refused(serve, {**said, "statementText": "SELECT foo FROM s;"}) == (
+        "40001: line 1:8: column 'FOO' cannot be resolved.\n"
+        "  SELECT foo FROM s;\n"
+        "         ^^^  columns are A, B"
+    )
+    # The second line of a statement, a string, wide characters before it, a long hint on a line of its own, and a detail.
+    text = "SELECT *\nFROM s WHERE '日本' = 'a b';"
+    said = {"message": "cannot compare", "line": 2, "column": 21, "hint": "h" * 90, "detail": "because"}
+    assert refused(serve, {**said, "statementText": text}) == (
+        f"40001: line 2:21: cannot compare\n  FROM s WHERE '日本' = 'a b';\n  {' ' * 22}^^^^^\n  {'h' * 90}\n  because"
+    )
+    # What stands around a place in a long line.
+    long = "SELECT " + "a, " * 200 + "foo" + ", b" * 200 + " FROM s;"
+    shown = refused(serve, {"message": "no foo", "line": 1, "column": 608, "statementText": long}).splitlines()
+    assert len(shown[1]) < 220 and shown[1].strip()[0] == shown[1][-1] == "…"
+    assert shown[1][shown[2].index("^") :].startswith("foo") and shown[2].count("^") == 3
+
+
+@pytest.mark.parametrize("place", [{}, {"line": 0, "column": 1}, {"line": 9, "column": 1}, {"line": 1, "column": 999}, {"line": 1}])
+def test_a_place_that_is_none_is_not_shown(serve, place):
+    shown = refused(serve, {"message": "bad", "statementText": "SELECT 1;", **place})
+    assert shown.startswith("40001: ") and "bad" in shown.splitlines()[0] and ("^" not in shown or shown.endswith("         ^"))
+
+
+def test_a_statement_for_another_call_names_that_call(serve):
+    assert "execute()" in refused(serve, {"message": "Statement type `LIST' not supported for this resource", "hint": "send it to /ksql"}, "SHOW STREAMS")
+    server = serve({("POST", "/ksql"): lambda _: (400, b'{"error_code": 40002, "message": "SELECT is a query"}')})
+    with pytest.raises(martlet.MartletError, match=r"df\(\) and rows\(\)"):
+        martlet.Client(server.url).execute("SELECT 1")
+
+
 @pytest.mark.parametrize("body", [b"", b"<html>Bad gateway</html>", b'"text"', b'{"other": 1}', b"\xff\xfe"])
 def test_error_bodies_of_no_known_form(serve, body):
     server = serve({("POST", "/ksql"): lambda _: (502, body)})
@@ -229,6 +277,12 @@ def test_insert_with_a_refused_or_lost_row(serve):
     server = serve({("POST", "/inserts-stream"): lambda _: (200, [b'{"status":"ok","seq":0}\n'])})
     with pytest.raises(martlet.MartletError, match="acknowledged 1 of 2"):
         martlet.Client(server.url).insert("t", [{}] * 2)
+
+
+@pytest.mark.parametrize("rows", [{"A": 1}, '{"A": 1}'])
+def test_rows_to_insert_are_a_list(rows):
+    with pytest.raises(TypeError, match=r"a list of dicts or a DataFrame.*\[row\]"):
+        martlet.Client("http://127.0.0.1:1").insert("s", rows)
 
 
 def test_models(serve):

@@ -44,13 +44,27 @@ public enum SchemaTranslation {
 
     static func nonEmpty(_ fields: [Field]) throws(MartletError) -> [Field] {
         if fields.isEmpty { throw MartletError(.notSupported, "Schema does not include any columns with types that ksqlDB supports.") }
+        try checkNames(fields)
+        return fields
+    }
+
+    /// No two columns, and no two fields of a struct anywhere in them, have one name.
+    private static func checkNames(_ fields: [Field]) throws(MartletError) {
+        func check(_ type: SQLType) throws(MartletError) {
+            switch type {
+            case .array(let element): try check(element)
+            case .map(_, let value): try check(value)
+            case .structure(let fields): try checkNames(fields)
+            default: break
+            }
+        }
         var seen: Set<String> = []
         if let twice = fields.first(where: { !seen.insert($0.name).inserted }) {
             throw MartletError(
                 .schemaInvalid, "Cannot create field because of field name duplication \(twice.name)",
                 hint: "names that differ in case alone are kept apart with *_SCHEMA_ID, or by declaring the columns")
         }
-        return fields
+        for field in fields { try check(field.type) }
     }
 
     /// Whether keys of this type become the text keys that SQL's maps have (Connect's integers, BOOLEAN, STRING).

@@ -77,7 +77,7 @@ public final class FunctionRegistry: Sendable {
 
     /// Where a function does not do just what ksqlDB's does, in sentences for the reference page.
     public static let differences = [
-        "DECIMAL ends at 38 digits; `IFNULL(text, -1)` and its like take a number beside text as text.",
+        "DECIMAL ends at 38 digits; GREATEST and LEAST of DECIMALs of several scales show all digits of the widest; `IFNULL(text, -1)` and its like take a number beside text as text.",
         "Patterns of `DateTimeFormatter`: texts are English and weeks those of the United States. Zone names (`z`) are the abbreviations of the system's "
             + "tz database, with four letters too; a zone whose abbreviation is a number is shown by its id. `p` (padding) and `F`, `g`, `v` are refused.",
         "Patterns of `SimpleDateFormat` (PARSE_DATE): weeks (`w`, `W`, `F`) are refused, zones are `Z`, `GMT`, `UTC` and offsets, and the calendar is "
@@ -85,7 +85,8 @@ public final class FunctionRegistry: Sendable {
         "Regular expressions are Java's (`java.util.regex`, `\\b` as since JDK 19). Refused: `\\N{…}`, `\\X`, `\\b{g}`, and scripts and blocks other than "
             + "the main ones. A match that would need more than 20 million steps on one text fails instead of holding up the stream.",
         "GENERATE_SERIES makes at most 10 million elements.",
-        "JSON_ARRAY_CONTAINS compares DECIMALs with JSON numbers by value; EXTRACTJSONFIELD gives NULL for a JSON null and also takes `$['name']`.",
+        "JSON_ARRAY_CONTAINS compares DECIMALs with JSON numbers by value; EXTRACTJSONFIELD also takes `$['name']`.",
+        "Entries of a map come in the order in which they were put in (MAP_KEYS, MAP_VALUES, ENTRIES, REDUCE, CAST to STRING), not in that of a Java HashMap.",
     ]
 
     init(_ table: FunctionTable) { functions = table.functions }

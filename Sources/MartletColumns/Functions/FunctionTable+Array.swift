@@ -63,7 +63,7 @@ enum BoxedOrder {
         case (.boolean(let x), .boolean(let y)): !x && y
         case (.integer(let x), .integer(let y)): x < y
         case (.bigint(let x), .bigint(let y)): x < y
-        case (.double(let x), .double(let y)): x < y
+        case (.double(let x), .double(let y)): KeyEncoding.ordered(x) < KeyEncoding.ordered(y)
         case (.decimal(let x), .decimal(let y)): ComparisonKernels.compareDecimals(x.unscaled, x.scale, y.unscaled, y.scale) < 0
         case (.string(let x), .string(let y)): ComparisonKernels.compareUTF16(Array(x.utf8)[...], Array(y.utf8)[...]) < 0
         case (.bytes(let x), .bytes(let y)): ComparisonKernels.compareBytes(x[...], y[...]) < 0

@@ -28,12 +28,21 @@ extension FunctionTable {
         }
         var inputs = encodings(from), outputs = encodings(to)
         // FROM_BYTES writes capital digits, ENCODE small ones.
-        let upperHex = from == nil
+        let upperHex = from == nil, isEncode = from != nil && to != nil
         return StringKernels.texts(&call, isText: to != nil) { (row, out) throws(KernelFailure) in
             guard let text = source.slice(row) else { return false }
             var bytes = text
+            if isEncode {
+                // ENCODE goes from one encoding to another.
+                guard let same = try inputs!.with(row, { (input) throws(KernelFailure) in try outputs!.with(row) { $0 == input } }), let same else {
+                    return false
+                }
+                if same { throw KernelFailure(TextEncoding.supported) }
+            }
             if inputs != nil {
-                guard let read = try inputs!.with(row, { (encoding) throws(KernelFailure) in try encoding.bytes(text) }) else { return false }
+                guard let read = try inputs!.with(row, { (encoding) throws(KernelFailure) in try encoding.bytes(text, isEncode: isEncode) }) else {
+                    return false
+                }
                 bytes = read[...]
             }
             guard outputs != nil else {
@@ -61,37 +70,40 @@ extension FunctionTable {
 enum TextEncoding {
     case hex, utf8, ascii, base64
 
+    static let supported = "Supported input and output encodings are: hex, utf8, ascii and base64"
+
     init(_ name: String) throws(KernelFailure) {
         switch name.lowercased() {
         case "hex": self = .hex
         case "utf8": self = .utf8
         case "ascii": self = .ascii
         case "base64": self = .base64
-        default: throw KernelFailure("Supported input and output encodings are: hex, utf8, ascii and base64")
+        default: throw KernelFailure(Self.supported)
         }
     }
 
-    /// Hex may be written `0x…`, where an odd count of digits is read with a leading zero, or `X'…'`. Beyond ASCII, `ascii` makes a
-    /// question mark of each character.
-    func bytes(_ text: ArraySlice<UInt8>) throws(KernelFailure) -> [UInt8] {
+    /// ENCODE takes hex also as `0x…`, where an odd count of digits is read with a leading zero, and as `X'…'`, and of base 64 what it can
+    /// read of it. Beyond ASCII, `ascii` makes a question mark of each character.
+    func bytes(_ text: ArraySlice<UInt8>, isEncode: Bool) throws(KernelFailure) -> [UInt8] {
         switch self {
         case .utf8: return Array(text)
         case .ascii:
             var out: [UInt8] = []
             for byte in text where byte & 0xc0 != 0x80 { out.append(byte < 0x80 ? byte : UInt8(ascii: "?")) }
             return out
+        case .base64 where isEncode: return Self.lenientBase64(text)
         case .base64:
             guard let bytes = Base64.decode(text) else { throw KernelFailure("not base 64") }
             return bytes
         case .hex:
             var digits = text, out: [UInt8] = []
-            if digits.starts(with: "0x".utf8) || digits.starts(with: "0X".utf8) {
+            if isEncode, digits.starts(with: "0x".utf8) {
                 digits = digits.dropFirst(2)
                 if digits.count % 2 == 1, let first = digits.popFirst() {
                     guard let byte = FunctionTable.hexByte(0x30, first) else { throw KernelFailure("not hexadecimal") }
                     out.append(byte)
                 }
-            } else if digits.count >= 3, digits[digits.startIndex] | 0x20 == UInt8(ascii: "x"), digits[digits.startIndex + 1] == 0x27, digits.last == 0x27 {
+            } else if isEncode, digits.count >= 3, digits[digits.startIndex] | 0x20 == UInt8(ascii: "x"), digits[digits.startIndex + 1] == 0x27, digits.last == 0x27 {
                 digits = digits.dropFirst(2).dropLast()
             }
             if digits.count % 2 == 1 { throw KernelFailure("hexadecimal text has an even number of digits") }
@@ -103,6 +115,30 @@ enum TextEncoding {
             }
             return out
         }
+    }
+
+    /// Both alphabets, everything else passed over, up to the padding; digits that make no byte at the end do not count.
+    private static func lenientBase64(_ text: ArraySlice<UInt8>) -> [UInt8] {
+        var out: [UInt8] = [], bits: UInt32 = 0, count = 0
+        for byte in text {
+            let digit: UInt8
+            switch byte {
+            case 0x41...0x5a: digit = byte - 0x41
+            case 0x61...0x7a: digit = byte - 0x61 + 26
+            case 0x30...0x39: digit = byte - 0x30 + 52
+            case UInt8(ascii: "+"), UInt8(ascii: "-"): digit = 62
+            case UInt8(ascii: "/"), UInt8(ascii: "_"): digit = 63
+            case UInt8(ascii: "="): return out
+            default: continue
+            }
+            bits = bits << 6 | UInt32(digit)
+            count += 6
+            if count >= 8 {
+                count -= 8
+                out.append(UInt8(truncatingIfNeeded: bits >> UInt32(count)))
+            }
+        }
+        return out
     }
 
     func append(_ bytes: ArraySlice<UInt8>, upperHex: Bool, to out: inout [UInt8]) {

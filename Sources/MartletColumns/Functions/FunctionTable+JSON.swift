@@ -2,7 +2,7 @@ import MartletCore
 
 extension FunctionTable {
     static func json(_ t: inout FunctionTable) {
-        t.function("EXTRACTJSONFIELD", .json, "The field of a JSON document at a path such as $.name[0]; text without quotes, anything else as JSON. NULL if there is none.", shown: "EXTRACTJSONFIELD")
+        t.function("EXTRACTJSONFIELD", .json, "The field of a JSON document at a path such as $.name[0]; text without quotes, anything else as JSON (a null is the text null). NULL if there is none.", shown: "EXTRACTJSONFIELD")
         t.columns("(VARCHAR input, VARCHAR path) -> VARCHAR") { JSONKernels.extract(&$0) }
         t.function("IS_JSON_STRING", .json, "Whether a text is a JSON document.")
         t.columns("(VARCHAR input) -> BOOLEAN") { JSONKernels.isDocument(&$0) }
@@ -26,12 +26,9 @@ extension FunctionTable {
         do { return try JSONValue(parsing: text) } catch { throw KernelFailure(error.message) }
     }
 
-    /// A text's content, any other value as JSON; nil for null.
-    static func content(_ value: JSONValue) -> String? {
-        switch value {
-        case .null: nil
-        case .string(let text): text
-        default: value.description
-        }
+    /// A text's content, any other value as JSON.
+    static func content(_ value: JSONValue) -> String {
+        if case .string(let text) = value { return text }
+        return value.description
     }
 }

@@ -161,7 +161,8 @@ extension FunctionTable {
         t.scalar("value", "places") { (x: Double, places: Int32) -> Double in
             // In decimal, as the shortest text of the double reads: 1.005 to two places is 1.01 although the double lies below it.
             guard x.isFinite, let exact = Decimal128(parsing: x.description), exact.scale > places else {
-                if !x.isFinite || x.magnitude >= 1e37 || places >= 0 { return x }
+                if !x.isFinite { throw KernelFailure("\(x.javaDescription) has no decimal places") }
+                if x.magnitude >= 1e37 || places >= 0 { return x }
                 guard let whole = Decimal128(parsing: x.description)?.rescaled(to: 0) else { return x }
                 return CastKernels.double(rounded(whole.unscaled, digits: -Int(places), rounding), 0)
             }
@@ -215,7 +216,18 @@ extension FunctionTable {
     private static func extreme(_ call: KernelCall, _ op: ComparisonOperator) -> Column {
         var best = call.arguments[0].expanded(call.count).column
         for argument in call.arguments.dropFirst() {
-            let better = ComparisonKernels.compare(op, argument, Value(best), count: call.count)
+            let better: [Bool]
+            if case .double(let new) = argument.column, case .double(let old) = best {
+                // As Java's `Double.compareTo`: NaN is the largest, and -0.0 is less than 0.0.
+                better = (0..<call.count).map { row in
+                    let i = argument.index(row)
+                    guard new.validity.isValid(i), old.validity.isValid(row) else { return false }
+                    let a = KeyEncoding.ordered(new.values[i]), b = KeyEncoding.ordered(old.values[row])
+                    return op == .greater ? a > b : a < b
+                }
+            } else {
+                better = ComparisonKernels.compare(op, argument, Value(best), count: call.count)
+            }
             let valid = best.validity
             var source = [UInt32](0..<UInt32(call.count)), changed = false
             for row in 0..<call.count where better[row] || !valid.isValid(row) {

@@ -55,8 +55,8 @@ extension FunctionTable {
     }
 
     private static func radius(_ units: String) throws(KernelFailure) -> Double {
-        switch units.uppercased() {
-        case "KM", "KILOMETER", "KILOMETERS", "KILOMETRE", "KILOMETRES": return 6371
+        switch units.trimmingBlanks().uppercased() {
+        case "", "KM", "KILOMETER", "KILOMETERS", "KILOMETRE", "KILOMETRES": return 6371
         case "MI", "MILE", "MILES": return 3959
         default: throw KernelFailure("the units of a distance are KM or MI")
         }

@@ -88,13 +88,17 @@ extension FunctionTable {
 
     private static func concatenation(_ t: inout FunctionTable) {
         t.function("CONCAT", .string, "Joins strings, or BYTES; NULLs are left out.")
-        for type in ["VARCHAR", "BYTES"] { t.columns("(\(type)... args) -> \(type)") { joined($0, separated: false) } }
-        t.function("CONCAT_WS", .string, "Joins strings, or BYTES, with a separator between them; NULLs are left out. NULL if the separator is.")
-        for type in ["VARCHAR", "BYTES"] { t.columns("(\(type) separator, \(type)... args) -> \(type)") { joined($0, separated: true) } }
+        for type in ["VARCHAR", "BYTES"] { t.columns("(\(type)... args) -> \(type)") { joined(&$0, separated: false) } }
+        t.function("CONCAT_WS", .string, "Joins strings, or BYTES, with the first argument as separator between them; NULLs are left out. NULL if the separator is.")
+        for type in ["VARCHAR", "BYTES"] { t.columns("(\(type)... args) -> \(type)") { joined(&$0, separated: true) } }
     }
 
-    private static func joined(_ call: KernelCall, separated: Bool) -> Column {
+    private static func joined(_ call: inout KernelCall, separated: Bool) -> Column {
         var validity = Validity.allValid
+        if separated, call.arguments.count < 2 {
+            for row in 0..<call.count { call.fail(row, KernelFailure("Function Concat_WS expects at least two input arguments.")) }
+            return .nulls(call.type, count: call.count)
+        }
         if separated {
             let separator = call.arguments[0]
             for row in 0..<call.count where !separator.column.validity.isValid(separator.index(row)) { validity.setNull(row, count: call.count) }

@@ -22,7 +22,7 @@ enum JSONKernels {
                 var skim = JSONSkim(source, i)
                 // Names in JSON may be written in several ways, which only matters beyond ASCII.
                 if text.utf8.allSatisfy({ $0 < 0x80 }), let found = skim.find(path.steps[...]) {
-                    guard let part = found, part.kind != .null else {
+                    guard let part = found else {
                         out.appendNull()
                         continue
                     }
@@ -31,7 +31,7 @@ enum JSONKernels {
                         continue
                     }
                 }
-                out.append(path.find(in: try FunctionTable.document(source.string(i))).flatMap(FunctionTable.content))
+                out.append(path.find(in: try FunctionTable.document(source.string(i))).map(FunctionTable.content))
             } catch {
                 call.fail(row, error)
                 out.appendNull()
@@ -61,17 +61,18 @@ enum JSONKernels {
     /// JSON_CONCAT: null if one of the documents is, or is none.
     static func concatenate(_ call: inout KernelCall) -> Column {
         let arguments = call.arguments.map { BytesArgument($0) }
+        var joiner = JSONJoiner(arguments.map(\.column.buffer))
         return StringKernels.texts(&call) { (row, out) throws(KernelFailure) in
-            var documents: [BytesColumn] = []
-            for argument in arguments {
+            joiner.begin()
+            var isSkimmed = true
+            for (i, argument) in arguments.enumerated() {
                 guard let range = argument.range(row) else { return false }
-                documents.append(
-                    BytesColumn(buffer: argument.column.buffer, starts: [UInt32(range.lowerBound)], lengths: [UInt32(range.count)]))
+                if isSkimmed { isSkimmed = joiner.take(i, range) }
             }
-            if documents.isEmpty { return false }
-            if skimmed(documents, &out) { return true }
+            if arguments.isEmpty { return false }
+            if isSkimmed, joiner.write(to: &out) { return true }
             var values: [JSONValue] = []
-            for document in documents { values.append(try FunctionTable.document(document.string(0))) }
+            for argument in arguments { values.append(try FunctionTable.document(String(decoding: argument.slice(row) ?? [], as: UTF8.self))) }
             if values.allSatisfy({ $0.objectValue != nil }) {
                 var merged = JSONObject()
                 for member in values.flatMap({ $0.objectValue?.members ?? [] }) { merged[member.name] = member.value }
@@ -81,63 +82,6 @@ enum JSONKernels {
             }
             return true
         }
-    }
-
-    /// Joins documents whose parts can be taken as they stand; false, with nothing written, if these cannot.
-    private static func skimmed(_ documents: [BytesColumn], _ out: inout [UInt8]) -> Bool {
-        var members: [(document: Int, name: JSONSkim.Part, value: JSONSkim.Part)] = [], elements: [(document: Int, value: JSONSkim.Part)] = []
-        var areObjects = true
-        for (i, document) in documents.enumerated() {
-            var skim = JSONSkim(document, 0)
-            guard let whole = skim.document() else { return false }
-            var again = JSONSkim(document, 0)
-            switch whole.kind {
-            case .object:
-                guard let found = again.members(), let found else { return false }
-                for (name, value) in found {
-                    guard value.isPlain else { return false }
-                    let bytes = document.buffer[name.start..<name.end]
-                    if let known = members.firstIndex(where: { documents[$0.document].buffer[$0.name.start..<$0.name.end] == bytes }) {
-                        members[known].value = value
-                        members[known].document = i
-                        members[known].name = name
-                    } else {
-                        members.append((i, name, value))
-                    }
-                }
-                // Beside an array it is an element, taken whole.
-                elements.append((i, whole))
-            case .array:
-                areObjects = false
-                guard let found = again.elements(), let found else { return false }
-                for value in found { elements.append((i, value)) }
-            default:
-                areObjects = false
-                elements.append((i, whole))
-            }
-        }
-        func append(_ part: JSONSkim.Part, of document: Int) {
-            let quote = part.kind == .string ? 1 : 0
-            out += documents[document].buffer[part.start - quote..<part.end + quote]
-        }
-        if areObjects {
-            for (i, member) in members.enumerated() {
-                out.append(i == 0 ? UInt8(ascii: "{") : UInt8(ascii: ","))
-                out += documents[member.document].buffer[member.name.start - 1..<member.name.end + 1]
-                out.append(UInt8(ascii: ":"))
-                append(member.value, of: member.document)
-            }
-            out += members.isEmpty ? Array("{}".utf8) : [UInt8(ascii: "}")]
-            return true
-        }
-        guard elements.allSatisfy(\.value.isPlain) else { return false }
-        out.append(UInt8(ascii: "["))
-        for (i, element) in elements.enumerated() {
-            if i > 0 { out.append(UInt8(ascii: ",")) }
-            append(element.value, of: element.document)
-        }
-        out.append(UInt8(ascii: "]"))
-        return true
     }
 
     /// JSON_ARRAY_CONTAINS: false for what is no array, and for what is no JSON.
@@ -247,7 +191,7 @@ enum JSONKernels {
                     isValid = answer != nil
                     for (name, value) in answer ?? [] {
                         names.append(name.start..<name.end)
-                        if value.kind == .null { values.appendNull() } else { values.append(value.start..<value.end) }
+                        values.append(value.start..<value.end)
                     }
                 } else {
                     do {
@@ -267,5 +211,89 @@ enum JSONKernels {
             offsets.append(Int32(names.column.count))
         }
         return .map(MapColumn(offsets: offsets, keys: .string(names.column), values: .string(values.column), validity: validity))
+    }
+}
+
+/// Joins documents whose parts can be taken as they stand: objects to one of all members, anything else to an array.
+private struct JSONJoiner {
+    private let buffers: [[UInt8]]
+    private var members: [(document: Int, name: JSONSkim.Part, value: JSONSkim.Part)] = []
+    private var elements: [(document: Int, value: JSONSkim.Part)] = []
+    private var areObjects = true
+    /// More members than this are compared by hashes, not each with each.
+    private static let membersMax = 64
+
+    init(_ buffers: [[UInt8]]) { self.buffers = buffers }
+
+    mutating func begin() {
+        members.removeAll(keepingCapacity: true)
+        elements.removeAll(keepingCapacity: true)
+        areObjects = true
+    }
+
+    /// One document more; false if its parts cannot be taken.
+    mutating func take(_ document: Int, _ range: Range<Int>) -> Bool {
+        var skim = JSONSkim(buffers[document], range)
+        switch skim.first {
+        case UInt8(ascii: "{"):
+            // Beside an array it is an element, taken whole.
+            guard let whole = skim.eachMember({ name, value in
+                    if value.isPlain { put(document, name, value) }
+                    return value.isPlain && members.count <= Self.membersMax
+                })
+            else { return false }
+            elements.append((document, whole))
+        case UInt8(ascii: "["):
+            areObjects = false
+            guard skim.eachElement({ value in
+                    elements.append((document, value))
+                    return value.isPlain
+                })
+            else { return false }
+        default:
+            areObjects = false
+            guard let whole = skim.document(), whole.isPlain else { return false }
+            elements.append((document, whole))
+        }
+        return true
+    }
+
+    /// Of two members with one name the later value counts, at the earlier place.
+    private mutating func put(_ document: Int, _ name: JSONSkim.Part, _ value: JSONSkim.Part) {
+        let bytes = buffers[document], count = name.end - name.start
+        search: for i in members.indices where members[i].name.end - members[i].name.start == count {
+            let other = buffers[members[i].document], start = members[i].name.start
+            for k in 0..<count where other[start &+ k] != bytes[name.start &+ k] { continue search }
+            members[i] = (document, name, value)
+            return
+        }
+        members.append((document, name, value))
+    }
+
+    /// False, with nothing written, if an object that is an element cannot be taken whole.
+    func write(to out: inout [UInt8]) -> Bool {
+        func append(_ part: JSONSkim.Part, of document: Int) {
+            let quote = part.kind == .string ? 1 : 0
+            out += buffers[document][part.start - quote..<part.end + quote]
+        }
+        if areObjects {
+            out.append(UInt8(ascii: "{"))
+            for (i, member) in members.enumerated() {
+                if i > 0 { out.append(UInt8(ascii: ",")) }
+                out += buffers[member.document][member.name.start - 1..<member.name.end + 1]
+                out.append(UInt8(ascii: ":"))
+                append(member.value, of: member.document)
+            }
+            out.append(UInt8(ascii: "}"))
+            return true
+        }
+        guard elements.allSatisfy(\.value.isPlain) else { return false }
+        out.append(UInt8(ascii: "["))
+        for (i, element) in elements.enumerated() {
+            if i > 0 { out.append(UInt8(ascii: ",")) }
+            append(element.value, of: element.document)
+        }
+        out.append(UInt8(ascii: "]"))
+        return true
     }
 }

@@ -24,9 +24,14 @@ struct JSONSkim {
     private var depth = 0
 
     init(_ column: BytesColumn, _ row: Int) {
-        bytes = column.buffer
-        at = Int(column.starts[row])
-        end = at + Int(column.lengths[row])
+        let start = Int(column.starts[row])
+        self.init(column.buffer, start..<start + Int(column.lengths[row]))
+    }
+
+    init(_ bytes: [UInt8], _ range: Range<Int>) {
+        self.bytes = bytes
+        at = range.lowerBound
+        end = range.upperBound
     }
 
     // MARK: whole documents
@@ -67,6 +72,35 @@ struct JSONSkim {
             return true
         }
         return isWhole && isAtEnd() ? .some(out) : nil
+    }
+
+    /// The first byte that is no blank.
+    var first: UInt8? {
+        mutating get {
+            blanks()
+            oddities = 0
+            return at < end ? bytes[at] : nil
+        }
+    }
+
+    /// Visits the members of the object that begins here, until `body` says false; the whole object, nil if it gave up or was stopped.
+    mutating func eachMember(_ body: (Part, Part) -> Bool) -> Part? {
+        let start = at
+        let isWhole = object { skim, name in
+            guard let value = skim.value() else { return false }
+            return body(name, value)
+        }
+        let whole = Part(kind: .object, start: start, end: at, isPlain: oddities == 0)
+        return isWhole && isAtEnd() ? whole : nil
+    }
+
+    /// Visits the elements of the array that begins here, until `body` says false; false if it gave up or was stopped.
+    mutating func eachElement(_ body: (Part) -> Bool) -> Bool {
+        let isWhole = array { skim, _ in
+            guard let value = skim.value() else { return false }
+            return body(value)
+        }
+        return isWhole && isAtEnd()
     }
 
     private mutating func isAtEnd() -> Bool {

@@ -165,24 +165,27 @@ enum StringKernels {
         return String(out)
     }
 
-    /// INITCAP: words are separated by the white space of ASCII.
+    /// INITCAP: words are separated by the white space of ASCII; what stands before the first word is dropped, and a first letter beyond U+FFFF stays
+    /// as it is.
     static func initcap(_ call: inout KernelCall) -> Column {
         let text = BytesArgument(call.arguments[0])
         func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || (byte >= 0x09 && byte <= 0x0d) }
         return texts(&call) { (row, out) throws(KernelFailure) in
             guard let range = text.range(row) else { return false }
             let buffer = text.column.buffer
+            guard let start = range.first(where: { !isSpace(buffer[$0]) }) else { return true }
+            let words = start..<range.upperBound
             var isFirst = true
-            if isASCII(buffer, range) {
-                for i in range {
+            if isASCII(buffer, words) {
+                for i in words {
                     let byte = buffer[i]
                     if isFirst { out.append(byte &- 0x61 < 26 ? byte ^ 0x20 : byte) } else { out.append(byte &- 0x41 < 26 ? byte ^ 0x20 : byte) }
                     isFirst = isSpace(byte)
                 }
                 return true
             }
-            for scalar in lowercased(String(decoding: buffer[range], as: UTF8.self)).unicodeScalars {
-                out.append(contentsOf: isFirst ? Array(scalar.properties.uppercaseMapping.utf8) : Array(String(scalar).utf8))
+            for scalar in lowercased(String(decoding: buffer[words], as: UTF8.self)).unicodeScalars {
+                out.append(contentsOf: isFirst && scalar.value <= 0xffff ? Array(scalar.properties.uppercaseMapping.utf8) : Array(String(scalar).utf8))
                 isFirst = scalar.value < 0x80 && isSpace(UInt8(scalar.value))
             }
             return true
@@ -191,13 +194,12 @@ enum StringKernels {
 
     // MARK: searching
 
-    /// INSTR(text, part[, position[, occurrence]])
+    /// INSTR(text, part[, position[, occurrence]]): 0 for a null text or part. Backwards, the part has to end at or before the position.
     static func instr(_ call: inout KernelCall) -> Column {
         let text = BytesArgument(call.arguments[0]), part = BytesArgument(call.arguments[1])
         let positions = call.arguments.count > 2 ? ArgumentColumn<Int32>(call.arguments[2]) : nil
         let occurrences = call.arguments.count > 3 ? ArgumentColumn<Int32>(call.arguments[3]) : nil
         return call.rows { row -> Int32? in
-            guard let range = text.range(row), let wanted = part.range(row) else { return nil }
             var position: Int32 = 1, occurrence: Int32 = 1
             if let positions {
                 guard let given = positions[row] else { return nil }
@@ -207,6 +209,7 @@ enum StringKernels {
                 guard let given = occurrences[row] else { return nil }
                 occurrence = given
             }
+            guard let range = text.range(row), let wanted = part.range(row) else { return 0 }
             let a = text.column.buffer, b = part.column.buffer
             if isASCII(a, range) {
                 return a.withUnsafeBufferPointer { a in
@@ -223,14 +226,16 @@ enum StringKernels {
     private static func place<T: Equatable>(
         _ text: UnsafeBufferPointer<T>, _ part: UnsafeBufferPointer<T>, _ position: Int32, _ occurrence: Int32
     ) -> Int32 {
-        if position == 0 || occurrence < 1 || part.count > text.count { return 0 }
+        if position == 0 || occurrence < 1 || part.count > text.count || Int(position).magnitude > text.count { return 0 }
+        // An empty part is found at once, wherever the search begins, for every occurrence.
+        if part.isEmpty { return position > 0 ? position : Int32(text.count + 2) + position }
         func occurs(_ at: Int) -> Bool {
             for i in 0..<part.count where text[at &+ i] != part[i] { return false }
             return true
         }
         let last = text.count - part.count
         var left = occurrence
-        var at = position > 0 ? Int(position) - 1 : min(last, text.count + Int(position))
+        var at = position > 0 ? Int(position) - 1 : text.count + Int(position) + 1 - part.count
         let step = position > 0 ? 1 : -1
         while at >= 0, at <= last {
             if occurs(at) {
@@ -359,7 +364,8 @@ enum StringKernels {
         return String(decoding: units, as: UTF16.self)
     }
 
-    /// SPLIT_TO_MAP: of two entries with one key the later value counts, at the earlier place; an entry without the delimiter does not count.
+    /// SPLIT_TO_MAP: of two entries with one key the later value counts, at the earlier place; an entry without the delimiter does not count. Null
+    /// for delimiters that are empty or equal.
     static func splitToMap(_ call: inout KernelCall) -> Column {
         let text = BytesArgument(call.arguments[0]), entryDelimiter = BytesArgument(call.arguments[1]), valueDelimiter = BytesArgument(call.arguments[2])
         let buffer = text.column.buffer
@@ -367,7 +373,7 @@ enum StringKernels {
         for row in 0..<call.count {
             let first = keys.count
             var isValid = false
-            if let range = text.range(row), let a = entryDelimiter.slice(row), let b = valueDelimiter.slice(row), !a.isEmpty, !b.isEmpty {
+            if let range = text.range(row), let a = entryDelimiter.slice(row), let b = valueDelimiter.slice(row), !a.isEmpty, !b.isEmpty, a != b {
                 isValid = true
                 var at = range.lowerBound
                 while at <= range.upperBound {

@@ -48,7 +48,7 @@ struct TextWriter {
         return out
     }
 
-    /// One value; `null` if the row is.
+    /// One value; `null` if the row is. What is inside a collection (`index` above 0) is as Java's classes print it.
     func write(_ index: Int, _ row: Int, _ views: UnsafePointer<ColumnView>, _ out: inout ByteWriter) {
         let view = views + index
         guard view.pointee.isValid(row) else { return out.append("null") }
@@ -57,12 +57,20 @@ struct TextWriter {
         case .integer: out.append(integer: Int64(view.pointee.value(Int32.self, row)))
         case .bigint: out.append(integer: view.pointee.value(Int64.self, row))
         case .double: out.append(double: view.pointee.value(Double.self, row))
-        case .decimal: out.append(decimal: view.pointee.value(Int128.self, row), scale: view.pointee.scale)
+        case .decimal:
+            let value = view.pointee.value(Int128.self, row), scale = view.pointee.scale
+            if index > 0, scale > 6 {
+                out.append(text: Decimal128(unscaled: value, scale: scale).javaText)
+            } else {
+                out.append(decimal: value, scale: scale)
+            }
         case .string:
             let text = view.pointee.text(row)
             if let start = text.baseAddress { out.append(start, count: text.count) }
         case .bytes: Base64.encode(view.pointee.text(row), to: &out)
         case .date: JSONWriter.write(date: Int64(view.pointee.value(Int32.self, row)), &out)
+        case .time where index > 0: out.append(text: TemporalText.javaText(time: view.pointee.value(Int32.self, row)))
+        case .timestamp where index > 0: out.append(text: TemporalText.javaText(timestamp: view.pointee.value(Int64.self, row)))
         case .time: JSONWriter.write(time: Int(view.pointee.value(Int32.self, row)), &out)
         case .timestamp: JSONWriter.write(timestamp: view.pointee.value(Int64.self, row), &out)
         case .array:
@@ -126,10 +134,10 @@ struct TextWriter {
             })
     }
 
-    /// TO_JSON_STRING: null is `null`.
+    /// TO_JSON_STRING: null is `null`, and names are in order.
     static func json(_ call: inout KernelCall) -> Column {
         let column = call.arguments[0].expanded(call.count).column
-        let writer = JSONWriter([Field("", column.type)], style: .rest)
+        let writer = JSONWriter([Field("", column.type)], style: .sorted)
         return .string(rows(of: [column], count: call.count, validity: .allValid) { row, views, out in writer.write(0, row, views, &out) })
     }
 }

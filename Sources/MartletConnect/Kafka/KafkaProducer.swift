@@ -167,7 +167,7 @@ public final class KafkaProducer {
     private func response(_ expected: Int32) throws(MartletError) -> Answer {
         var size = Answer(bytes: try read(4))
         let count = try size.int32()
-        guard count >= 4, count < 1 << 27 else { throw MartletError(.io, "\(address) does not speak the Kafka protocol") }
+        guard count >= 4, count < 1 << 27 else { throw MartletError(.io, "\(address) does not speak the Kafka protocol, or only with TLS or a password") }
         var answer = Answer(bytes: try read(Int(count)))
         guard try answer.int32() == expected else { throw MartletError(.io, "\(address) answered out of order") }
         return answer

@@ -153,8 +153,6 @@ final class OperatorTree {
         return []
     }
 
-    var hasState: Bool { entries.contains { !($0.step is any StatelessOperator) } }
-
     /// Sends a batch up from a leaf. Empty if nothing arrives.
     func push(_ batch: Batch, leaf: Int, _ context: inout OperatorContext) throws(MartletError) -> Batch {
         try climb(batch, leaves[leaf].parent, &context)

@@ -8,8 +8,6 @@ public final class QueryStatistics: Sendable {
         public var rowsWritten: Int64 = 0
         public var rowsFailed: Int64 = 0
         public var commits: Int64 = 0
-        /// Wall milliseconds of the last row read, 0 if none.
-        public var lastReadMs: Int64 = 0
     }
 
     private let values = Mutex(Values())

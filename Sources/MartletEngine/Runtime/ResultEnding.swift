@@ -7,15 +7,19 @@ struct ResultEnding {
     private let ending: PhysicalPlan.Ending
     /// Columns of a result that the client sees; those behind are for the order.
     private let shown: Int
+    private let limit: Int64?
     private var columns: [Column] = []
+    private var timestamps: [Int64] = []
     private var windows: Batch.Windows?
     private var count = 0
     /// Rows that delete theirs.
     private var isDeletion: [Bool] = []
 
-    init(_ ending: PhysicalPlan.Ending, shown: Int) {
+    /// - Parameter limit: so many rows are left at most.
+    init(_ ending: PhysicalPlan.Ending, shown: Int, limit: Int64? = nil) {
         self.ending = ending
         self.shown = shown
+        self.limit = limit
     }
 
     mutating func add(_ batch: Batch) {
@@ -24,6 +28,7 @@ struct ResultEnding {
         if let own = batch.windows {
             windows = Batch.Windows(starts: (windows?.starts ?? []) + own.starts, ends: (windows?.ends ?? []) + own.ends)
         }
+        timestamps += batch.timestamps
         isDeletion += batch.nullValues ?? [Bool](repeating: false, count: batch.count)
         count += batch.count
     }
@@ -35,15 +40,17 @@ struct ResultEnding {
         if let newest = ending.newest { rows = newestRows(newest) }
         if ending.isDistinct {
             var seen: Set<[SQLValue]> = []
-            rows = rows.filter { row in seen.insert(columns[..<shown].map { $0.value(Int(row)) }).inserted }
+            let compared = ending.distinctColumns ?? shown
+            rows = rows.filter { row in seen.insert(columns[..<compared].map { $0.value(Int(row)) }).inserted }
         }
         if !ending.order.isEmpty {
             let keys = ending.order.map { RowOrder.Key(columns[$0.column], isDescending: $0.isDescending, nullsFirst: $0.nullsFirst) }
             rows = RowOrder(keys).sorted(rows)
         }
         rows = Array(rows.dropFirst(Int(clamping: ending.offset)))
+        if let limit { rows = Array(rows.prefix(Int(clamping: limit))) }
         if rows.isEmpty { return nil }
-        return Batch(count: rows.count, columns: columns[..<shown].map { $0.gathered(rows) }, timestamps: [Int64](repeating: 0, count: rows.count))
+        return Batch(count: rows.count, columns: columns[..<shown].map { $0.gathered(rows) }, timestamps: rows.map { timestamps[Int($0)] })
     }
 
     private struct Identity: Hashable {

@@ -85,7 +85,11 @@ public final class TransientQuery: Sendable {
         var results: [Batch] = []
         /// Of a query whose results come at its end only.
         var ending: ResultEnding?
+        /// Rows of stages that hold them until all are there.
+        var held: [Int: ResultEnding] = [:]
         var failed = 0
+        /// Rows handed from stage to stage.
+        private var passed: Int64 = 0
 
         init(_ plan: PhysicalPlan, setup: OperatorSetup) throws(MartletError) {
             self.plan = plan
@@ -95,14 +99,22 @@ public final class TransientQuery: Sendable {
             if let ending = plan.ending, case .results(let fields, _)? = plan.stages.last?.output {
                 self.ending = ResultEnding(ending, shown: fields.count)
             }
+            for (index, stage) in plan.stages.enumerated() {
+                if let ending = stage.ending { held[index] = ResultEnding(ending, shown: stage.root.outputTypes.count, limit: stage.limit) }
+            }
         }
 
         /// The input has ended.
         func finish() throws(MartletError) {
             try flush()
-            guard let held = ending?.finish() else { return }
+            for stage in held.keys.sorted() {
+                guard let rows = held.removeValue(forKey: stage)?.finish() else { continue }
+                try pass(rows, from: stage)
+                try flush()
+            }
+            guard let last = ending?.finish() else { return }
             ending = nil
-            results.append(held)
+            results.append(last)
         }
 
         func push(_ batch: Batch, stage: Int, leaf: Int) throws(MartletError) {
@@ -124,10 +136,18 @@ public final class TransientQuery: Sendable {
         var yieldsTable: Bool { plan.stages.last?.root.yieldsTable ?? false }
 
         private func pass(_ batch: Batch, from stage: Int) throws(MartletError) {
+            if held[stage] != nil {
+                held[stage]?.add(batch)
+                return
+            }
             guard case .repartition(let repartition) = plan.stages[stage].output else {
                 if ending != nil { ending?.add(batch) } else { results.append(batch) }
                 return
             }
+            // As the topic would number them.
+            var batch = batch
+            batch.offsets = (0..<Int64(batch.count)).map { passed + $0 }
+            passed += Int64(batch.count)
             for next in plan.stages.indices.dropFirst(stage + 1) {
                 for (leaf, input) in plan.stages[next].inputs.enumerated() where input.topic == .repartition(step: repartition.step) {
                     try push(TransientQuery.link(batch, repartition, to: input), stage: next, leaf: leaf)

@@ -77,7 +77,6 @@ struct AggregateColumns {
 
     func results(_ slots: [UInt32]) -> [Column] { states.map { $0.results(slots) } }
     func timestamps(_ slots: [UInt32]) -> [Int64] { slots.map { timestamps[Int($0)] } }
-    var resultTypes: [SQLType] { calls.map(\.type) }
 
     // MARK: the changelog
 

@@ -103,7 +103,11 @@ extension Engine {
     // MARK: - EXPLAIN
 
     func explain(_ id: Identifier, _ statement: Statement) throws(MartletError) -> JSONObject {
-        guard let query = queries[id.name] ?? queries[id.name.uppercased()] else { throw unknownQuery(id) }
+        guard let query = queries[id.name] ?? queries[id.name.uppercased()] else {
+            var error = unknownQuery(id)
+            error.message = "Query with id:\(id.name) does not exist, use SHOW QUERIES to view the full set of queries."
+            throw error
+        }
         return [
             "@type": "queryDescription", "statementText": .string(statement.text), "queryDescription": .object(queryDescription(query)),
             "warnings": [],

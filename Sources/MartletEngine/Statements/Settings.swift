@@ -42,6 +42,7 @@ public enum Settings {
         setting("ksql.persistence.default.format.value", "", "value format where a statement gives none"),
         setting("ksql.persistence.wrap.single.values", "", kind: .boolean, "whether a single value column is written as a record"),
         setting("ksql.timestamp.throw.on.invalid", "false", "whether a bad timestamp ends the query"),
+        setting("ksql.pull.queries.enable", "true", "queries that end"),
         setting("ksql.query.pull.table.scan.enabled", "true", "pull queries without a key condition"),
         setting("ksql.query.pull.range.scan.enabled", "true", "pull queries with a range of keys"),
         setting("ksql.query.pull.stream.enabled", "true", "pull queries over streams"),

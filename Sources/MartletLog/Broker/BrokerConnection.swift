@@ -32,6 +32,8 @@ final class BrokerConnection: ChannelDuplexHandler {
     /// When bytes last came or went.
     private var lastActive = NIODeadline.now()
     private var idleTimer: Scheduled<Void>?
+    /// Until then nothing is read from a client that used more than its limits (KIP-219).
+    private var mutedUntil: NIODeadline?
     private var clientHost = ""
     private var localHost = ""
     private var localPort = 0
@@ -42,7 +44,7 @@ final class BrokerConnection: ChannelDuplexHandler {
         var bytes: Int
         var isDone = false
         /// Nil when done: there is no answer (acks=0).
-        var response: ByteBuffer?
+        var response: FrameBytes?
     }
 
     init(router: RequestRouter, listener: Listener.Security, advertisedHost: String?, advertisedPort: Int?, logger: Logger) {
@@ -85,7 +87,7 @@ final class BrokerConnection: ChannelDuplexHandler {
         idleTimer = context.eventLoop.scheduleTask(deadline: max(end, .now() + .milliseconds(1))) {
             let (handler, context) = bound.value
             guard !handler.isClosed else { return }
-            if !handler.pending.isEmpty && handler.unsentBytes == 0 { handler.lastActive = .now() }
+            if handler.mutedUntil != nil || !handler.pending.isEmpty && handler.unsentBytes == 0 { handler.lastActive = .now() }
             guard .now() - handler.lastActive >= .milliseconds(handler.router.config.idleMsMax) else { return handler.watchIdleness(context) }
             handler.isClosed = true
             handler.logger.info("idle connection closed", metadata: ["client": "\(handler.clientHost)"])
@@ -106,7 +108,7 @@ final class BrokerConnection: ChannelDuplexHandler {
     }
 
     private var isSaturated: Bool {
-        unsentBytes > router.config.pendingBytesMax || pendingRequestBytes > router.config.pendingBytesMax
+        mutedUntil != nil || unsentBytes > router.config.pendingBytesMax || pendingRequestBytes > router.config.pendingBytesMax
             || pending.count >= router.config.producesInFlightMax
             || (pending.first.map { $0.api != .produce } ?? false) || received.holdsWholeFrame
     }
@@ -135,7 +137,7 @@ final class BrokerConnection: ChannelDuplexHandler {
         guard let size = received.frameSize else { return nil }
         let sizes = allowedSizes
         guard sizes.contains(Int(size)) else {
-            refuse(context, "frame size \(size) is not between \(sizes.lowerBound) and \(sizes.upperBound)")
+            refuse(context, FrameBuffer.otherProtocol(size) ?? "frame size \(size) is not between \(sizes.lowerBound) and \(sizes.upperBound)")
             return nil
         }
         guard received.holdsWholeFrame, mayStart(session.expectsBareToken || size < 2 ? nil : received.leadingInt16) else { return nil }
@@ -149,7 +151,7 @@ final class BrokerConnection: ChannelDuplexHandler {
     }
 
     private func mayStart(_ apiKey: Int16?) -> Bool {
-        if unsentBytes > router.config.pendingBytesMax { return false }
+        if mutedUntil != nil || unsentBytes > router.config.pendingBytesMax { return false }
         guard let first = pending.first else { return true }
         return first.api == .produce && apiKey == APIKey.produce.rawValue && pending.count < router.config.producesInFlightMax
             && pendingRequestBytes <= router.config.pendingBytesMax
@@ -161,7 +163,7 @@ final class BrokerConnection: ChannelDuplexHandler {
         return RequestContext(
             version: version, clientID: clientID, clientHost: clientHost, advertisedHost: advertisedHost ?? localHost,
             advertisedPort: Int32(truncatingIfNeeded: advertisedPort ?? localPort), loop: context.eventLoop, life: life, session: session,
-            access: access ?? Access(principal: principal, host: clientHost, rules: nil, allowsWithoutRule: true))
+            access: access ?? Access(principal: principal, host: clientHost, rules: nil, allowsWithoutRule: true), charge: router.makeCharge())
     }
 
     /// On a listener with TLS the client's certificate says who it is, unless SASL does.
@@ -186,7 +188,7 @@ final class BrokerConnection: ChannelDuplexHandler {
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         answer.hop(to: context.eventLoop).whenComplete { result in
             let (handler, context) = bound.value
-            handler.complete(id, (try? result.get()) ?? nil, context)
+            handler.complete(id, ((try? result.get()) ?? nil).map { FrameBytes($0) }, nil, context)
         }
     }
 
@@ -203,21 +205,21 @@ final class BrokerConnection: ChannelDuplexHandler {
             nextID += 1
             pending.append(PendingRequest(id: id, api: api, bytes: size))
             pendingRequestBytes += size
-            let answer: Answer<ByteBuffer>
+            let answer: Answer<FrameBytes>
             do throws(WireError) {
                 answer = try router.route(api, header, body, request)
             } catch {
                 throw WireError(message: "\(api) version \(header.version): \(error.message)", position: error.position)
             }
             switch answer {
-            case .none: complete(id, nil, context)
-            case .now(let response): complete(id, response, context)
+            case .none: complete(id, nil, request.charge, context)
+            case .now(let response): complete(id, response, request.charge, context)
             case .later(let future):
                 let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
                 future.hop(to: context.eventLoop).whenComplete { result in
                     let (handler, context) = bound.value
                     switch result {
-                    case .success(let response): handler.complete(id, response, context)
+                    case .success(let response): handler.complete(id, response, request.charge, context)
                     case .failure(let error): handler.refuse(context, "\(api) failed: \(error)")
                     }
                 }
@@ -229,8 +231,9 @@ final class BrokerConnection: ChannelDuplexHandler {
 
     // MARK: Writing
 
-    private func complete(_ id: Int, _ response: ByteBuffer?, _ context: ChannelHandlerContext) {
+    private func complete(_ id: Int, _ response: FrameBytes?, _ charge: RequestCharge?, _ context: ChannelHandlerContext) {
         guard !isClosed, let first = pending.first else { return }
+        if let ms = charge?.totalWaitMs, ms > 0 { mute(forMs: ms, context) }
         let index = pending.index(pending.startIndex, offsetBy: id - first.id)
         pending[index].isDone = true
         pending[index].response = response
@@ -250,8 +253,23 @@ final class BrokerConnection: ChannelDuplexHandler {
         process(context)
     }
 
-    private func write(_ response: ByteBuffer, _ context: ChannelHandlerContext) {
-        let size = response.readableBytes
+    /// Works on no further request of this client for a while. The answers to those that it had under way still go out.
+    private func mute(forMs ms: Int64, _ context: ChannelHandlerContext) {
+        let end = NIODeadline.now() + .milliseconds(ms)
+        if let muted = mutedUntil, muted >= end { return }
+        mutedUntil = end
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        context.eventLoop.scheduleTask(deadline: end) {
+            let (handler, context) = bound.value
+            // A later request may have made it longer.
+            guard handler.mutedUntil == end else { return }
+            handler.mutedUntil = nil
+            handler.process(context)
+        }
+    }
+
+    private func write(_ response: FrameBytes, _ context: ChannelHandlerContext) {
+        let size = response.byteCount
         unsentBytes += size
         router.answerBytes.add(size)
         let sent = context.eventLoop.makePromise(of: Void.self)
@@ -263,7 +281,8 @@ final class BrokerConnection: ChannelDuplexHandler {
             handler.router.answerBytes.remove(size)
             handler.process(context)
         }
-        context.write(wrapOutboundOut(response), promise: sent)
+        for piece in response.pieces.dropLast() { context.write(wrapOutboundOut(piece), promise: nil) }
+        if let last = response.pieces.last { context.write(wrapOutboundOut(last), promise: sent) } else { sent.succeed() }
     }
 
     private func refuse(_ context: ChannelHandlerContext, _ reason: String) {

@@ -169,7 +169,7 @@ private final class FetchSession: Sendable {
                     let now = Told(
                         highWatermark: partition.highWatermark, lastStableOffset: partition.lastStableOffset,
                         logStartOffset: partition.logStartOffset)
-                    let hasRecords = partition.records?.isEmpty == false
+                    let hasRecords = partition.recordBytes > 0
                     let isNews = isFull || partition.error != .none || partition.diverging != nil || hasRecords || state.entries[place].told != now
                     if hasRecords { gave.insert(place) }
                     state.entries[place].told = partition.error == .none ? now : nil

@@ -12,6 +12,16 @@ struct FrameBuffer {
     /// The size that the first frame says it has, without the four bytes that say so; nil: they are not all there.
     var frameSize: Int32? { bytes.getInteger(at: bytes.readerIndex) }
 
+    /// What somebody speaks who takes this port for another, by the four bytes of what would be a frame's size; nil: nothing that is known.
+    static func otherProtocol(_ size: Int32) -> String? {
+        let bytes = (0..<4).map { UInt8(truncatingIfNeeded: size >> (24 - 8 * $0)) }
+        if ["GET ", "POST", "PUT ", "HEAD", "OPTI", "DELE", "PRI "].contains(String(decoding: bytes, as: UTF8.self)) {
+            return "it speaks HTTP, and this is a port for Kafka clients"
+        }
+        // A handshake record of TLS 1.x (RFC 8446 §5.1).
+        return bytes[0] == 22 && bytes[1] == 3 ? "it speaks TLS, and this listener does not" : nil
+    }
+
     /// The first bytes of the first frame; nil: they are not there yet. A Kafka request begins with its API key.
     var leadingInt16: Int16? { bytes.getInteger(at: bytes.readerIndex + 4) }
 

@@ -30,7 +30,14 @@ public struct BrokerConfig: Sendable {
     /// Request bytes that may wait for the disk, and response bytes that may wait for the socket, on one connection.
     public var pendingBytesMax = 32 << 20
 
+    /// Limits of clients are kept over this many windows of so many seconds (quota.window.num, quota.window.size.seconds).
+    public var quotaWindows = 11
+    public var quotaWindowSeconds = 1
+
     public var groups = GroupConfig()
+
+    /// Names of settings that were given at the start, whatever their value.
+    public var given: Set<String> = []
 
     /// What is asked of clients; by default nothing.
     public var security = SecurityConfig()
@@ -68,12 +75,13 @@ public final class KafkaBroker: Sendable {
         try self.init(log: log, listeners: [listener], group: group, logger: logger, time: time, config: config)
     }
 
-    /// - Throws: if what is kept of users' rights cannot be read.
+    /// - Throws: if what is kept of users' rights and limits cannot be read.
     public init(
         log: EmbeddedLog, listeners: [Listener], group: MultiThreadedEventLoopGroup, logger: Logger, time: TimeSource = .system,
         config: BrokerConfig = BrokerConfig()
     ) throws(MartletError) {
         self.log = log
+        log.settings.start(broker: config)
         self.listeners = listeners
         self.group = group
         self.logger = logger
@@ -87,8 +95,10 @@ public final class KafkaBroker: Sendable {
         }
         let groups = GroupCoordinator(log: log, timers: group, time: time, logger: logger, config: config.groups)
         router = RequestRouter(
-            log: log, groups: groups, blocking: NIOThreadPool(numberOfThreads: 4), config: config, security: security, time: time,
-            logger: logger)
+            log: log, groups: groups, blocking: NIOThreadPool(numberOfThreads: 4), config: config, security: security,
+            quotas: try ClientQuotas(
+                directory: log.directory, fileSystem: fileSystem, burstSeconds: Double(max(1, config.quotaWindows - 1) * config.quotaWindowSeconds)),
+            time: time, logger: logger)
     }
 
     /// Listens. Not for an event loop: waits for the sockets to be bound.
@@ -194,15 +204,16 @@ public final class KafkaBroker: Sendable {
 
     /// False once the broker is stopping.
     private func admit(_ channel: any Channel) -> Bool {
+        let limits = log.settings.broker
         let id = ObjectIdentifier(channel), address = channel.remoteAddress?.ipAddress ?? "?"
         var refusal: (reason: Logger.Message, most: Int)?
         let admitted = state.withLock { state in
             if state.isStopped { return false }
             let fromThere = state.byAddress[address] ?? 0
-            if state.connections.count >= router.config.connectionsMax {
-                refusal = ("connection refused, there are too many", router.config.connectionsMax)
-            } else if fromThere >= router.config.connectionsPerAddressMax {
-                refusal = ("connection refused, there are too many from this address", router.config.connectionsPerAddressMax)
+            if state.connections.count >= limits.connectionsMax {
+                refusal = ("connection refused, there are too many", limits.connectionsMax)
+            } else if fromThere >= limits.connectionsPerAddressMax {
+                refusal = ("connection refused, there are too many from this address", limits.connectionsPerAddressMax)
             }
             guard refusal == nil else { return false }
             state.connections[id] = channel

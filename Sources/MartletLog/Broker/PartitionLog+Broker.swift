@@ -20,5 +20,7 @@ extension PartitionLog {
 }
 
 extension EmbeddedLog {
-    var config: LogConfig { services.config }
+    /// As it is in force.
+    var config: LogConfig { services.settings.log }
+    var settings: NodeSettings { services.settings }
 }

@@ -2,6 +2,7 @@ import Logging
 import MartletCore
 import NIOCore
 import NIOPosix
+import Synchronization
 
 /// Where a request came from and where its answer goes.
 struct RequestContext: Sendable {
@@ -19,6 +20,8 @@ struct RequestContext: Sendable {
     var session: ConnectionSession
     /// What whoever is at the other end may do.
     var access: Access
+    /// What the request costs; nil as long as nobody has limits.
+    var charge: RequestCharge?
 }
 
 /// What a handler gives back: an answer, one that comes later, or none at all (Produce with acks=0).
@@ -38,10 +41,13 @@ final class RequestRouter: Sendable {
     let fetchSessions: FetchSessions
     let topicIDs: TopicIDs
     let answerBytes: AnswerBytes
+    /// One change of topics' settings at a time, as each begins with what is set.
+    let alteringTopics = Mutex(())
     /// Threads for work that may wait for a disk.
     let blocking: NIOThreadPool
     let config: BrokerConfig
     let security: ConnectionSecurity
+    let quotas: ClientQuotas
     let time: TimeSource
     let logger: Logger
 
@@ -49,13 +55,14 @@ final class RequestRouter: Sendable {
 
     init(
         log: EmbeddedLog, groups: GroupCoordinator, blocking: NIOThreadPool, config: BrokerConfig, security: ConnectionSecurity,
-        time: TimeSource, logger: Logger
+        quotas: ClientQuotas, time: TimeSource, logger: Logger
     ) {
         self.log = log
         self.groups = groups
         self.blocking = blocking
         self.config = config
         self.security = security
+        self.quotas = quotas
         self.time = time
         self.logger = logger
         fetchSessions = FetchSessions(sessionsMax: config.fetchSessionsMax)
@@ -65,14 +72,15 @@ final class RequestRouter: Sendable {
 
     /// - Returns: the whole response frame.
     /// - Throws: if the request is malformed or of a version we do not know; the connection is closed then, as Kafka does.
-    func route(_ api: APIKey, _ header: RequestHeader, _ body: Wire, _ context: RequestContext) throws(WireError) -> Answer<ByteBuffer> {
+    func route(_ api: APIKey, _ header: RequestHeader, _ body: Wire, _ context: RequestContext) throws(WireError) -> Answer<FrameBytes> {
         guard api.versions.contains(header.version) else {
             if api == .apiVersions { return .now(try unsupportedApiVersions(header)) }
             throw WireError(message: "not one of versions \(api.versions.lowerBound) to \(api.versions.upperBound)", position: 0)
         }
         func serve<Request: WireRequest>(_ type: Request.Type, _ handler: (Request) -> Answer<Request.Response>) throws(WireError)
-            -> Answer<ByteBuffer>
+            -> Answer<FrameBytes>
         {
+            let beganNs = context.charge == nil ? 0 : time.monotonicNs
             var request = Request(), wire = body
             // Bytes after the end are let pass, as Kafka does: librdkafka 2.16 pads Metadata 12 for all topics with three.
             try request.code(&wire)
@@ -86,16 +94,23 @@ final class RequestRouter: Sendable {
                 case .closed: throw WireError(message: "\(context.access.principal) is not authorised", position: 0)
                 }
             }
-            switch handler(request) {
-            case .none: return .none
+            let answer = handler(request)
+            context.charge?.add(busyNs: time.monotonicNs - beganNs)
+            let bytes = body.buffer.readableBytes
+            switch answer {
+            case .none:
+                settle(api, requestBytes: bytes, recordBytes: 0, context)
+                return .none
             case .now(var response):
                 amend?(&response)
+                throttle(&response, api, bytes, context)
                 return .now(try encode(response, api, header))
             case .later(let future):
                 return .later(
                     future.flatMapThrowing { [amend] response in
                         var response = response
                         amend?(&response)
+                        self.throttle(&response, api, bytes, context)
                         return try self.encode(response, api, header)
                     })
             }
@@ -139,7 +154,7 @@ final class RequestRouter: Sendable {
         case .createAcls: return try serve(CreateAclsRequest.self) { createAcls($0, context) }
         case .deleteAcls: return try serve(DeleteAclsRequest.self) { deleteAcls($0, context) }
         case .describeClientQuotas: return try serve(DescribeClientQuotasRequest.self) { describeClientQuotas($0) }
-        case .alterClientQuotas: return try serve(AlterClientQuotasRequest.self) { alterClientQuotas($0) }
+        case .alterClientQuotas: return try serve(AlterClientQuotasRequest.self) { alterClientQuotas($0, context) }
         case .describeUserScramCredentials:
             return try serve(DescribeUserScramCredentialsRequest.self) { describeUserScramCredentials($0, context) }
         case .alterUserScramCredentials:
@@ -156,21 +171,46 @@ final class RequestRouter: Sendable {
         case .addOffsetsToTxn: return try serve(AddOffsetsToTxnRequest.self) { addOffsetsToTxn($0, context) }
         case .txnOffsetCommit: return try serve(TxnOffsetCommitRequest.self) { txnOffsetCommit($0, context) }
         case .endTxn: return try serve(EndTxnRequest.self) { endTxn($0, context) }
+        case .writeTxnMarkers: return try serve(WriteTxnMarkersRequest.self) { writeTxnMarkers($0, context) }
+        case .alterReplicaLogDirs: return try serve(AlterReplicaLogDirsRequest.self) { alterReplicaLogDirs($0) }
+        case .createDelegationToken:
+            return try serve(CreateDelegationTokenRequest.self) { createDelegationToken($0, context) }
+        case .renewDelegationToken:
+            return try serve(RenewDelegationTokenRequest.self) { renewDelegationToken($0, context) }
+        case .expireDelegationToken:
+            return try serve(ExpireDelegationTokenRequest.self) { expireDelegationToken($0, context) }
+        case .describeDelegationToken:
+            return try serve(DescribeDelegationTokenRequest.self) { describeDelegationToken($0, context) }
+        case .updateFeatures: return try serve(UpdateFeaturesRequest.self) { updateFeatures($0, context) }
         case .initProducerID: return try serve(InitProducerIDRequest.self) { initProducerID($0, context) }
         }
     }
 
     private func encode<Response: WireMessage>(_ response: Response, _ api: APIKey, _ header: RequestHeader) throws(WireError)
-        -> ByteBuffer
+        -> FrameBytes
     {
-        let payload = (response as? FetchResponse)?.recordBytes ?? 0
-        return try Frame.response(
-            response, to: api, version: header.version, correlationID: header.correlationID, payloadBytes: payload)
+        try Frame.response(response, to: api, version: header.version, correlationID: header.correlationID)
+    }
+
+    /// Counts the request and tells the client to wait if it used too much.
+    private func throttle<Response: WireMessage>(_ response: inout Response, _ api: APIKey, _ requestBytes: Int, _ context: RequestContext) {
+        guard let charge = context.charge else { return }
+        settle(api, requestBytes: requestBytes, recordBytes: (response as? FetchResponse)?.recordBytes ?? 0, context)
+        guard charge.totalWaitMs > 0, var told = response as? any ThrottledResponse else { return }
+        told.throttleTimeMs = Int32(clamping: charge.totalWaitMs)
+        if let told = told as? Response { response = told }
     }
 
     /// Runs `work` on a thread that may wait for the disk.
     func offload<Value: Sendable>(_ context: RequestContext, _ work: @escaping @Sendable () -> Value) -> Answer<Value> {
-        .later(blocking.runIfActive(eventLoop: context.loop, work))
+        guard let charge = context.charge else { return .later(blocking.runIfActive(eventLoop: context.loop, work)) }
+        let time = time
+        return .later(
+            blocking.runIfActive(eventLoop: context.loop) {
+                let beganNs = time.monotonicNs
+                defer { charge.add(busyNs: time.monotonicNs - beganNs) }
+                return work()
+            })
     }
 
     /// How an error of the log is told to a Kafka client.

@@ -27,6 +27,8 @@ extension ConsumerGroup {
             forget(oldID, keepingTargetFor: made.id)
             (member, isNew) = (made, false)
         }
+        if !isNew, member.classic != nil, heartbeat.classic == nil { member.revocationDeadline = .max }
+        member.classic = heartbeat.classic
         let wanted = member.topics
         update(&member, heartbeat, catalog, mayDescribe)
         members[member.id] = member
@@ -37,7 +39,7 @@ extension ConsumerGroup {
 
         let before = member.assigned
         reconcile(&member, owned: heartbeat.owned)
-        member.sessionDeadline = now + sessionTimeoutMs
+        member.sessionDeadline = now + (member.classic?.sessionTimeoutMs ?? sessionTimeoutMs)
         if member.state != .unrevoked {
             member.revocationDeadline = .max
         } else if member.revocationDeadline == .max {
@@ -73,7 +75,8 @@ extension ConsumerGroup {
         if heartbeat.epoch == 0 {
             if let known = members[heartbeat.memberID], heartbeat.instanceID == known.instanceID { return .known(known) }
             if let holder, var away = members[holder] {
-                guard away.isAway else { return .refused(.unreleasedInstanceID, "static member \(heartbeat.instanceID ?? "") is still there") }
+                // A classic static member does not say that it goes; who takes its place in the new protocol need not wait for its session to end.
+                guard away.isAway || (away.classic != nil && heartbeat.classic == nil) else { return .refused(.unreleasedInstanceID, "static member \(heartbeat.instanceID ?? "") is still there") }
                 away.id = heartbeat.memberID
                 away.isAway = false
                 away.previousEpoch = 0
@@ -118,7 +121,7 @@ extension ConsumerGroup {
     }
 
     /// Takes a member out; what it had is free, unless a successor takes it over.
-    private mutating func forget(_ id: String, keepingTargetFor successor: String?) {
+    mutating func forget(_ id: String, keepingTargetFor successor: String?) {
         guard let member = members.removeValue(forKey: id) else { return }
         let target = target.removeValue(forKey: id)
         if let successor { self.target[successor] = target }
@@ -152,7 +155,7 @@ extension ConsumerGroup {
     }
 
     /// Notes the topics as they are; a change in them raises the epoch.
-    private mutating func look(at catalog: Catalog, raisingEpoch: Bool) {
+    mutating func look(at catalog: Catalog, raisingEpoch: Bool) {
         catalogVersion = catalog.version
         let now = members.values.reduce(into: Set<String>()) { $0.formUnion($1.topics) }.reduce(into: [String: Topic]()) { topics, name in
             topics[name] = catalog.topics[name]
@@ -228,6 +231,7 @@ extension ConsumerGroup {
     func admitCommit(memberID: String, epoch: Int32, knowsEpochs: Bool) -> KafkaErrorCode {
         if epoch < 0, members.isEmpty { return .none }
         guard let member = members[memberID] else { return .unknownMemberID }
+        if member.classic != nil { return epoch == member.epoch ? .none : .illegalGeneration }
         guard knowsEpochs else { return .unsupportedVersion }
         return epoch == member.epoch ? .none : .staleMemberEpoch
     }

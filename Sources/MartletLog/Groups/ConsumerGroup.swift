@@ -19,6 +19,8 @@ struct ConsumerGroup: Sendable {
         var version: Int
         /// By name; without internal ones.
         var topics: [String: Topic]
+
+        var byID: [UUIDBytes: Topic] { Dictionary(topics.values.map { ($0.id, $0) }, uniquingKeysWith: { $1 }) }
     }
 
     enum State: String, Sendable {
@@ -40,8 +42,18 @@ struct ConsumerGroup: Sendable {
             case unreleased
         }
 
+        /// What a member of the classic protocol has besides.
+        struct Classic: Sendable {
+            var sessionTimeoutMs: Int64
+            var protocols: [Group.GroupProtocol]
+            /// Of what it says and hears as a consumer.
+            var version: Int16
+        }
+
         var id: String
         var instanceID: String?
+        /// Nil: it speaks KIP-848.
+        var classic: Classic?
         var rackID: String?
         var clientID = ""
         var clientHost = ""
@@ -62,7 +74,7 @@ struct ConsumerGroup: Sendable {
         /// A static member that will be back (epoch −2).
         var isAway = false
         var sessionDeadline: Int64 = .max
-        /// When it must have given up what it is to give up.
+        /// When it must have given up what it is to give up; of a classic member also when it must have joined, or synced.
         var revocationDeadline: Int64 = .max
         var order = 0
 
@@ -71,7 +83,8 @@ struct ConsumerGroup: Sendable {
     }
 
     let id: String
-    let sessionTimeoutMs: Int64
+    /// For members that report from now on.
+    var sessionTimeoutMs: Int64
     /// Rises with each change of what the members want or of the topics.
     var epoch: Int32 = 0
     /// The epoch for which `target` was worked out.
@@ -118,6 +131,8 @@ struct ConsumerGroup: Sendable {
         var pattern: Pattern?
         var assignor: String?
         var owned: Set<Partition>?
+        /// It is a JoinGroup really.
+        var classic: Member.Classic?
 
         enum Pattern: Sendable {
             case none

@@ -180,6 +180,25 @@ extension Group {
 
     // MARK: Rebalance
 
+    /// All members have to join again.
+    mutating func rebalance(now: Int64) -> [Action] {
+        var actions: [Action] = []
+        prepareRebalance(now, &actions)
+        return actions
+    }
+
+    /// Whoever waits for an answer is told to join again: the group goes on as another one.
+    mutating func dismiss() -> [Action] {
+        var actions: [Action] = []
+        for member in membersInOrder {
+            if let token = member.joinToken { actions.append(.answerJoin(token, JoinAnswer(error: .rebalanceInProgress, memberID: member.id))) }
+            if let token = member.syncToken { actions.append(.answerSync(token, SyncAnswer(error: .rebalanceInProgress))) }
+            members[member.id]?.joinToken = nil
+            members[member.id]?.syncToken = nil
+        }
+        return actions
+    }
+
     private mutating func prepareRebalance(_ now: Int64, _ actions: inout [Action]) {
         for id in members.keys {
             if let token = members[id]?.syncToken {
@@ -187,7 +206,8 @@ extension Group {
                 touch(id, now)
                 actions.append(.answerSync(token, SyncAnswer(error: .rebalanceInProgress)))
             }
-            members[id]?.assignment = []
+            // What a stable member has it keeps until the next assignment.
+            if state == .completingRebalance { members[id]?.assignment = [] }
         }
         rebalanceEarliest = state == .empty ? now + initialRebalanceDelayMs : now
         state = .preparingRebalance

@@ -3,6 +3,19 @@ import MartletCore
 import NIOCore
 import Synchronization
 
+/// What a group with members may become (KIP-848).
+public enum GroupMigration: String, Sendable, CaseIterable {
+    case disabled
+    /// A classic group a consumer group, when the first member of KIP-848 comes.
+    case upgrade
+    /// A consumer group a classic one, when the last member of KIP-848 has gone.
+    case downgrade
+    case bidirectional
+
+    var upgrades: Bool { self == .upgrade || self == .bidirectional }
+    var downgrades: Bool { self == .downgrade || self == .bidirectional }
+}
+
 /// Bounds of what members may ask for.
 public struct GroupConfig: Sendable {
     public var sessionTimeoutMinMs: Int64 = 1_000
@@ -10,9 +23,16 @@ public struct GroupConfig: Sendable {
     /// Zero: a single consumer starts at once; members that come together cost one more rebalance.
     public var initialRebalanceDelayMs: Int64 = 0
     public var offsetMetadataBytesMax = 4096
+    /// Which groups may go over to the other protocol while they have members (group.consumer.migration.policy).
+    public var migration = GroupMigration.bidirectional
     /// Of consumer groups (KIP-848), where the broker decides: group.consumer.session.timeout.ms, group.consumer.heartbeat.interval.ms.
     public var consumerSessionTimeoutMs: Int64 = 45_000
     public var consumerHeartbeatIntervalMs: Int32 = 5_000
+    /// What groups may set for themselves: group.consumer.min.session.timeout.ms and so on.
+    public var consumerSessionTimeoutMinMs: Int64 = 45_000
+    public var consumerSessionTimeoutMaxMs: Int64 = 60_000
+    public var consumerHeartbeatIntervalMinMs: Int32 = 5_000
+    public var consumerHeartbeatIntervalMaxMs: Int32 = 15_000
     /// How long offsets of a group without members are kept (offsets.retention.minutes); how often that is looked at.
     public var offsetsRetentionMs: Int64 = 604_800_000
     public var offsetsRetentionCheckMs: Int64 = 600_000
@@ -111,8 +131,8 @@ final class GroupCoordinator: Sendable {
             refuse(.invalidGroupID)
         } else if join.sessionTimeoutMs < config.sessionTimeoutMinMs || join.sessionTimeoutMs > config.sessionTimeoutMaxMs {
             refuse(.invalidSessionTimeout)
-        } else if state.withLock({ !($0.consumers[group]?.members.isEmpty ?? true) }) {
-            refuse(.inconsistentGroupProtocol)
+        } else if let answer = joinConsumers(group, join) {
+            promise.succeed(answer)
         } else {
             send(to: group, createIfMissing: true, .join(promise)) { .join(join, $0) } ifMissing: { refuse(.coordinatorNotAvailable) }
         }
@@ -121,6 +141,7 @@ final class GroupCoordinator: Sendable {
 
     func sync(group: String, _ sync: Group.Sync, on loop: any EventLoop) -> EventLoopFuture<Group.SyncAnswer> {
         let promise = loop.makePromise(of: Group.SyncAnswer.self)
+        if let answer = asConsumer(group, { $0.sync(sync, catalog: $1, now: $2) }) { promise.succeed(answer); return promise.futureResult }
         send(to: group, .sync(promise)) { .sync(sync, $0) } ifMissing: {
             promise.succeed(Group.SyncAnswer(error: group.isEmpty ? .invalidGroupID : .unknownMemberID))
         }
@@ -131,6 +152,10 @@ final class GroupCoordinator: Sendable {
         -> EventLoopFuture<KafkaErrorCode>
     {
         let promise = loop.makePromise(of: KafkaErrorCode.self)
+        let answer = asConsumer(group) {
+            $0.heartbeat(memberID: memberID, instanceID: instanceID, generation: generation, catalog: $1, now: $2)
+        }
+        if let answer { promise.succeed(answer); return promise.futureResult }
         send(to: group, .heartbeat(promise)) {
             .heartbeat(memberID: memberID, instanceID: instanceID, generation: generation, $0)
         } ifMissing: {
@@ -142,6 +167,10 @@ final class GroupCoordinator: Sendable {
     /// One code for each member, in order.
     func leave(group: String, _ members: [Group.Leaving], on loop: any EventLoop) -> EventLoopFuture<[KafkaErrorCode]> {
         let promise = loop.makePromise(of: [KafkaErrorCode].self)
+        if let codes = asConsumer(group, { consumers, _, _ in members.map { consumers.leave($0) } }) {
+            promise.succeed(codes)
+            return promise.futureResult
+        }
         send(to: group, .leave(promise)) { .leave(members, $0) } ifMissing: {
             promise.succeed(members.map { _ in group.isEmpty ? .invalidGroupID : .unknownMemberID })
         }
@@ -384,7 +413,7 @@ final class GroupCoordinator: Sendable {
         for (reply, action) in answers { complete(reply, action) }
     }
 
-    private func complete(_ reply: Reply, _ action: Group.Action) {
+    func complete(_ reply: Reply, _ action: Group.Action) {
         switch (reply, action) {
         case (.join(let promise), .answerJoin(_, let answer)): promise.succeed(answer)
         case (.sync(let promise), .answerSync(_, let answer)): promise.succeed(answer)

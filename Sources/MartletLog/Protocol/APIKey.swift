@@ -23,15 +23,21 @@ enum APIKey: Int16, Sendable, CaseIterable {
     case addPartitionsToTxn = 24
     case addOffsetsToTxn = 25
     case endTxn = 26
+    case writeTxnMarkers = 27
     case txnOffsetCommit = 28
     case describeAcls = 29
     case createAcls = 30
     case deleteAcls = 31
     case describeConfigs = 32
     case alterConfigs = 33
+    case alterReplicaLogDirs = 34
     case describeLogDirs = 35
     case saslAuthenticate = 36
     case createPartitions = 37
+    case createDelegationToken = 38
+    case renewDelegationToken = 39
+    case expireDelegationToken = 40
+    case describeDelegationToken = 41
     case deleteGroups = 42
     case electLeaders = 43
     case incrementalAlterConfigs = 44
@@ -42,6 +48,7 @@ enum APIKey: Int16, Sendable, CaseIterable {
     case alterClientQuotas = 49
     case describeUserScramCredentials = 50
     case alterUserScramCredentials = 51
+    case updateFeatures = 57
     case describeCluster = 60
     case describeProducers = 61
     case describeTransactions = 65
@@ -80,18 +87,21 @@ enum APIKey: Int16, Sendable, CaseIterable {
         case .offsetForLeaderEpoch: (0...4, 4)
         case .addPartitionsToTxn, .endTxn, .txnOffsetCommit: (0...5, 3)
         case .addOffsetsToTxn: (0...4, 3)
+        case .writeTxnMarkers: (1...2, 1)
         case .describeAcls, .createAcls, .deleteAcls: (0...3, 2)
         case .describeConfigs: (0...4, 4)
         case .alterConfigs: (0...2, 2)
         case .describeLogDirs: (0...4, 2)
-        case .saslAuthenticate: (0...2, 2)
+        case .saslAuthenticate, .alterReplicaLogDirs: (0...2, 2)
+        case .createDelegationToken, .describeDelegationToken: (0...3, 2)
+        case .renewDelegationToken, .expireDelegationToken: (0...2, 2)
         case .createPartitions: (0...3, 2)
         case .deleteGroups, .electLeaders: (0...2, 2)
         case .incrementalAlterConfigs, .describeClientQuotas, .alterClientQuotas: (0...1, 1)
         case .offsetDelete: (0...0, .max)
         case .describeUserScramCredentials, .alterUserScramCredentials: (0...0, 0)
         case .alterPartitionReassignments, .consumerGroupHeartbeat, .consumerGroupDescribe: (0...1, 0)
-        case .describeCluster, .listTransactions: (0...2, 0)
+        case .updateFeatures, .describeCluster, .listTransactions: (0...2, 0)
         case .listPartitionReassignments, .describeProducers, .describeTransactions, .describeTopicPartitions: (0...0, 0)
         }
     }

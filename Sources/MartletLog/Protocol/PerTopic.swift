@@ -1,3 +1,15 @@
+/// A partition with how a request went for it.
+struct PartitionError: WireMessage {
+    var index: Int32 = 0
+    var error = KafkaErrorCode.none
+
+    mutating func code(_ wire: inout Wire) throws(WireError) {
+        try wire.field(&index)
+        try wire.field(&error)
+        try wire.tags()
+    }
+}
+
 /// A topic and something for each of its partitions: the shape of most lists in the protocol.
 ///
 /// APIs that have moved to topic ids (KIP-516) carry the id instead of the name from some version on; the message says from which with

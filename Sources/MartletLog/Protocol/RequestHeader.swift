@@ -18,6 +18,19 @@ struct RequestHeader: Sendable {
     }
 }
 
+/// A whole frame, size included, as the pieces that follow each other on the wire.
+struct FrameBytes: Sendable {
+    private(set) var pieces: [ByteBuffer]
+    private(set) var byteCount: Int
+
+    init(pieces: [ByteBuffer], byteCount: Int) {
+        self.pieces = pieces
+        self.byteCount = byteCount
+    }
+
+    init(_ bytes: ByteBuffer) { self.init(pieces: [bytes], byteCount: bytes.readableBytes) }
+}
+
 /// Frames: `Int32` size, header, body.
 enum Frame {
     /// Reads a request's header; the returned wire stands at its body. `wire.isReading`.
@@ -35,7 +48,7 @@ enum Frame {
 
     /// A whole request frame, size included.
     static func request<Request: WireRequest>(_ request: Request, version: Int16, correlationID: Int32, clientID: String?)
-        throws(WireError) -> ByteBuffer
+        throws(WireError) -> FrameBytes
     {
         var header = RequestHeader(
             apiKey: Request.api.rawValue, version: version, correlationID: correlationID, clientID: clientID)
@@ -47,16 +60,15 @@ enum Frame {
         try body.tags()
         var copy = request
         try copy.code(&body)
-        try body.patchSize()
-        return body.buffer
+        return try body.frame()
     }
 
-    /// A whole response frame, size included. `payloadBytes` is a guess at the body's size.
-    static func response<Response: WireMessage>(
-        _ response: Response, to api: APIKey, version: Int16, correlationID: Int32, payloadBytes: Int = 0
-    ) throws(WireError) -> ByteBuffer {
+    /// A whole response frame, size included.
+    static func response<Response: WireMessage>(_ response: Response, to api: APIKey, version: Int16, correlationID: Int32) throws(WireError)
+        -> FrameBytes
+    {
         var buffer = ByteBuffer()
-        buffer.reserveCapacity(payloadBytes + 256)
+        buffer.reserveCapacity(256)
         buffer.writeInteger(Int32(0))
         buffer.writeInteger(correlationID)
         // Moved, not copied: a second reference would make every write below copy the whole buffer.
@@ -65,8 +77,7 @@ enum Frame {
         if api != .apiVersions { try body.tags() }
         var copy = response
         try copy.code(&body)
-        try body.patchSize()
-        return body.buffer
+        return try body.frame()
     }
 
     /// Reads a response's header, without the size; the returned wire stands at its body.

@@ -27,12 +27,17 @@ struct Wire {
     let isFlexible: Bool
     let isReading: Bool
     private let start: Int
+    /// Bytes that belong into the written ones at a place, in rising order.
+    private var inserted: [(at: Int, bytes: ByteBuffer)] = []
+    private var insertedBytes = 0
     /// Array elements that may still be read from this frame: bounds what a small frame of empty elements can make us allocate.
     private var elementBudget = Wire.elementsMax
     /// From this version on the message at hand names topics by id; see `PerTopic`.
     var topicIDsFrom = Int16.max
 
     static let elementsMax = 500_000
+    /// From this size on bytes are handed on as they are instead of copied.
+    private static let copiedBytesMax = 16 << 10
 
     init(reading buffer: ByteBuffer, version: Int16, isFlexible: Bool) {
         self.buffer = buffer
@@ -135,7 +140,7 @@ struct Wire {
         }
     }
 
-    /// Bytes that stay a slice of the frame: records.
+    /// Bytes that stay a slice of the frame when read, and a piece of their own when written: records.
     mutating func field(_ value: inout ByteBuffer?, from: Int16 = 0, to: Int16 = .max) throws(WireError) {
         guard has(from, to) else { return }
         if isReading {
@@ -145,7 +150,13 @@ struct Wire {
             }
         } else {
             try writeLength(value?.readableBytes, shortForm: false)
-            if let value { buffer.writeImmutableBuffer(value) }
+            guard let value else { return }
+            if value.readableBytes > Self.copiedBytesMax {
+                inserted.append((buffer.writerIndex, value))
+                insertedBytes += value.readableBytes
+            } else {
+                buffer.writeImmutableBuffer(value)
+            }
         }
     }
 
@@ -238,12 +249,18 @@ struct Wire {
         if buffer.readableBytes > 0 { throw malformed("\(buffer.readableBytes) bytes after the end of the message") }
     }
 
-    /// Sets the `Int32` at the start of the buffer to the count of bytes after it.
-    mutating func patchSize() throws(WireError) {
-        guard let size = Int32(exactly: buffer.writerIndex - 4) else {
-            throw malformed("a message of \(buffer.writerIndex - 4) bytes does not fit a frame")
-        }
+    /// What was written, with the `Int32` at its start set to the count of bytes after it.
+    consuming func frame() throws(WireError) -> FrameBytes {
+        let byteCount = buffer.writerIndex + insertedBytes
+        guard let size = Int32(exactly: byteCount - 4) else { throw malformed("a message of \(byteCount - 4) bytes does not fit a frame") }
         buffer.setInteger(size, at: 0)
+        var pieces: [ByteBuffer] = []
+        for insertion in inserted {
+            if let before = buffer.readSlice(length: insertion.at - buffer.readerIndex), before.readableBytes > 0 { pieces.append(before) }
+            pieces.append(insertion.bytes)
+        }
+        if buffer.readableBytes > 0 { pieces.append(buffer) }
+        return FrameBytes(pieces: pieces, byteCount: byteCount)
     }
 
     // MARK: Lengths

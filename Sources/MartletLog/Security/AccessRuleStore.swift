@@ -62,7 +62,7 @@ final class AccessRuleStore: Sendable {
 
     private static func parse(_ bytes: [UInt8], path: String) throws(MartletError) -> [AccessRule] {
         var rules: [AccessRule] = []
-        for row in try SecurityFile.parse(bytes, path: path)["rules"]?.arrayValue ?? [] {
+        for row in try VersionedJSON.parse(bytes, path: path)["rules"]?.arrayValue ?? [] {
             guard let resource = ResourceKind.allCases.first(where: { $0.text == row["resource"]?.stringValue }),
                 let pattern = [PatternKind.literal, .prefixed].first(where: { $0.text == row["pattern"]?.stringValue }),
                 let operation = AccessOperation.allCases.first(where: { $0.text == row["operation"]?.stringValue }),

@@ -42,17 +42,4 @@ struct SecurityFile: Sendable {
             }
         }
     }
-
-    static func parse(_ bytes: [UInt8], path: String) throws(MartletError) -> JSONValue {
-        let json: JSONValue
-        do throws(MartletError) {
-            json = try JSONValue(parsing: bytes)
-        } catch {
-            throw MartletError(.corruptRecord, "\(path) is damaged", cause: error)
-        }
-        guard json["version"]?.intValue == 1 else {
-            throw MartletError(.incompatibleFormat, "\(path) was written by a newer version of Martlet")
-        }
-        return json
-    }
 }

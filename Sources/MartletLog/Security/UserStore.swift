@@ -125,7 +125,7 @@ public final class UserStore: Sendable {
     }
 
     private static func parse(_ bytes: [UInt8], path: String) throws(MartletError) -> [String: Credentials] {
-        let json = try SecurityFile.parse(bytes, path: path)
+        let json = try VersionedJSON.parse(bytes, path: path)
         var users: [String: Credentials] = [:]
         for user in json["users"]?.objectValue?.members ?? [] {
             var credentials: Credentials = [:]

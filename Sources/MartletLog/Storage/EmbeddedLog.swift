@@ -9,6 +9,7 @@ import Synchronization
 /// <data>/format                                 "martlet-log 1" and the cluster id
 /// <data>/producer-ids                           the first producer id not yet given out
 /// <data>/leader-epoch                           how often the directory was opened
+/// <data>/settings.json                          what clients set of the broker and of groups, see NodeSettings
 /// <data>/topics/<name>/topic.json               id, partitions, settings; a topic exists when this file does
 /// <data>/topics/<name>/<partition>/             see PartitionLog
 /// <data>/trash/                                 topics being deleted
@@ -71,7 +72,8 @@ public final class EmbeddedLog: Sendable {
         try system.createDirectoryDurably("\(directory)/topics")
         lock = Mutex(try system.lock("\(directory)/lock"))
         clusterID = try Self.checkFormat(directory, system)
-        services = LogServices(config: config, time: time, logger: logger)
+        let settings = try NodeSettings(directory: directory, log: config, logger: logger)
+        services = LogServices(config: config, settings: settings, time: time, logger: logger)
         nodeEpoch = try Self.raiseNodeEpoch(directory, system)
         try? system.removeTree("\(directory)/trash")
 
@@ -228,7 +230,7 @@ public final class EmbeddedLog: Sendable {
             guard total > topic.description.partitions, !topic.description.isInternal else {
                 throw MartletError(.badRequest, "topic \(name) has \(topic.description.partitions) partitions; the new total must be more")
             }
-            let settings = try TopicSettings(topic.description.settings, defaults: services.config.topics)
+            let settings = try TopicSettings(topic.description.settings, defaults: services.topicDefaults)
             for number in topic.description.partitions..<total {
                 topic.partitions.append(
                     try PartitionLog.open(
@@ -245,7 +247,7 @@ public final class EmbeddedLog: Sendable {
 
     /// Replaces the settings of a topic (AlterConfigs). Throws `.notFound`, `.badRequest`.
     public func setSettings(_ name: String, _ settings: [String: String]) throws(MartletError) {
-        let parsed = try TopicSettings(settings, defaults: services.config.topics)
+        let parsed = try TopicSettings(settings, defaults: services.topicDefaults)
         try topicState.withLock { (topics) throws(MartletError) in
             guard var topic = topics[name] else { throw MartletError(.notFound, "topic \(name) does not exist") }
             topic.description.settings = settings
@@ -254,6 +256,27 @@ public final class EmbeddedLog: Sendable {
             for partition in topic.partitions { partition.change(settings: parsed) }
         }
         services.notify(.topicsChanged)
+    }
+
+    /// Changes what is set for brokers or for a group, durably; defaults of topics are in force for all topics on return. Throws as
+    /// `NodeSettings.change`.
+    func changeSettings(
+        of owner: NodeSettings.Owner, keeps: Bool = true, _ change: ([String: String]) throws(KafkaError) -> [String: String]
+    ) throws(KafkaError) {
+        try topicState.withLock { (topics) throws(KafkaError) in
+            let before = services.topicDefaults
+            guard try services.settings.change(owner, keeps: keeps, change), services.topicDefaults != before else { return }
+            let defaults = services.topicDefaults
+            for topic in topics.values {
+                do throws(MartletError) {
+                    let settings = try TopicSettings(topic.description.settings, defaults: defaults)
+                    for partition in topic.partitions { partition.change(settings: settings) }
+                } catch {
+                    // They were checked when they were given.
+                    services.logger.warning("topic keeps its settings", metadata: ["topic": "\(topic.description.name)", "reason": "\(error.message)"])
+                }
+            }
+        }
     }
 
     private static func checkName(_ name: String) throws(MartletError) {
@@ -279,7 +302,7 @@ public final class EmbeddedLog: Sendable {
     private static func makeTopic(
         _ name: String, partitions: Int32, settings: [String: String], _ directory: String, _ services: LogServices, _ nodeEpoch: Int32
     ) throws(MartletError) -> Topic {
-        let parsed = try TopicSettings(settings, defaults: services.config.topics)
+        let parsed = try TopicSettings(settings, defaults: services.topicDefaults)
         var random = SystemRandomNumberGenerator()
         var topicID = (0..<16).map { _ in UInt8.random(in: 0...255, using: &random) }
         topicID[6] = topicID[6] & 0x0f | 0x40  // UUID version 4
@@ -334,7 +357,7 @@ public final class EmbeddedLog: Sendable {
         else { throw MartletError(.corruptRecord, "\(path)/topic.json is damaged") }
         var settings: [String: String] = [:]
         for member in members { settings[member.name] = member.value.stringValue }
-        let parsed = try TopicSettings(settings, defaults: services.config.topics)
+        let parsed = try TopicSettings(settings, defaults: services.topicDefaults)
         // A topic of before there were epochs has lived through all of them.
         let firstEpoch = json["first-epoch"]?.intValue.flatMap { Int32(exactly: $0) } ?? 0
         var logs: [PartitionLog] = []

@@ -33,9 +33,10 @@ public struct LogConfig: Sendable {
 
 /// The settings of one topic that the log acts on (Kafka documentation, "Topic Configs").
 public struct TopicSettings: Sendable, Hashable {
-    /// cleanup.policy
-    public var deletes = true
-    public var compacts = false
+    /// cleanup.policy: delete, compact or both, in the order in which they were set.
+    public var cleanupPolicies = ["delete"]
+    public var deletes: Bool { cleanupPolicies.contains("delete") }
+    public var compacts: Bool { cleanupPolicies.contains("compact") }
     /// Milliseconds; −1 = for ever.
     public var retentionMs: Int64 = 604_800_000
     /// Bytes a partition; −1 = no bound.
@@ -66,6 +67,9 @@ public struct TopicSettings: Sendable, Hashable {
         "segment.jitter.ms", "unclean.leader.election.enable",
     ]
 
+    /// Those of them that are lists.
+    static let acceptedLists: Set<String> = ["follower.replication.throttled.replicas", "leader.replication.throttled.replicas"]
+
     /// These settings over `defaults`. Throws `.badRequest` naming the setting that is unknown or whose value is not allowed.
     public init(_ settings: [String: String], defaults: TopicSettings) throws(MartletError) {
         self = defaults
@@ -76,8 +80,7 @@ public struct TopicSettings: Sendable, Hashable {
                 guard !policies.isEmpty, policies.allSatisfy({ $0 == "delete" || $0 == "compact" }) else {
                     throw Self.refused(name, text, "delete, compact or both")
                 }
-                deletes = policies.contains("delete")
-                compacts = policies.contains("compact")
+                cleanupPolicies = policies
             case "retention.ms": retentionMs = try Self.number(name, text, from: -1)
             case "retention.bytes": retentionBytes = try Self.number(name, text, from: -1)
             case "segment.bytes": segmentBytes = Int(try Self.number(name, text, from: 14, to: Int64(Int32.max)))
@@ -122,7 +125,7 @@ public struct TopicSettings: Sendable, Hashable {
     /// Every setting with its value in force, by Kafka's names; for DescribeConfigs.
     public var described: [(name: String, value: String)] {
         [
-            ("cleanup.policy", [compacts ? "compact" : nil, deletes ? "delete" : nil].compactMap { $0 }.joined(separator: ",")),
+            ("cleanup.policy", cleanupPolicies.joined(separator: ",")),
             ("compression.type", compressionType),
             ("delete.retention.ms", "\(deleteRetentionMs)"),
             ("max.compaction.lag.ms", "\(maxCompactionLagMs)"),

@@ -4,7 +4,9 @@ import Synchronization
 
 /// What all partitions of a log share: settings, clock, logger, the thread that syncs, and those who want to hear of changes.
 final class LogServices: Sendable {
+    /// As the log was opened. What clients may change while it runs is asked of `settings`.
     let config: LogConfig
+    let settings: NodeSettings
     let time: TimeSource
     let logger: Logger
     private let listeners = Mutex<(next: Int, byID: [Int: @Sendable (LogEvent) -> Void])>((0, [:]))
@@ -49,13 +51,15 @@ final class LogServices: Sendable {
         var isStopping = false
     }
 
-    init(config: LogConfig, time: TimeSource, logger: Logger) {
+    init(config: LogConfig, settings: NodeSettings, time: TimeSource, logger: Logger) {
         self.config = config
+        self.settings = settings
         self.time = time
         self.logger = logger
     }
 
     var fileSystem: any FileSystem { config.fileSystem }
+    var topicDefaults: TopicSettings { settings.log.topics }
     var isDurable: Bool { config.durability == .fsync }
 
     deinit {

@@ -1,4 +1,5 @@
 import MartletCore
+import NIOCore
 
 /// What a reader may see.
 public enum Isolation: Sendable, Hashable {
@@ -41,7 +42,7 @@ public struct AbortedTransaction: Sendable, Hashable {
 
 /// The answer to a read: whole batches as on disk.
 public struct FetchSlice: Sendable {
-    public var bytes: [UInt8]
+    public var bytes: ByteBuffer
     /// Transactions that overlap the batches in `bytes`, by first offset; empty unless read committed.
     public var aborted: [AbortedTransaction]
     public var highWatermark: Int64

@@ -18,7 +18,7 @@ extension PartitionLog {
         block.nextOffset = offset
         block.headers = nil
         do throws(LogFailure) {
-            let run = try readRun(from: offset, maxBytes: maxBytes, isolation, into: &block.buffer, padding: RecordBlock.paddingBytes)
+            let run = try readRun(from: offset, maxBytes: maxBytes, isolation, into: &block.buffer)
             try decode(run, from: offset, hidesAborted: isolation == .readCommitted, into: &block)
             return block
         } catch {

@@ -1,5 +1,6 @@
 import Logging
 import MartletCore
+import NIOCore
 import Synchronization
 
 // Reading: positions are taken under the lock, bytes are read outside of it from files that do not change (3, 8). Every batch is checked
@@ -18,6 +19,36 @@ struct BatchRun {
     var aborted: [AbortedTransaction] = []
 }
 
+/// Memory that batches are read into: it grows, and then forgets what was in it.
+protocol BatchSpace {
+    mutating func makeRoom(_ byteCount: Int)
+    /// The room that was made, or more.
+    mutating func withRoom<Result>(_ body: (UnsafeMutableRawBufferPointer) throws(LogFailure) -> Result) throws(LogFailure) -> Result
+}
+
+/// The answer to a Fetch: on its way to the socket nobody copies it.
+extension ByteBuffer: BatchSpace {
+    mutating func makeRoom(_ byteCount: Int) {
+        if writableBytes < byteCount { self = ByteBufferAllocator().buffer(capacity: byteCount) }
+    }
+
+    mutating func withRoom<Result>(_ body: (UnsafeMutableRawBufferPointer) throws(LogFailure) -> Result) throws(LogFailure) -> Result {
+        try withUnsafeMutableWritableBytes(body)
+    }
+}
+
+/// A block of the engine, which is used again and again and ends in padding.
+extension [UInt8]: BatchSpace {
+    mutating func makeRoom(_ byteCount: Int) {
+        let missing = byteCount + RecordBlock.paddingBytes - count
+        if missing > 0 { append(contentsOf: repeatElement(0, count: missing)) }
+    }
+
+    mutating func withRoom<Result>(_ body: (UnsafeMutableRawBufferPointer) throws(LogFailure) -> Result) throws(LogFailure) -> Result {
+        try withMutableBytes(body)
+    }
+}
+
 extension PartitionLog {
     /// Whole batches from the one that contains `offset`, for a Fetch: at least one, about `maxBytes`, and nothing at or past the bound of the
     /// isolation level (6). Empty if `offset` is at the bound.
@@ -26,9 +57,9 @@ extension PartitionLog {
     /// served); KAFKA_STORAGE_ERROR.
     public func read(from offset: Int64, maxBytes: Int, isolation: Isolation) throws(KafkaError) -> FetchSlice {
         do throws(LogFailure) {
-            var bytes: [UInt8] = []
-            let run = try readRun(from: offset, maxBytes: maxBytes, isolation, into: &bytes, padding: 0)
-            bytes.removeLast(bytes.count - run.byteCount)
+            var bytes = ByteBuffer()
+            let run = try readRun(from: offset, maxBytes: maxBytes, isolation, into: &bytes)
+            bytes.moveWriterIndex(forwardBy: run.byteCount)
             return FetchSlice(
                 bytes: bytes, aborted: run.aborted.sorted { $0.firstOffset < $1.firstOffset }, highWatermark: run.highWatermark,
                 lastStableOffset: run.lastStableOffset, startOffset: run.startOffset)
@@ -124,9 +155,9 @@ extension PartitionLog {
         LogFailure(.corruptMessage, .corruptRecord, "corrupt record batch in topic \(id.topic) partition \(id.partition) at offset \(offset): \(reason)")
     }
 
-    /// Reads whole batches into the beginning of `buffer`, which grows as needed and has `padding` bytes behind them.
+    /// Reads whole batches into the beginning of `space`.
     func readRun(
-        from offset: Int64, maxBytes: Int, _ isolation: Isolation, into buffer: inout [UInt8], padding: Int
+        from offset: Int64, maxBytes: Int, _ isolation: Isolation, into space: inout some BatchSpace
     ) throws(LogFailure) -> BatchRun {
         var target = offset
         while true {
@@ -157,7 +188,7 @@ extension PartitionLog {
                 continue
             }
             do throws(LogFailure) {
-                try fill(&buffer, &run, plan, position, max(maxBytes, BatchHeader.size), padding)
+                try fill(&space, &run, plan, position, max(maxBytes, BatchHeader.size))
             } catch {
                 report(error)
                 throw error
@@ -191,7 +222,9 @@ extension PartitionLog {
         var chunk = [UInt8](repeating: 0, count: min(OffsetIndex.intervalBytes * 2, plan.size - position))
         while position < plan.size {
             let want = min(chunk.count, plan.size - position)
-            let count = try readFile(plan.file, &chunk, want, at: position)
+            let count = try chunk.withRoom { (room) throws(LogFailure) in
+                try readFile(plan.file, UnsafeMutableRawBufferPointer(rebasing: room[..<want]), at: position)
+            }
             var at = 0
             var found: Int?
             let isBroken: Bool = chunk.withUnsafeBytes { bytes in
@@ -212,28 +245,27 @@ extension PartitionLog {
         return nil
     }
 
-    private func readFile(_ file: any LogFile, _ buffer: inout [UInt8], _ count: Int, at position: Int) throws(LogFailure) -> Int {
+    private func readFile(_ file: any LogFile, _ room: UnsafeMutableRawBufferPointer, at position: Int) throws(LogFailure) -> Int {
         do throws(MartletError) {
-            return try buffer.withMutableBytes { (bytes) throws(MartletError) in
-                try file.read(into: UnsafeMutableRawBufferPointer(rebasing: bytes[..<count]), at: position)
-            }
+            return try file.read(into: room, at: position)
         } catch {
             throw LogFailure(error)
         }
     }
 
     private func fill(
-        _ buffer: inout [UInt8], _ run: inout BatchRun, _ plan: ReadPlan, _ position: Int, _ maxBytes: Int, _ padding: Int
+        _ space: inout some BatchSpace, _ run: inout BatchRun, _ plan: ReadPlan, _ position: Int, _ maxBytes: Int
     ) throws(LogFailure) {
         var want = min(maxBytes, plan.size - position)
         var count = 0
         var at = 0
         var expected = run.nextOffset
         while true {
-            if buffer.count < want + padding { buffer.append(contentsOf: repeatElement(0, count: want + padding - buffer.count)) }
-            count = try readFile(plan.file, &buffer, want, at: position)
+            space.makeRoom(want)
             var needed = 0
-            let problem: String? = buffer.withUnsafeBytes { bytes in
+            let problem: String? = try space.withRoom { (room) throws(LogFailure) in
+                count = try readFile(plan.file, UnsafeMutableRawBufferPointer(rebasing: room[..<want]), at: position)
+                let bytes = UnsafeRawBufferPointer(room)
                 while at < count {
                     let rest = UnsafeRawBufferPointer(rebasing: bytes[at..<count])
                     guard let header = BatchHeader(rest) else {

@@ -169,12 +169,14 @@ public final class PartitionLog: Sendable {
     }
 
     /// Appends the marker that ends a transaction of this producer here. The caller sees to its being synced.
-    func appendMarker(_ type: ControlType, producerID: Int64, epoch: Int16, coordinatorEpoch: Int32) throws(LogFailure) {
+    ///
+    /// - `isForeign`: it does not come from our coordinator and may be too old.
+    func appendMarker(_ type: ControlType, producerID: Int64, epoch: Int16, coordinatorEpoch: Int32, isForeign: Bool = false) throws(LogFailure) {
         var bytes = ControlBatch.encode(
             type, producerID: producerID, epoch: epoch, coordinatorEpoch: coordinatorEpoch, timestamp: services.time.wallMs)
         try bytes.withMutableBytes { (bytes) throws(LogFailure) in
             guard let header = BatchHeader(UnsafeRawBufferPointer(bytes)) else { return }
-            _ = try append(bytes, [header], stamping: false, syncing: false, marker: (type, coordinatorEpoch))
+            _ = try append(bytes, [header], stamping: false, syncing: false, marker: (type, coordinatorEpoch, isForeign))
         }
         // The last stable offset moved, though the high watermark may not have.
         services.notify(.advanced(id))
@@ -183,13 +185,17 @@ public final class PartitionLog: Sendable {
     /// Writes batches that were checked. Patches them in place.
     private func append(
         _ bytes: UnsafeMutableRawBufferPointer, _ headers: [BatchHeader], stamping: Bool, syncing: Bool = true,
-        marker: (type: ControlType, coordinatorEpoch: Int32)? = nil
+        marker: (type: ControlType, coordinatorEpoch: Int32, isForeign: Bool)? = nil
     ) throws(LogFailure) -> AppendResult {
         let nowMs = services.time.wallMs
         var mustRequestSync = false, mustRequestUpkeep = false, mustWriteBack = false
         let result = try state.withLock { (state) throws(LogFailure) -> AppendResult in
             try state.checkOpen(id)
-            if marker == nil {
+            if let marker {
+                for header in headers where marker.isForeign {
+                    try state.producers.checkMarker(header, coordinatorEpoch: marker.coordinatorEpoch, id)
+                }
+            } else {
                 for header in headers {
                     guard case .duplicate(let first) = try state.producers.check(header, id) else { continue }
                     return AppendResult(

@@ -68,6 +68,21 @@ struct ProducerStates: Sendable, Equatable {
         return .fresh
     }
 
+    /// Judges a marker of somebody other than our coordinator before it is written.
+    func checkMarker(_ header: BatchHeader, coordinatorEpoch: Int32, _ partition: TopicPartition) throws(LogFailure) {
+        guard let producer = producers[header.producerID] else { return }
+        if header.producerEpoch < producer.epoch {
+            throw LogFailure(
+                .invalidProducerEpoch, .fenced,
+                "producer \(header.producerID) has epoch \(producer.epoch) in \(partition), not \(header.producerEpoch)")
+        }
+        if coordinatorEpoch < producer.coordinatorEpoch {
+            throw LogFailure(
+                .transactionCoordinatorFenced, .fenced,
+                "a coordinator of epoch \(producer.coordinatorEpoch) has ended a transaction of producer \(header.producerID) in \(partition), later than \(coordinatorEpoch)")
+        }
+    }
+
     private func outOfOrder(_ header: BatchHeader, expected: Int32, _ partition: TopicPartition) -> LogFailure {
         LogFailure(
             .outOfOrderSequenceNumber, .badRequest,

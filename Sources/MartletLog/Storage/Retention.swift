@@ -45,7 +45,7 @@ extension PartitionLog {
             throw error.error
         }
         let mustRemove = state.withLock { state in
-            state.producers.expire(before: nowMs - services.config.producerExpirationMs)
+            state.producers.expire(before: nowMs - services.settings.log.producerExpirationMs)
             guard state.settings.deletes else { return false }
             let start = state.startOffset
             var total = state.segments.reduce(0) { $0 + Int64($1.size) }

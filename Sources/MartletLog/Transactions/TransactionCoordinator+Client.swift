@@ -19,8 +19,9 @@ extension TransactionCoordinator {
             let transaction = try find(transactionalID, timeoutMs: timeoutMs)
             if let expected {
                 let now = transaction.state.withLock { ($0.record.producerID, $0.record.epoch) }
-                // The epoch before the present one: the answer to the same request got lost.
-                guard now.0 == expected.id, now.1 == expected.epoch || Int32(now.1) - 1 == Int32(expected.epoch) else {
+                // An id that is new here, or was forgotten, has nobody to protect (epoch −1). The epoch before the present one: the answer to the
+                // same request got lost.
+                guard now.1 == -1 || now.0 == expected.id && (now.1 == expected.epoch || Int32(now.1) - 1 == Int32(expected.epoch)) else {
                     throw LogFailure(.producerFenced, .fenced, "transactional id \(transactionalID) has a newer producer")
                 }
             }
@@ -83,14 +84,17 @@ extension TransactionCoordinator {
         }
     }
 
-    /// AddOffsetsToTxn: the transaction will commit offsets of this group.
-    public func addOffsets(transactionalID: String, producerID: Int64, epoch: Int16, group: String) throws(KafkaError) {
+    /// AddOffsetsToTxn: the transaction will commit offsets of this group. Durable as `addPartitions`.
+    public func addOffsets(transactionalID: String, producerID: Int64, epoch: Int16, group: String, isDurable: Bool = true) throws(KafkaError) {
         try change(transactionalID, producerID, epoch) { (state) throws(LogFailure) in
-            try extend(&state) { (state) throws(LogFailure) in try open(&state) }
+            try extend(&state, isDurable: isDurable) { (state) throws(LogFailure) in try open(&state) }
         }
     }
 
     /// Changes what is open, and writes that down if it did change. On failure it is as before.
+    ///
+    /// What is not durable on return costs no sync of its own: the next one of this log takes it along, and no record or offset of the transaction is
+    /// acknowledged before. A power cut in between undoes the transaction and fences its client, as if it had been forgotten.
     private func extend(
         _ state: inout State, isDurable: Bool = true, _ change: (inout State) throws(LogFailure) -> Void
     ) throws(LogFailure) {
@@ -101,7 +105,7 @@ extension TransactionCoordinator {
             if case .empty = phase { isSame = false }
             guard !isSame else { return }
             try note(&state)
-            if isDurable { try sync([log]) }
+            if isDurable { try sync([log]) } else { services.requestSyncSoon(log) }
         } catch {
             (state.phase, state.partitions, state.begins, state.offsets) = (phase, partitions, begins, offsets)
             throw error

@@ -135,7 +135,9 @@ public final class TransactionCoordinator: Sendable {
         let owner = try embeddedLog()
         var touched: [PartitionLog] = []
         var undone: [Transaction] = []
-        var committed = 0, aborted = 0
+        /// What is open and neither decided nor a client's to go on with.
+        var leftovers: [(partition: PartitionLog, producerID: Int64, epoch: Int16)] = []
+        var committed = 0
         do throws(LogFailure) {
             for partition in owner.allPartitions {
                 for (producerID, producer) in partition.openTransactions {
@@ -151,10 +153,14 @@ public final class TransactionCoordinator: Sendable {
                         transaction.state.withLock { $0.partitions[partition.id] = partition }
                         continue
                     }
-                    try partition.appendMarker(isDecided ? .commit : .abort, producerID: producerID, epoch: producer.epoch, coordinatorEpoch: 0)
-                    if isDecided { committed += 1 } else { aborted += 1 }
-                    touched.append(partition)
-                    if !isDecided, let transaction, let record, record.isFromClient, record.nextEpoch == producer.epoch { undone.append(transaction) }
+                    if isDecided {
+                        try partition.appendMarker(.commit, producerID: producerID, epoch: producer.epoch, coordinatorEpoch: 0)
+                        committed += 1
+                        touched.append(partition)
+                        continue
+                    }
+                    leftovers.append((partition, producerID, producer.epoch))
+                    if let transaction, let record, record.isFromClient, record.nextEpoch == producer.epoch { undone.append(transaction) }
                 }
             }
             for transaction in allTransactions {
@@ -199,20 +205,21 @@ public final class TransactionCoordinator: Sendable {
             }
         }
         do throws(LogFailure) {
-            // These clients may still think that they have a transaction open: they must not go on with half of it.
-            for transaction in undone {
-                try transaction.state.withLock { (state) throws(LogFailure) in
-                    try raiseEpoch(&state)
-                    try abort(&state)
-                }
+            // These clients may still think that they have a transaction open: they must not go on with half of it. That is on disk before the first
+            // marker is, so that a start that is cut short leaves no transaction from which a part is gone.
+            for transaction in undone { try transaction.state.withLock { (state) throws(LogFailure) in try raiseEpoch(&state) } }
+            for leftover in leftovers {
+                try leftover.partition.appendMarker(.abort, producerID: leftover.producerID, epoch: leftover.epoch, coordinatorEpoch: 0)
             }
+            try sync(leftovers.map(\.partition))
+            for transaction in undone { try transaction.state.withLock { (state) throws(LogFailure) in try abort(&state) } }
             try forgetDecisions()
         } catch {
             throw error.error
         }
-        if committed + aborted > 0 {
+        if committed + leftovers.count > 0 {
             services.logger.info(
-                "transactions completed after a crash", metadata: ["committed": "\(committed)", "aborted": "\(aborted)", "unit": "partitions"])
+                "transactions completed after a crash", metadata: ["committed": "\(committed)", "aborted": "\(leftovers.count)", "unit": "partitions"])
         }
     }
 

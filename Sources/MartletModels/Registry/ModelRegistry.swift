@@ -130,9 +130,6 @@ public final class ModelRegistry: Sendable {
             manifest: model.manifest, inputs: session.inputs, outputs: session.outputs, metadata: session.metadata, statistics: model.statistics)
     }
 
-    /// Whether a model made this process open ONNX Runtime.
-    public static var isRuntimeLoaded: Bool { ONNXRuntime.isLoaded }
-
     private func unknown(_ name: String) -> MartletError {
         let names = list().map(\.name)
         return MartletError(

@@ -49,9 +49,6 @@ final class ONNXRuntime: @unchecked Sendable {
         }
     }
 
-    /// Whether a model made this process open the library.
-    static var isLoaded: Bool { shared.withLock { $0 != nil } }
-
     private init() throws(MartletError) {
         let (library, path, failures) = ONNXLibrary.open()
         guard let library else {

@@ -31,15 +31,13 @@ struct AggregateCalls {
         }
         if expressions.contains(expression) { return }
         for argument in list {
-            if let inner = argument.firstCall(where: { functions.isAggregate($0.name) }) {
+            if let inner = argument.firstCall(where: { functions.isAggregate($0.name) }), case .call(let innerName, _, _) = inner.node {
                 throw MartletError(
-                    .badStatement, "Aggregate functions can not be nested: \(binder.text(expression))", at: inner.span,
+                    .badStatement, "Aggregate functions can not be nested: \(name.name)(\(innerName.name)())", at: inner.span,
                     hint: "group the result of one query by another")
             }
             if let bound = argument.firstColumn(where: bounds), case .column(_, let name) = bound.node {
-                throw MartletError(
-                    .badStatement, "Window bounds column \(name.name) is not known before rows are grouped: it cannot be the argument of an aggregate function.",
-                    at: bound.span)
+                throw GroupAnalysis.misplacedBound(name, bound.span)
             }
         }
         calls.append(try call(name.name.uppercased(), isStar ? [] : list, expression))

@@ -141,8 +141,9 @@ extension ExpressionAnalyzer {
     func tableFunction(_ name: Identifier, _ arguments: [Expression], _ whole: Expression) throws(MartletError) -> PhysicalOperator.TableFunctionCall {
         let upper = name.name.uppercased()
         for argument in arguments {
-            if let call = argument.firstCall(where: { functions.isTableFunction($0.name) }) {
-                throw MartletError(.badStatement, "Table functions cannot be nested: \(text(call))", at: call.span)
+            if let call = argument.firstCall(where: { functions.isTableFunction($0.name) }), case .call(let inner, _, _) = call.node {
+                throw MartletError(
+                    .badStatement, "Table functions cannot be nested: \(SQLType.quoted(name.name))(\(SQLType.quoted(inner.name))())", at: call.span)
             }
         }
         guard case .call(_, let values, let type) = try apply(upper, arguments, whole).expression else {

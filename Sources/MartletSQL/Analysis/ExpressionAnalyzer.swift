@@ -170,7 +170,10 @@ struct ExpressionAnalyzer {
             }
             return Typed(.subscript_(value.expression, position.cast(to: key), element))
         default:
-            throw typeError("Subscript expression is for ARRAY and MAP, but \(text(base)) is \(value.typeText).", base.span)
+            var structures = ""
+            if case .structure = value.type { structures = " Use the dereference operator for STRUCTS: \(text(base))->\(text(index))" }
+            throw typeError(
+                "Subscript expression (\(text(base))[\(text(index))]) do not apply to \(value.typeText).\(structures)", base.span)
         }
     }
 
@@ -227,33 +230,33 @@ struct ExpressionAnalyzer {
             let condition = try bind(branch.condition)
             guard condition.type == .boolean else {
                 throw typeError(
-                    "When operand schema should be boolean. Schema for \(text(branch.condition)) is \(condition.typeText)", branch.condition.span)
+                    "WHEN operand type should be boolean.\nType for '\(text(branch.condition))' is \(condition.typeText)", branch.condition.span)
             }
             conditions.append(condition.expression)
             let result = try bind(branch.result)
             results.append(result)
             guard let own = result.type else { continue }
-            guard let merged = type.map({ ArithmeticTypes.common($0, own) }) ?? own else {
+            if let type, type != own {
                 throw typeError(
-                    "Invalid Case expression. Type for all 'THEN' clauses should be the same.\nTHEN expression '\(text(branch.result))' has type: \(own).\nPrevious THEN expression(s) type: \(type.map(\.description) ?? "").",
-                    branch.result.span)
+                    "Invalid Case expression. Type for all 'THEN' clauses should be the same.\nTHEN expression 'WHEN \(text(branch.condition)) THEN \(text(branch.result))' has type: \(own).\nPrevious THEN expression(s) type: \(type).",
+                    branch.result.span, hint: "CAST one to the type of the other")
             }
-            type = merged
+            type = own
         }
         var last: Typed?
         if let otherwise {
             let value = try bind(otherwise)
             last = value
             if let own = value.type {
-                guard let merged = type.map({ ArithmeticTypes.common($0, own) }) ?? own else {
+                if let type, type != own {
                     throw typeError(
-                        "Invalid Case expression. Type for the default clause should be the same as for 'THEN' clauses.\nTHEN type: \(type.map(\.description) ?? "").\nDEFAULT type: \(own).",
-                        otherwise.span)
+                        "Invalid Case expression. Type for the default clause should be the same as for 'THEN' clauses.\nTHEN type: \(type).\nDEFAULT type: \(own).",
+                        otherwise.span, hint: "CAST one to the type of the other")
                 }
-                type = merged
+                type = own
             }
         }
-        guard let type else { throw typeError("Invalid Case expression. All case branches have a NULL type", whole.span) }
+        guard let type else { throw typeError("Invalid Case expression. All case branches have NULL type", whole.span) }
         let bound = zip(conditions, results).map { BoundExpression.WhenBranch(condition: $0, result: $1.cast(to: type)) }
         return Typed(.searchedCase(bound, otherwise: last?.cast(to: type), type))
     }

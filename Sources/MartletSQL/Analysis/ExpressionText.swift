@@ -21,15 +21,18 @@ struct ExpressionText {
         case .boolean(let value): return value ? "true" : "false"
         case .integer(let value): return String(value)
         case .decimal(let value): return value.description
-        case .double(let value): return value.javaDescription
+        case .double(let value): return Self.scientific(value)
         case .string(let value): return SQLFormatter.string(value)
         case .column(let source, let name): return column(source, name)
         case .field(let base, let name): return "\(text(base))->\(name.name)"
         case .subscript_(let base, let index): return "\(text(base))[\(text(index))]"
         case .arithmetic(let op, let a, let b): return "(\(text(a)) \(op.rawValue) \(text(b)))"
-        case .negate(let operand): return "-\(text(operand))"
+        case .negate(let operand):
+            let inner = text(operand)
+            return inner.hasPrefix("-") ? "- \(inner)" : "-\(inner)"
         case .plus(let operand): return "+\(text(operand))"
-        case .concatenate(let a, let b): return "(\(text(a)) || \(text(b)))"
+        case .concatenate(let a, let b): return "concat(\(text(a)), \(text(b)))"
+        case .compare(.isNotDistinctFrom, let a, let b): return "(NOT (\(text(a)) \(ComparisonOperator.isDistinctFrom.rawValue) \(text(b))))"
         case .compare(let op, let a, let b): return "(\(text(a)) \(op.rawValue) \(text(b)))"
         case .and(let a, let b): return "(\(text(a)) AND \(text(b)))"
         case .or(let a, let b): return "(\(text(a)) OR \(text(b)))"
@@ -37,16 +40,17 @@ struct ExpressionText {
         case .isNull(let operand): return "(\(text(operand)) IS NULL)"
         case .isNotNull(let operand): return "(\(text(operand)) IS NOT NULL)"
         case .between(let operand, let low, let high, let negated):
-            return "(\(text(operand)) \(negated ? "NOT " : "")BETWEEN \(text(low)) AND \(text(high)))"
+            return not(negated, "(\(text(operand)) BETWEEN \(text(low)) AND \(text(high)))")
         case .isIn(let operand, let options, let negated):
-            return "(\(text(operand)) \(negated ? "NOT " : "")IN (\(list(options))))"
+            return not(negated, "(\(text(operand)) IN (\(list(options))))")
         case .like(let operand, let pattern, let escape, let negated):
             let suffix = escape.map { " ESCAPE \(SQLFormatter.string($0))" } ?? ""
-            return "(\(text(operand)) \(negated ? "NOT " : "")LIKE \(text(pattern))\(suffix))"
+            return not(negated, "(\(text(operand)) LIKE \(text(pattern))\(suffix))")
         case .searchedCase(let branches, let otherwise): return caseText(nil, branches, otherwise)
         case .simpleCase(let operand, let branches, let otherwise): return caseText(operand, branches, otherwise)
         case .cast(let operand, let type): return "CAST(\(text(operand)) AS \(SQLFormatter.format(type)))"
-        case .call(let name, let arguments, let isStar): return "\(name.name)(\(isStar ? "*" : list(arguments)))"
+        case .call(let name, let arguments, let isStar):
+            return "\(name.name)(\(isStar || arguments.isEmpty && name.name == "COUNT" ? "*" : list(arguments)))"
         case .array(let elements): return "ARRAY[\(list(elements))]"
         case .map(let entries): return "MAP(\(entries.map { "\(text($0.key)):=\(text($0.value))" }.joined(separator: ", ")))"
         case .structure(let fields): return "STRUCT(\(fields.map { "\($0.name.name):=\(text($0.value))" }.joined(separator: ", ")))"
@@ -54,6 +58,26 @@ struct ExpressionText {
         case .atTimeZone(let operand, let zone): return "(\(text(operand)) AT TIME ZONE \(text(zone)))"
         }
     }
+
+    /// `1.5E0`, with as many digits as it takes.
+    static func scientific(_ value: Double) -> String {
+        guard value.isFinite else { return value.javaDescription }
+        let sign = value.sign == .minus ? "-" : ""
+        let parts = "\(value.magnitude)".split(separator: "e"), number = parts[0].split(separator: ".")
+        let whole = String(number[0]), fraction = number.count > 1 && number[1] != "0" ? String(number[1]) : ""
+        var digits = Substring(whole + fraction), exponent = whole.utf8.count - 1 + (parts.count > 1 ? Int(parts[1]) ?? 0 : 0)
+        while digits.first == "0", digits.count > 1 {
+            digits = digits.dropFirst()
+            exponent -= 1
+        }
+        while digits.last == "0", digits.count > 1 { digits = digits.dropLast() }
+        if digits == "0" { return "\(sign)0E0" }
+        let rest = digits.dropFirst()
+        return "\(sign)\(digits.prefix(1))\(rest.isEmpty ? "" : "." + rest)E\(exponent)"
+    }
+
+    /// `a NOT IN (…)` is `NOT (a IN (…))` to ksqlDB.
+    private func not(_ isNegated: Bool, _ text: String) -> String { isNegated ? "(NOT \(text))" : text }
 
     private func list(_ expressions: [Expression]) -> String { expressions.map(text).joined(separator: ", ") }
 

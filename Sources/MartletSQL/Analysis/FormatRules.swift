@@ -27,10 +27,15 @@ enum FormatRules {
     }
 
     static func spec(
-        _ kind: FormatKind, _ given: [(name: String, value: String, span: SourceSpan)], inherited: [String: String] = [:]
+        _ kind: FormatKind, _ given: [(name: String, value: String, span: SourceSpan)], side: Side, inherited: [String: String] = [:]
     ) throws(MartletError) -> FormatSpec {
         var properties = inherited
         let supported = supportedProperties(kind)
+        if let wrong = given.first(where: { $0.name == "nullableRepresentation" && !supported.contains($0.name) }) {
+            let prefix = side == .key ? "KEY" : "VALUE"
+            throw MartletError(
+                .invalidProperty, "Property \(prefix)_PROTOBUF_NULLABLE_REPRESENTATION can only be enabled with protobuf format", at: wrong.span)
+        }
         let unknown = given.filter { !supported.contains($0.name) }
         if let first = unknown.first {
             throw MartletError(

@@ -36,6 +36,8 @@ struct FromClause {
     var windowBounds: [String: BoundExpression] = [:]
     /// Rows of equal keys may be on different partitions: they come from several topics, or have keys that they were not written by.
     var isScattered = false
+    /// The rows come when all that is read has been read: those of a subquery that sorts or cuts off.
+    var isEnded = false
     /// Rows are changes: later ones replace earlier ones of their key. In a query that ends a table's rows are looked up, and groups come once.
     var yieldsChanges: Bool
 

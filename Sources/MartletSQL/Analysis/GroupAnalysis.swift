@@ -180,12 +180,19 @@ struct GroupAnalysis {
         for expression in expressions {
             let one = try qualifier.qualify(expression)
             if query.window != nil, let bound = one.firstColumn(where: isWindowBound), case .column(_, let name) = bound.node {
-                throw MartletError(
-                    .badStatement, "Window bounds column \(name.name) can only be used in the SELECT clause of windowed aggregations", at: bound.span)
+                throw Self.misplacedBound(name, bound.span)
             }
             out.append(one)
         }
         return out
+    }
+
+    /// Windows are known above the groups only.
+    static func misplacedBound(_ name: Identifier, _ span: SourceSpan) -> MartletError {
+        MartletError(
+            .badStatement,
+            "Window bounds column \(name.name) can only be used in the SELECT clause of windowed aggregations and can not be passed to aggregate functions.\nSee https://github.com/confluentinc/ksql/issues/4397",
+            at: span)
     }
 
     /// Whether a column is a bound of the query's own windows.
@@ -199,7 +206,7 @@ struct GroupAnalysis {
         let columns = stray(in: having, groups)
         guard let first = columns.first else { return }
         throw MartletError(
-            .badStatement, "Non-aggregate HAVING expression not part of GROUP BY: \(columns.map { text($0) }.joined(separator: ", "))", at: first.span)
+            .badStatement, "Non-aggregate HAVING expression not part of GROUP BY: \(columns.map { text($0) }.joined(separator: ", "))\nConsider switching the HAVING clause to a WHERE clause before the GROUP BY.", at: first.span)
     }
 
     /// Columns in `expression` outside of aggregate functions that no group gives.

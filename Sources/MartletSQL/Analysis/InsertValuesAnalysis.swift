@@ -11,7 +11,7 @@ struct InsertValuesAnalysis {
     func analyze() throws(MartletError) -> AnalyzedStatement {
         let span = insert.target.span
         if context.properties["ksql.insert.into.values.enabled"]?.lowercased() == "false" {
-            throw MartletError(.badStatement, "The server has disabled INSERT INTO ... VALUES functionality.", at: span)
+            throw MartletError(.badStatement, "The server has disabled INSERT INTO ... VALUES functionality. To enable it, restart your ksqlDB server with 'ksql.insert.into.values.enabled'=true", at: span)
         }
         guard let source = catalog.sources[insert.target.name] else {
             let hint = FromAnalysis(catalog: catalog, context: context).didYouMean(insert.target.name)
@@ -21,6 +21,18 @@ struct InsertValuesAnalysis {
         let kind = source.kind == .stream ? "stream" : "table"
         if source.isSource { throw MartletError(.badStatement, "Cannot insert values into read-only \(kind): \(source.name)", at: span) }
         if source.window != nil { throw MartletError(.badStatement, "Cannot insert values into windowed stream/table!", at: span) }
+        do throws(MartletError) {
+            return try row(source)
+        } catch {
+            var error = error
+            if !error.message.hasPrefix("Failed to ") { error.message = "Failed to insert values into '\(source.name)'. \(error.message)" }
+            throw error
+        }
+    }
+
+    /// The one row that is inserted.
+    private func row(_ source: Source) throws(MartletError) -> AnalyzedStatement {
+        let span = insert.target.span
         let columns = try columns(source)
         var given: [String: SQLValue] = [:]
         for (column, expression) in zip(columns, insert.values) {
@@ -113,9 +125,15 @@ struct InsertValuesAnalysis {
         } catch {
             throw MartletError(
                 .typeMismatch,
-                "Failed to insert values into '\(insert.target.name)'. Expected type \(column.type) for field \(SQLType.quoted(column.name)) but got \(typed.typeText)(\(binder.text(qualified))).",
+                "Expected type \(column.type) for field \(SQLType.quoted(column.name)) but got \(typed.type?.baseName ?? "NULL")(\(Self.shown(expression, binder.text(qualified))))",
                 at: expression.span, detail: error.message)
         }
+    }
+
+    /// Text without its quotes, anything else as it was written.
+    private static func shown(_ expression: Expression, _ text: String) -> String {
+        if case .string(let literal) = expression.node { return literal }
+        return text
     }
 
     private func refuseColumns(_ expression: Expression, _ bound: Set<String>) throws(MartletError) {

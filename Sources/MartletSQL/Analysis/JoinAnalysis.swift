@@ -40,7 +40,7 @@ struct JoinAnalysis {
         return Side(from: try plan(tree, depth: depth + 1), name: named, isSource: !tree.isJoin, leaves: leaves)
     }
 
-    private static func text(_ kind: Join.Kind) -> String {
+    static func text(_ kind: Join.Kind) -> String {
         switch kind {
         case .inner: "[INNER] JOIN"
         case .left: "LEFT [OUTER] JOIN"
@@ -50,17 +50,26 @@ struct JoinAnalysis {
     }
 
     private func checkKinds(_ join: Join, _ left: Side, _ right: Side) throws(MartletError) {
+        if right.from.isEnded || left.from.isEnded && right.from.kind == .stream {
+            throw MartletError(
+                .badStatement,
+                "A subquery with DISTINCT, ORDER BY or LIMIT gives its rows when all others have been read: it can only be the left side of a join with a table.",
+                at: join.span)
+        }
         let text = "\(left.name) \(Self.text(join.kind)) \(right.name)"
         switch (left.from.kind, right.from.kind) {
         case (.table, .stream):
             throw MartletError(
                 .badStatement, "Invalid join order: table-stream joins are not supported; only stream-table joins. Got \(text).", at: join.span)
         case (.stream, .table):
-            if join.kind == .right || join.kind == .full {
+            if join.kind == .full {
                 throw MartletError(
-                    .badStatement,
-                    "Invalid join type: \(join.kind == .full ? "full" : "right")-outer join not supported for stream-table join. Got \(text).",
-                    at: join.span)
+                    .badStatement, "Invalid join type: full-outer join not supported for stream-table join. Got \(text).", at: join.span)
+            }
+            if join.kind == .right {
+                throw MartletError(
+                    .badStatement, "Invalid join type encountered: \(Self.text(join.kind))", at: join.span,
+                    hint: "every row of a stream finds its row of the table, not the other way round")
             }
         case (.stream, .stream):
             guard join.within == nil else { return }
@@ -71,9 +80,10 @@ struct JoinAnalysis {
         case (.table, .table): break
         }
         if join.within != nil {
+            let isTables = left.from.kind == .table
             throw MartletError(
                 .badStatement,
-                "A window definition was provided for a \(left.from.kind == .table ? "Table-Table" : "Stream-Table") join. These joins are not windowed. Please drop the window definition (i.e. the WITHIN clause) and try to execute your join again.",
+                "A window definition was provided for a \(isTables ? "Table-Table" : "Stream-Table") join. These joins are not windowed. Please drop the window definition (\(isTables ? "i.e." : "ie.") the WITHIN clause) and try to execute your \(isTables ? "Table-Table " : "")join again.",
                 at: join.span, hint: "remove WITHIN")
         }
     }
@@ -95,8 +105,5 @@ struct JoinAnalysis {
 }
 
 extension FormatSpec {
-    /// Whether equal keys have equal bytes in both formats. Registry formats carry schema ids, which may differ.
-    func canCopartition(with other: FormatSpec) -> Bool { !kind.usesSchemaRegistry && isSameKeyFormat(as: other) }
-
     func isSameKeyFormat(as other: FormatSpec) -> Bool { kind == other.kind && properties["delimiter"] == other.properties["delimiter"] }
 }

@@ -197,13 +197,14 @@ struct JoinPlanner {
                 .badStatement, "Invalid join condition: foreign-key table-table joins are not supported as part of n-way joins. Got \(got).", at: span,
                 hint: "make a table with the inner join first")
         }
-        guard left.from.plan.readsOneTable else {
+        if node.join.kind == .full {
             throw MartletError(
-                .badStatement, "Invalid join condition: foreign-key table-table joins of grouped or joined subqueries are not supported. Got \(got).", at: span,
-                hint: "make a table with the subquery \(left.name) first")
+                .badStatement,
+                "Invalid join type: full-outer join not supported for foreign-key table-table join. Got \(left.name) \(JoinAnalysis.text(.full)) \(right.name).",
+                at: node.join.span)
         }
-        if node.join.kind == .right || node.join.kind == .full {
-            throw MartletError(.badStatement, "\(node.join.kind.rawValue) JOIN on a foreign key is not supported", at: node.join.span)
+        if node.join.kind == .right {
+            throw MartletError(.badStatement, "RIGHT OUTER JOIN on a foreign key is not supported", at: node.join.span)
         }
         try checkTypes(all)
         return try foreignKey(chosen, all)
@@ -249,6 +250,7 @@ struct JoinPlanner {
         var out = FromClause(plan: plan, scope: scope, kind: kind, sources: left.from.sources + right.from.sources, keys: [])
         out.window = left.from.window
         out.isWindowed = left.from.isWindowed || right.from.isWindowed
+        out.isEnded = left.from.isEnded
         out.keyFormat = layout.keyFormat
         out.keyFieldNames = layout.keyNames
         out.partitionsOfTopic = layout.partitionsOfTopic
@@ -400,6 +402,17 @@ struct JoinPlanner {
 
     // MARK: joining on a foreign key
 
+    /// Offsets tell which of two changes of a left row is the later one. What is not read from one table's topic, groups or the result of a join,
+    /// is written to a topic of its own first.
+    private func rewrittenLeft() -> LogicalPlan.Repartition? {
+        if left.from.plan.readsOneTable { return nil }
+        let value = left.from.left.valueFormat
+        return LogicalPlan.Repartition(
+            step: prefix + "LeftSourceKeyed-SelectKey", kind: .table,
+            keyFormat: internalKeyFormat(left.from.keyFormat, left.from.keys.map { Field($0.name, $0.expression.type) }),
+            valueFormat: FormatSpec(value.kind, properties: FormatRules.inheritedProperties(value)), partitionsOfTopic: left.from.partitionsOfTopic)
+    }
+
     /// Rows of the left table find the right table's row by an expression; the result keeps the left table's key.
     private func foreignKey(_ keys: [Key], _ all: [Key]) throws(MartletError) -> FromClause {
         let names = keyNames(keys)
@@ -413,17 +426,20 @@ struct JoinPlanner {
             valueFormat: FormatSpec(value.kind, properties: FormatRules.inheritedProperties(value)), partitionsOfTopic: right.from.partitionsOfTopic)
         let condition = try residual(beside: keys, all)
         let primary = left.from.keys.map(\.expression)
+        let rewritten = rewrittenLeft()
+        let answers = rewritten?.keyFormat ?? left.from.keyFormat
+        let answerNames = rewritten == nil ? left.from.keyFieldNames : left.from.keys.map(\.name)
         let plan = LogicalPlan.join(
             LogicalPlan.Join(
                 step: prefix + "Join", left: left.from.plan, right: right.from.plan, kind: Self.physical(node.join.kind), method: .foreignKey(keyCount: primary.count),
                 leftKeys: keys.map(\.left.expression), rightKeys: keys.map(\.right.expression), keyNames: left.from.keys.map(\.name),
-                condition: condition?.0, conditionText: condition?.1, rightRepartition: isPersistent && isRewritten ? rewrite : nil,
+                condition: condition?.0, conditionText: condition?.1, leftRepartition: rewritten, rightRepartition: isPersistent && isRewritten ? rewrite : nil,
                 foreign: LogicalPlan.Join.Foreign(
                     primaryKeys: primary, keyNames: names, keyFieldNames: isRewritten ? names : right.from.keyFieldNames, keyFormat: format, partitionsOfTopic: right.from.partitionsOfTopic,
-                    answerKeyFieldNames: left.from.keyFieldNames, answerKeyFormat: left.from.keyFormat, answerPartitionsOfTopic: left.from.partitionsOfTopic, crossesTopics: isPersistent)))
+                    answerKeyFieldNames: answerNames, answerKeyFormat: answers, answerPartitionsOfTopic: left.from.partitionsOfTopic, crossesTopics: isPersistent)))
         var out = FromClause(plan: plan, scope: scope, kind: .table, sources: left.from.sources + right.from.sources, keys: [])
-        out.keyFormat = left.from.keyFormat
-        out.keyFieldNames = left.from.keyFieldNames
+        out.keyFormat = answers
+        out.keyFieldNames = answerNames
         out.partitionsOfTopic = left.from.partitionsOfTopic
         out.keyDescription = ("primary key column", "primary key columns")
         out.keys = left.from.keys.enumerated().map { index, slot in
@@ -443,7 +459,7 @@ extension LogicalPlan {
             guard node.repartition != nil else { return nil }
             node.repartition?.partitionsOfTopic = topic
             return .aggregate(node)
-        case .scan, .flatMap, .selectKey, .join, .materialize, .union: return nil
+        case .scan, .flatMap, .selectKey, .join, .materialize, .union, .ended: return nil
         }
     }
 
@@ -452,7 +468,7 @@ extension LogicalPlan {
         switch self {
         case .scan: true
         case .filter(let input, _, _), .project(let input, _, _), .materialize(let input, _, _): input.readsOneTable
-        case .flatMap, .selectKey, .join, .aggregate, .union: false
+        case .flatMap, .selectKey, .join, .aggregate, .union, .ended: false
         }
     }
 }

@@ -112,7 +112,12 @@ struct JoinTreeBuilder {
     /// A condition that is one comparison, with ksqlDB's refusals.
     private func equality(_ condition: Expression, _ left: Set<String>, _ right: Set<String>) throws(MartletError) -> JoinTree.Equality {
         if let found = crossing(condition, left, right) { return found }
-        guard case .compare(.equal, let a, let b) = condition.node else { throw unsupported(condition) }
+        guard case .compare(let op, let a, let b) = condition.node else { throw unsupported(condition) }
+        guard op == .equal else {
+            throw MartletError(
+                .badStatement, "Only equality join criteria is supported.", at: condition.span,
+                hint: "further conditions may follow an equality: ON a.x = b.x AND a.y < b.y")
+        }
         let text = ExpressionText(columns: .qualified)
         let used = [a.referencedSources, b.referencedSources]
         for (expression, sources) in zip([a, b], used) where sources.count != 1 {
@@ -121,9 +126,16 @@ struct JoinTreeBuilder {
                 "Invalid comparison expression '\(text(expression))' in join '\(text(condition))'. Each side of the join comparision must contain references from exactly one source.",
                 at: expression.span)
         }
+        let names = used.map { SQLType.quoted($0.first ?? "") }
+        guard names[0] == names[1] else {
+            throw MartletError(
+                .badStatement,
+                "A join criteria is expected to reference the source (\(right.sorted().map { SQLType.quoted($0) }.joined(separator: ", "))) in the FROM clause, instead the right source references \(names[1]) and the left source references \(names[0])",
+                at: condition.span)
+        }
         throw MartletError(
             .badStatement,
-            "Each side of the join must reference exactly one source and not the same source. Left side references \(SQLType.quoted(used[0].first ?? "")) and right references \(SQLType.quoted(used[1].first ?? ""))",
+            "Each side of the join must reference exactly one source and not the same source. Left side references \(names[0]) and right references \(names[1])",
             at: condition.span)
     }
 

@@ -24,6 +24,13 @@ struct PersistentQueryAnalysis {
                     hint: "CREATE OR REPLACE changes it, IF NOT EXISTS leaves it")
             }
         }
+        let writers = catalog.writers(of: name)
+        if create.orReplace, writers.count > 1 {
+            throw MartletError(
+                .badStatement,
+                "REPLACE for sink \(SQLType.quoted(name)) is not supported because there are multiple queries writing into it: [\(writers.joined(separator: ", "))]",
+                at: span)
+        }
         if catalog.models[name] != nil {
             throw MartletError(.alreadyExists, "Cannot add \(kindName) '\(name)': a model with the same name already exists", at: span)
         }
@@ -42,28 +49,25 @@ struct PersistentQueryAnalysis {
                 .badStatement,
                 "Invalid result type. Your SELECT query produces a \(produced). Please use CREATE \(produced) AS SELECT statement instead.", at: span)
         }
-        var (sink, warnings) = try sink(create, select, properties)
+        var sink = try sink(create, select, properties)
         let queryID = existing?.createdBy ?? "\(create.kind == .stream ? "CSAS" : "CTAS")_\(name)_\(context.nextQueryNumber)"
         sink.createdBy = queryID
         if let existing { try SchemaEvolution.check(from: existing, to: sink, at: span) }
         let plan = plan(select, sink)
-        warnings += select.warnings
         return .persistentQuery(
             AnalyzedQuery(
                 queryID: queryID, sink: sink, isInsert: false,
                 partitions: properties.partitions ?? context.partitions(select.from.left.topic), replicas: properties.replicas,
-                retentionMs: properties.retentionMs, orReplace: create.orReplace, plan: plan, warnings: warnings))
+                retentionMs: properties.retentionMs, orReplace: create.orReplace, plan: plan, warnings: select.warnings))
     }
 
     /// The new source: formats and settings that the WITH clause does not give come from the query's left source.
     private func sink(
         _ create: CreateAs, _ select: AnalyzedSelect, _ properties: SourceProperties
-    ) throws(MartletError) -> (Source, [String]) {
+    ) throws(MartletError) -> Source {
         let span = create.name.span
         let left = select.from.left
         let schema = Schema(key: select.keyOutputs.map(\.field), value: select.valueOutputs.map(\.field))
-        var warnings: [String] = []
-        if let key = properties.text("KEY") { warnings.append("The property KEY='\(key)' is no longer supported and has no effect.") }
 
         if properties.text("KEY_FORMAT") != nil, schema.key.isEmpty, properties.text("KEY_FORMAT")?.uppercased() != "NONE" {
             throw MartletError(
@@ -94,14 +98,14 @@ struct PersistentQueryAnalysis {
             name: create.name.name, kind: create.kind, schema: schema, topic: topic, keyFormat: key, valueFormat: value,
             timestamp: try TimestampRules.column(properties, schema), window: select.window, wrapSingleValue: wrapping.feature,
             statement: statement.text)
-        return (sink, warnings)
+        return sink
     }
 
     private func format(_ side: Side, _ properties: SourceProperties, _ inherited: FormatSpec) throws(MartletError) -> FormatSpec {
         let kind: FormatKind
         if let given = properties.formatName(side) { kind = try FormatRules.kind(given.text, at: given.span) } else { kind = inherited.kind }
         return try FormatRules.spec(
-            kind, try properties.formatProperties(side), inherited: kind == inherited.kind ? FormatRules.inheritedProperties(inherited) : [:])
+            kind, try properties.formatProperties(side), side: side, inherited: kind == inherited.kind ? FormatRules.inheritedProperties(inherited) : [:])
     }
 
     /// *_SCHEMA_ID of a sink: the registered schema must begin with the query's columns.
@@ -127,7 +131,7 @@ struct PersistentQueryAnalysis {
     func insertInto(_ target: Identifier, _ list: [WithProperty], _ query: Query) throws(MartletError) -> AnalyzedStatement {
         guard let sink = catalog.sources[target.name] else {
             let hint = FromAnalysis(catalog: catalog, context: context).didYouMean(target.name)
-            throw MartletError(.unknownSource, "Sink '\(target.name)' does not exist for the INSERT INTO statement.\(hint)", at: target.span)
+            throw MartletError(.unknownSource, "Exception while preparing statement: \(statement.span.messagePrefix)\(target.name) does not exist.\(hint)", at: target.span)
         }
         if sink.kind != .stream {
             throw MartletError(.badStatement, "INSERT INTO can only be used to insert into a stream. \(sink.name) is a table.", at: target.span)
@@ -159,12 +163,15 @@ struct PersistentQueryAnalysis {
     private func queryID(_ properties: SourceProperties) throws(MartletError) -> String {
         guard let given = properties.text("QUERY_ID")?.uppercased() else { return "INSERTQUERY_\(context.nextQueryNumber)" }
         let span = properties.span("QUERY_ID")
+        let prefixes = ["INSERTQUERY_", "CTAS_", "CSAS_", "CST_"]
+        if prefixes.contains(where: given.hasPrefix) {
+            throw MartletError(
+                .invalidProperty, "Query IDs must not start with a reserved query ID prefix (\(prefixes.joined(separator: ", "))). Got '\(given)'.",
+                at: span)
+        }
         let allowed = given.utf8.allSatisfy { $0 == UInt8(ascii: "_") || (0x30...0x39).contains($0) || (0x41...0x5A).contains($0) }
         guard allowed, !given.isEmpty else {
             throw MartletError(.invalidProperty, "Query IDs may contain only alphanumeric characters and '_'. Got: '\(given)'", at: span)
-        }
-        for prefix in ["INSERTQUERY_", "CTAS_", "CSAS_", "CST_"] where given.hasPrefix(prefix) {
-            throw MartletError(.invalidProperty, "Query IDs must not start with a reserved query ID prefix (\(prefix)). Got: '\(given)'", at: span)
         }
         if catalog.queries[given] != nil { throw MartletError(.alreadyExists, "Query ID '\(given)' already exists.", at: span) }
         return given
@@ -232,7 +239,7 @@ extension LogicalPlan {
         case .filter(let input, _, _), .project(let input, _, _): input.keepsRows
         case .materialize, .aggregate: true
         case .join(let join): join.foreign != nil
-        case .scan, .flatMap, .selectKey, .union: false
+        case .scan, .flatMap, .selectKey, .union, .ended: false
         }
     }
 
@@ -246,7 +253,7 @@ extension LogicalPlan {
         case .project(let input, let expressions, _): expressions.reduce(input.models) { $0.union($1.models) }
         case .join(let join):
             (join.leftKeys + join.rightKeys + [join.condition].compactMap { $0 }).reduce(join.left.models.union(join.right.models)) { $0.union($1.models) }
-        case .materialize(let input, _, _): input.models
+        case .materialize(let input, _, _), .ended(let input, _, _): input.models
         case .union(let inputs): inputs.reduce(into: []) { $0.formUnion($1.models) }
         case .aggregate(let node): (node.keys + node.arguments).reduce(node.input.models) { $0.union($1.models) }
         }

@@ -82,14 +82,15 @@ struct Projection {
                 } else {
                     out.append(
                         ProjectionItem(
-                            name: name(qualified, &aliases), expression: qualified, span: expression.span, isAliased: false))
+                            name: Self.name(of: qualified, scope, &aliases), expression: qualified, span: expression.span, isAliased: false))
                 }
             }
         }
         return out
     }
 
-    private func name(_ expression: Expression, _ aliases: inout AliasGenerator) -> String {
+    /// What a selected expression without an alias is called.
+    static func name(of expression: Expression, _ scope: Scope, _ aliases: inout AliasGenerator) -> String {
         guard case .column(let source, let name) = expression.node else { return aliases.name(for: expression) }
         let clashes = scope.columns.filter { $0.name == name.name && $0.source != nil }.count > 1
         if clashes, let source { return "\(source.name)_\(name.name)" }

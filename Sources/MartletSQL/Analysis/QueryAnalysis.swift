@@ -78,6 +78,7 @@ struct QueryAnalysis {
         }
         if let first = query.orderBy.first { throw refuse("ORDER BY", first.expression.span) }
         if let offset = query.offset { throw refuse("OFFSET", offset.span) }
+        if isInner, let limit = query.limit { throw refuse("LIMIT in a subquery", limit.span) }
         if query.isDistinct { throw refuse("SELECT DISTINCT", query.span, "GROUP BY makes a table with one row for each combination of values") }
     }
 
@@ -90,6 +91,7 @@ struct QueryAnalysis {
             throw MartletError(
                 .badStatement, "KSQL does not support persistent queries on windowed tables.", at: query.span, hint: "\(sink) would be one")
         }
+        try checkSwitches(query)
         let sourceScope = scope(query, from)
         try checkReservedNames(query, sourceScope)
         var aliases = AliasGenerator(sourceScope)
@@ -126,13 +128,27 @@ struct QueryAnalysis {
         var select = AnalyzedSelect(
             from: from, input: plan, outputs: [], window: window, isUnkeyed: isUnkeyed, limit: query.limit?.count, span: query.span)
         try bind(items, binder, from, &select)
-        if isPull, !isInner {
+        if isPull, !isInner || query.needsAllRows {
             let ending = EndingAnalysis(items: items, outputs: select.outputs, binder: binder, scope: sourceScope)
             let isTable = groups.isGrouped || select.from.yieldsChanges
             (select.ending, select.hidden) = try ending.analyze(query, groups: isTable ? select.from.keys : nil)
         }
         select.isGrouped = groups.isGrouped
         return select
+    }
+
+    /// Parts of the language that can be switched off.
+    private func checkSwitches(_ query: Query) throws(MartletError) {
+        if query.emit == .final, context.isOff("ksql.suppress.enabled") {
+            throw MartletError(
+                .badStatement, "Suppression is currently disabled. You can enable it by setting ksql.suppress.enabled to true", at: query.span)
+        }
+        guard context.isOff("ksql.lambdas.enabled") else { return }
+        var expressions = [query.whereClause, query.having].compactMap { $0 } + query.groupBy + query.partitionBy
+        for case .expression(let expression, _) in query.select { expressions.append(expression) }
+        if let lambda = expressions.lazy.compactMap(\.firstLambda).first {
+            throw MartletError(.badStatement, "Lambdas are not enabled at this time.", at: lambda.span)
+        }
     }
 
     /// The columns that names can mean: the source's, and the bounds of the query's own windows, which only what is above the groups has.
@@ -192,16 +208,22 @@ struct QueryAnalysis {
         _ query: Query, _ scope: Scope, _ from: FromClause, _ plan: inout LogicalPlan, _ computed: inout [Expression: Scope.Column]
     ) throws(MartletError) {
         var found: [Expression] = []
-        func collect(_ expression: Expression) {
+        func collect(_ expression: Expression, inside branches: Expression?) throws(MartletError) {
             if case .call(let name, _, _) = expression.node, context.functions.isTableFunction(name.name) {
+                if let branches {
+                    let text = ExpressionText(columns: .plain(isJoin: scope.isJoin))(branches)
+                    throw MartletError(.badStatement, "Table functions cannot be used in CASE: \(text)", at: expression.span)
+                }
                 if !found.contains(expression) { found.append(expression) }
                 return
             }
-            expression.children.forEach(collect)
+            var branches = branches
+            if case .searchedCase = expression.node { branches = expression }
+            for child in expression.children { try collect(child, inside: branches) }
         }
         let qualifier = Qualifier(scope: scope, clause: .select, functions: context.functions)
         for case .expression(let expression, _) in query.select where expression.firstCall(where: { context.functions.isTableFunction($0.name) }) != nil {
-            collect(try qualifier.qualify(expression))
+            try collect(try qualifier.qualify(expression), inside: nil)
         }
         guard let first = found.first else { return }
         if from.kind == .table {
@@ -229,10 +251,20 @@ struct QueryAnalysis {
         _ aliases: inout AliasGenerator
     ) throws(MartletError) -> Bool {
         let span = query.partitionBy[0].span
-        if from.kind == .table {
-            throw MartletError(.badStatement, "PARTITION BY is only supported on streams, but \(from.left.name) is a table.", at: span)
-        }
         let qualifier = Qualifier(scope: from.scope, clause: .partitionBy, functions: context.functions)
+        if from.kind == .table {
+            let keys = try query.partitionBy.map { (expression) throws(MartletError) in try qualifier.qualify(expression) }
+            if keys.count == from.keys.count, zip(keys, from.keys).allSatisfy({ $1.viable.contains($0) }) {
+                from.plan = plan
+                return false
+            }
+            let names = keys.map { ExpressionText(columns: .plain(isJoin: from.scope.isJoin))($0) }
+            let reason =
+                from.keys.count == 1
+                ? "If this is a join, make sure that the criteria uses the TABLE's key column \(from.keys[0].name) instead of [\(names.joined(separator: ", "))]"
+                : "If this is a join, joins on tables with multiple columns is not yet supported."
+            throw MartletError(.badStatement, "Cannot repartition a TABLE source. \(reason)", at: span, hint: "PARTITION BY is for streams")
+        }
         let binder = ExpressionAnalyzer(scope: from.scope, clause: .partitionBy, catalog: catalog, functions: context.functions, computed: computed)
         var expressions: [Expression] = [], keys: [Typed] = []
         for expression in query.partitionBy {
@@ -457,4 +489,9 @@ struct QueryAnalysis {
                 at: select.span, hint: "give each column its own name with AS")
         }
     }
+}
+
+extension Query {
+    /// Whether its result is known only when all its rows are there.
+    var needsAllRows: Bool { isDistinct || !orderBy.isEmpty || offset != nil || limit != nil }
 }

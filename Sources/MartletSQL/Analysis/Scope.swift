@@ -66,6 +66,15 @@ struct Qualifier {
             return try resolve(source, name, expression.span)
         }
         if case .lambda(let parameters, let body) = expression.node {
+            for parameter in parameters {
+                if scope.columns.contains(where: { $0.source != nil && $0.role != .pseudo && $0.name == parameter.name }) {
+                    throw MartletError(
+                        .badStatement, "Lambda function argument can't be a column name: \(parameter.name)", at: parameter.span)
+                }
+                if bound.contains(parameter.name) {
+                    throw MartletError(.badStatement, "Reusing lambda arguments in nested lambda is not allowed", at: parameter.span)
+                }
+            }
             let inner = bound.union(parameters.map(\.name))
             return Expression(.lambda(parameters, try qualify(body, bound: inner)), span: expression.span)
         }
@@ -203,6 +212,13 @@ extension Expression {
     func firstCall(where test: (Identifier) -> Bool) -> Expression? {
         if case .call(let name, _, _) = node, test(name) { return self }
         for child in children { if let found = child.firstCall(where: test) { return found } }
+        return nil
+    }
+
+    /// The first lambda in this expression.
+    var firstLambda: Expression? {
+        if case .lambda = node { return self }
+        for child in children { if let found = child.firstLambda { return found } }
         return nil
     }
 

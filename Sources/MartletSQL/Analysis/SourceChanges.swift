@@ -56,13 +56,21 @@ struct SourceChanges {
             throw MartletError(
                 .badStatement, "Incompatible data source type is \(source.kind.rawValue), but statement was DROP \(kind.rawValue)", at: name.span)
         }
-        // The query that made it ends with it.
-        let readers = catalog.readers(of: source.name)
+        // The query that made it ends with it. What other queries have made of it has to go first.
+        let made = catalog.sources.values.filter { made in made.createdBy.flatMap { catalog.queries[$0] }?.sources.contains(source.name) == true }
+        let readers = catalog.readers(of: source.name).filter { reader in !made.contains { $0.createdBy == reader } }
         let writers = catalog.writers(of: source.name).filter { $0 != source.createdBy }
         if !readers.isEmpty || !writers.isEmpty {
             throw MartletError(
                 .badStatement,
                 "Cannot drop \(source.name).\nThe following queries read from this source: [\(readers.joined(separator: ", "))].\nThe following queries write into this source: [\(writers.joined(separator: ", "))].\nYou need to terminate them before dropping \(source.name).",
+                at: name.span)
+        }
+        let references = made.map(\.name).filter { $0 != source.name }.sorted()
+        if !references.isEmpty {
+            throw MartletError(
+                .badStatement,
+                "Cannot drop \(source.name).\nThe following streams and/or tables read from this source: [\(references.joined(separator: ", "))].\nYou need to drop them before dropping \(source.name).",
                 at: name.span)
         }
         if deleteTopic, source.isSource {

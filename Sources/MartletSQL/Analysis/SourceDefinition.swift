@@ -54,8 +54,12 @@ struct SourceDefinition {
     private func applyingLegacyKey(_ properties: SourceProperties) throws(MartletError) -> ([ColumnDefinition], [String]) {
         guard let name = properties.text("KEY") else { return (create.columns, []) }
         var columns = create.columns
-        let hasKey = columns.contains { $0.constraint == .key || $0.constraint == .primaryKey }
-        if create.kind == .stream || hasKey || columns.isEmpty {
+        if columns.contains(where: { $0.constraint == .key || $0.constraint == .primaryKey }) {
+            throw MartletError(
+                .unknownProperty, "Invalid config variable(s) in the WITH clause: KEY", at: properties.span("KEY"),
+                hint: "the key column is declared already")
+        }
+        if create.kind == .stream || columns.isEmpty {
             return (columns, ["The property KEY='\(name)' is no longer supported and has no effect: declare the key column with KEY."])
         }
         guard let index = columns.firstIndex(where: { $0.name.name == name || $0.name.name == name.uppercased() }) else {
@@ -75,6 +79,11 @@ struct SourceDefinition {
                 hint: "add WITH (KAFKA_TOPIC='…')")
         }
         let declared = try DeclaredColumns(columns, types: catalog.types)
+        if !declared.headers.isEmpty, context.isOff("ksql.headers.columns.enabled") {
+            throw MartletError(
+                .badStatement, "Cannot create \(create.kind == .stream ? "Stream" : "Table") because schema with headers columns is disabled.", at: span,
+                hint: "SET 'ksql.headers.columns.enabled'='true'")
+        }
         try checkSchemaIDs(declared, properties)
         let formats = try SourceFormats.declared(properties, context)
         var schema = declared.schema
@@ -280,8 +289,8 @@ struct SourceFormats {
                 at: properties.statementSpan)
         }
         return SourceFormats(
-            key: try FormatRules.spec(try FormatRules.kind(key.text, at: key.span), try properties.formatProperties(.key)),
-            value: try FormatRules.spec(try FormatRules.kind(value.text, at: value.span), try properties.formatProperties(.value)))
+            key: try FormatRules.spec(try FormatRules.kind(key.text, at: key.span), try properties.formatProperties(.key), side: .key),
+            value: try FormatRules.spec(try FormatRules.kind(value.text, at: value.span), try properties.formatProperties(.value), side: .value))
     }
 }
 
@@ -291,6 +300,9 @@ extension FormatSpec {
 }
 
 extension AnalysisContext {
+    /// Whether a switch that is on by default is off.
+    func isOff(_ property: String) -> Bool { properties[property]?.lowercased() == "false" }
+
     /// `ksql.persistence.wrap.single.values`
     var wrapSingleValues: Bool? { properties["ksql.persistence.wrap.single.values"].flatMap { Bool($0.lowercased()) } }
     var throwsOnInvalidTimestamp: Bool { properties["ksql.timestamp.throw.on.invalid"]?.lowercased() == "true" }
@@ -316,9 +328,6 @@ enum TimestampRules {
                 throw MartletError(
                     .invalidProperty,
                     "A String timestamp field has been specified without also specifying the timestamp_format", at: span)
-            }
-            if let format, let problem = PatternCheck.problem(format) {
-                throw MartletError(.invalidProperty, "Configuration TIMESTAMP_FORMAT is invalid: \(problem)", at: properties.span("TIMESTAMP_FORMAT"))
             }
         case .bigint, .timestamp:
             if format != nil {

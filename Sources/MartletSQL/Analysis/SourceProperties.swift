@@ -6,7 +6,7 @@ struct SourceProperties {
     /// Where a WITH clause stands; not every property is allowed everywhere.
     enum Place { case declaration, sink, insert }
 
-    private enum Kind { case text, integer, boolean }
+    private enum Kind { case text, integer, short, long, boolean }
 
     private struct Definition {
         var name: String
@@ -17,8 +17,8 @@ struct SourceProperties {
     private static let table: [Definition] = [
         Definition(name: "KAFKA_TOPIC", kind: .text, places: [.declaration, .sink]),
         Definition(name: "PARTITIONS", kind: .integer, places: [.declaration, .sink]),
-        Definition(name: "REPLICAS", kind: .integer, places: [.declaration, .sink]),
-        Definition(name: "RETENTION_MS", kind: .integer, places: [.declaration, .sink]),
+        Definition(name: "REPLICAS", kind: .short, places: [.declaration, .sink]),
+        Definition(name: "RETENTION_MS", kind: .long, places: [.declaration, .sink]),
         Definition(name: "CLEANUP_POLICY", kind: .text, places: [.declaration, .sink]),
         Definition(name: "FORMAT", kind: .text, places: [.declaration, .sink]),
         Definition(name: "KEY_FORMAT", kind: .text, places: [.declaration, .sink]),
@@ -40,8 +40,8 @@ struct SourceProperties {
         Definition(name: "SOURCE_CONNECTOR", kind: .text, places: [.declaration]),
         Definition(name: "SOURCED_BY_CONNECTOR", kind: .text, places: [.declaration]),
         Definition(name: "QUERY_ID", kind: .text, places: [.insert]),
-        // Before ksqlDB 0.10 the key was a property; see `legacyKey`.
-        Definition(name: "KEY", kind: .text, places: [.declaration, .sink]),
+        // Before ksqlDB 0.10 the key was a property: taken where no column says KEY.
+        Definition(name: "KEY", kind: .text, places: [.declaration]),
     ]
 
     private(set) var values: [String: WithProperty] = [:]
@@ -67,26 +67,32 @@ struct SourceProperties {
     /// The property with its value as the kind it must have: numbers and booleans may come as text.
     private static func checked(_ property: WithProperty, _ definition: Definition) throws(MartletError) -> WithProperty {
         var property = property
+        func bad(_ problem: String) -> MartletError {
+            MartletError(
+                .invalidProperty, "Invalid value \(property.value.text) for property \(definition.name): \(problem)", at: property.span)
+        }
+        let text = property.value.text
         switch definition.kind {
         case .text:
-            if case .string = property.value { return property }
-            property.value = .string(property.value.text)
-        case .integer:
-            guard let value = Int64(property.value.text) else {
-                throw MartletError(
-                    .invalidProperty, "Invalid value \(property.value.text) for configuration \(definition.name): Not a number of type INT",
-                    at: property.span)
+            guard case .string = property.value else { throw bad("Expected value to be a string, but it was a \(property.value.javaClass)") }
+        case .integer, .short, .long:
+            let (name, range, words): (String, ClosedRange<Int64>, String) =
+                switch definition.kind {
+                case .short: ("SHORT", Int64(Int16.min)...Int64(Int16.max), "a 16-bit integer (short)")
+                case .long: ("LONG", Int64.min...Int64.max, "a 64-bit integer (long)")
+                case .integer, .text, .boolean: ("INT", Int64(Int32.min)...Int64(Int32.max), "a 32-bit integer")
+                }
+            switch property.value {
+            case .string, .integer: break
+            default: throw bad("Expected value to be \(words), but it was a \(property.value.javaClass)")
             }
+            guard let value = Int64(text), range.contains(value) else { throw bad("Not a number of type \(name)") }
             property.value = .integer(value)
         case .boolean:
-            switch property.value.text.lowercased() {
+            switch text.lowercased() {
             case "true": property.value = .boolean(true)
             case "false": property.value = .boolean(false)
-            default:
-                throw MartletError(
-                    .invalidProperty,
-                    "Invalid value \(property.value.text) for configuration \(definition.name): Expected value to be either true or false",
-                    at: property.span)
+            default: throw bad("Expected value to be either true or false")
             }
         }
         return property
@@ -116,19 +122,16 @@ struct SourceProperties {
         }
         for name in ["PARTITIONS", "REPLICAS"] {
             if let value = integer(name), value < 1 {
-                throw MartletError(.invalidProperty, "Invalid value \(value) for configuration \(name): Value must be at least 1", at: span(name))
+                throw MartletError(.invalidProperty, "Invalid value \(value) for property \(name): Value must be at least 1", at: span(name))
             }
-        }
-        if let replicas = integer("REPLICAS"), replicas > Int64(Int16.max) {
-            throw MartletError(.invalidProperty, "Invalid value \(replicas) for configuration REPLICAS: Not a number of type SHORT", at: span("REPLICAS"))
-        }
-        if let partitions = integer("PARTITIONS"), partitions > Int64(Int32.max) {
-            throw MartletError(
-                .invalidProperty, "Invalid value \(partitions) for configuration PARTITIONS: Not a number of type INT", at: span("PARTITIONS"))
         }
         if let retention = integer("RETENTION_MS"), retention < -1 {
             throw MartletError(
-                .invalidProperty, "Invalid value \(retention) for configuration RETENTION_MS: Value must be at least -1", at: span("RETENTION_MS"))
+                .invalidProperty, "Invalid value \(retention) for property RETENTION_MS: Value must be at least -1", at: span("RETENTION_MS"))
+        }
+        if let pattern = text("TIMESTAMP_FORMAT"), let problem = PatternCheck.problem(pattern) {
+            throw MartletError(
+                .invalidProperty, "Invalid datetime format for config:TIMESTAMP_FORMAT, reason:\(problem)", at: span("TIMESTAMP_FORMAT"))
         }
     }
 
@@ -187,7 +190,7 @@ struct SourceProperties {
         if let text = text(representation)?.uppercased() {
             guard text == "OPTIONAL" || text == "WRAPPER" else {
                 throw MartletError(
-                    .invalidProperty, "Invalid value \(text) for configuration \(representation): String must be one of: OPTIONAL, WRAPPER, null",
+                    .invalidProperty, "Invalid value \(text) for property \(representation): String must be one of: OPTIONAL, WRAPPER, null",
                     at: span(representation))
             }
             out.append(("nullableRepresentation", text.lowercased(), span(representation)))
@@ -199,26 +202,25 @@ struct SourceProperties {
 
     /// WINDOW_TYPE and WINDOW_SIZE.
     func window() throws(MartletError) -> Source.SourceWindow? {
-        guard let name = text("WINDOW_TYPE") else {
-            if values["WINDOW_SIZE"] != nil {
-                throw MartletError(.invalidProperty, "'WINDOW_SIZE' should only be set together with 'WINDOW_TYPE'.", at: span("WINDOW_SIZE"))
-            }
-            return nil
-        }
-        guard let kind = Source.SourceWindow.Kind(rawValue: name.uppercased()) else {
-            throw MartletError(
-                .invalidProperty,
-                "Configuration WINDOW_TYPE is invalid: Unknown window type: '\(name)' Valid values are: SESSION, HOPPING, TUMBLING", at: span("WINDOW_TYPE"))
-        }
         let size = try text("WINDOW_SIZE").map { (text: String) throws(MartletError) in try duration(text) }
-        if kind == .session {
-            if size != nil {
-                throw MartletError(.invalidProperty, "'WINDOW_SIZE' should not be set for SESSION windows.", at: span("WINDOW_SIZE"))
+        let kind = try text("WINDOW_TYPE").map { (name: String) throws(MartletError) in
+            guard let kind = Source.SourceWindow.Kind(rawValue: name.uppercased()) else {
+                throw MartletError(
+                    .invalidProperty, "Invalid value \(name) for property WINDOW_TYPE: String must be one of: SESSION, HOPPING, TUMBLING, null",
+                    at: span("WINDOW_TYPE"))
             }
-        } else if size == nil {
+            return kind
+        }
+        if size != nil, kind == nil || kind == .session {
+            throw MartletError(
+                .invalidProperty, "'WINDOW_SIZE' should not be set for SESSION windows.", at: span("WINDOW_SIZE"),
+                hint: kind == nil ? "WINDOW_SIZE goes with WINDOW_TYPE='TUMBLING' or 'HOPPING'" : nil)
+        }
+        guard let kind else { return nil }
+        if size == nil, kind != .session {
             throw MartletError(
                 .invalidProperty,
-                "Tumbling and hopping window types should set 'WINDOW_SIZE' in the WITH clause. For example: CREATE TABLE ... WITH (WINDOW_TYPE='\(kind.rawValue)', WINDOW_SIZE='10 SECONDS')",
+                "\(kind.rawValue) windows require 'WINDOW_SIZE' to be provided in the WITH clause. For example: 'WINDOW_SIZE'='10 SECONDS'",
                 at: span("WINDOW_TYPE"))
         }
         return Source.SourceWindow(kind: kind, sizeMs: size)

@@ -19,6 +19,8 @@ struct SubqueryAnalysis {
         // Keys that are not selected are still the rows' keys.
         let hidden = select.from.keys.indices.filter { key in !select.outputs.contains { $0.keyIndex == key } }
         let keys = hidden.map { AnalyzedSelect.Output(name: select.from.keys[$0].name, expression: select.from.keys[$0].expression, keyIndex: $0) }
+        let isEnded = from.isPull && query.needsAllRows
+        if isEnded { return try ended(select, query, alias, keys) }
         let pseudos = pseudoColumns(select)
         let outputs = keys + select.keyOutputs + select.valueOutputs + pseudos
         let named = outputs.count - pseudos.count
@@ -46,10 +48,55 @@ struct SubqueryAnalysis {
         out.window = select.window
         out.isWindowed = select.window != nil
         out.isScattered = select.from.isScattered
+        out.isEnded = select.from.isEnded
         out.yieldsChanges = select.from.yieldsChanges
         for (offset, column) in pseudos.enumerated() where PseudoColumns.isWindowBound(column.name) {
             out.windowBounds[column.name] = .column(named + offset, .bigint)
         }
+        return out
+    }
+
+    /// Rows that are sorted, distinct or cut off: they come when all are there, each once, as those of a stream.
+    ///
+    /// Distinct rows have no keys and no pseudo columns, as several rows may have made one.
+    private func ended(
+        _ select: AnalyzedSelect, _ query: Query, _ alias: Identifier?, _ hiddenKeys: [AnalyzedSelect.Output]
+    ) throws(MartletError) -> FromClause {
+        let name = alias?.name ?? "", isDistinct = query.isDistinct
+        let carried = isDistinct ? [] : hiddenKeys + pseudoColumns(select)
+        // The columns that order stand where the ending counts them.
+        let held = select.outputs + select.hidden + carried
+        var ending = select.ending ?? PhysicalPlan.Ending()
+        ending.distinctColumns = select.outputs.count
+        let shown = Array(0..<select.outputs.count) + Array((held.count - carried.count)..<held.count)
+        let plan = LogicalPlan.project(
+            .ended(select.projected(held), ending, limit: query.limit?.count), shown.map { .column($0, held[$0].expression.type) },
+            names: shown.map { held[$0].name })
+        var columns: [Scope.Column] = [], slots: [KeySlot?] = select.from.keys.map { _ in nil }
+        for (index, place) in shown.enumerated() {
+            let output = held[place], isPseudo = index >= select.outputs.count + hiddenKeys.count
+            let isHiddenKey = !isPseudo && index >= select.outputs.count
+            let key = isDistinct ? nil : output.keyIndex
+            if let key {
+                slots[key] = KeySlot(
+                    viable: isHiddenKey ? [] : [reference(name, output.name)], expression: .column(index, output.expression.type), name: output.name)
+            }
+            if isHiddenKey || isPseudo && columns.contains(where: { $0.name == output.name }) { continue }
+            columns.append(
+                Scope.Column(
+                    source: name, name: output.name, type: output.expression.type, role: isPseudo ? .pseudo : key == nil ? .value : .key, index: index))
+        }
+        var out = FromClause(
+            plan: plan, scope: Scope(sources: [name], columns: columns), kind: .stream, sources: select.from.sources,
+            keys: isDistinct ? [] : slots.compactMap { $0 })
+        out.keyFormat = select.from.keyFormat
+        out.keyFieldNames = select.from.keyFieldNames
+        out.partitionsOfTopic = select.from.partitionsOfTopic
+        out.window = nil
+        out.isWindowed = false
+        out.isScattered = true
+        out.isEnded = true
+        out.yieldsChanges = false
         return out
     }
 
@@ -80,9 +127,9 @@ struct SubqueryAnalysis {
         if query.emit == .final, from.isPull {
             throw MartletError(.badStatement, "EMIT FINAL is not for queries that end: their groups are complete.", at: query.span)
         }
-        if query.isDistinct { throw refuse("SELECT DISTINCT", query.span) }
-        if let first = query.orderBy.first { throw refuse("ORDER BY", first.expression.span) }
-        if let limit = query.limit ?? query.offset { throw refuse(query.limit == nil ? "OFFSET" : "LIMIT", limit.span) }
+        if let limit = query.limit, limit.count < 0 {
+            throw MartletError(.badStatement, "LIMIT takes no negative number.", at: limit.span)
+        }
     }
 
     private func checkNames(_ select: AnalyzedSelect, _ query: Query) throws(MartletError) {

@@ -6,7 +6,7 @@ struct TransientQueryAnalysis {
     var catalog: Catalog
     var context: AnalysisContext
 
-    private static let help = " See https://cnfl.io/queries for more info.\nAdd EMIT CHANGES if you intended to issue a push query."
+    static let help = " See https://cnfl.io/queries for more info.\nAdd EMIT CHANGES if you intended to issue a push query."
 
     func analyze(_ query: Query) throws(MartletError) -> AnalyzedStatement {
         if let limit = query.limit, limit.count < 0 {
@@ -56,6 +56,7 @@ struct TransientQueryAnalysis {
         case .filter(.scan, let condition, _): condition
         case .filter(let input, _, _), .project(let input, _, _), .materialize(let input, _, _): condition(input)
         case .aggregate(let node): condition(node.input)
+        case .ended(let input, _, _): condition(input)
         case .scan, .flatMap, .selectKey, .join, .union: nil
         }
     }
@@ -90,6 +91,10 @@ struct TransientQueryAnalysis {
                 try checkInner(join.left)
                 try checkInner(join.right)
             }
+        }
+        if context.isOff("ksql.pull.queries.enable") {
+            throw MartletError(
+                .badStatement, "Pull queries are disabled.\(Self.help)\nPlease set ksql.pull.queries.enable=true to enable this feature.\n", at: query.span)
         }
         try checkInner(query.from)
         for one in query.unions { try checkPull(one) }
@@ -136,7 +141,7 @@ struct TransientQueryAnalysis {
             if refused.isEmpty { continue }
             throw MartletError(
                 .badStatement,
-                "Pull queries don't support the following columns in \(clause) clauses: \(refused.map { SQLType.quoted($0) }.joined(separator: ", "))",
+                "Pull queries don't support the following columns in \(clause) clauses: \(refused.map { SQLType.quoted($0) }.joined(separator: ", "))\n\(Self.help)",
                 at: query.span, hint: "add EMIT CHANGES for a push query, which has them")
         }
     }
@@ -160,6 +165,7 @@ extension LogicalPlan {
         case .scan: false
         case .filter(let input, _, _), .flatMap(let input, _), .selectKey(let input, _, _), .project(let input, _, _), .materialize(let input, _, _):
             input.hasJoin
+        case .ended(let input, _, _): input.hasJoin
         case .join: true
         case .aggregate(let node): node.input.hasJoin
         case .union(let inputs): inputs.contains(where: \.hasJoin)

@@ -13,10 +13,9 @@ struct UnionAnalysis {
         inner.sink = nil
         var branches: [AnalyzedSelect] = []
         var head = whole
-        (head.unions, head.orderBy, head.offset, head.isDistinct) = ([], [], nil, whole.isDistinct)
+        (head.unions, head.orderBy, head.offset, head.limit) = ([], [], nil, nil)
         for one in [head] + whole.unions {
-            if one.isDistinct { throw MartletError(.badStatement, "SELECT DISTINCT cannot be part of a UNION.", at: one.span) }
-            branches.append(try inner.single(one))
+            branches.append(try inner.single(try standalone(one)))
         }
         for (branch, one) in zip(branches, [head] + whole.unions) { try check(branch, one) }
         let first = branches[0]
@@ -37,6 +36,17 @@ struct UnionAnalysis {
             }
         }
         return try unite(branches, types, whole)
+    }
+
+    /// A part that is DISTINCT by itself is a query of its own.
+    private func standalone(_ one: Query) throws(MartletError) -> Query {
+        guard one.isDistinct else { return one }
+        guard query.isPull else { throw MartletError(.badStatement, "SELECT DISTINCT cannot be part of a UNION that does not end.", at: one.span) }
+        var own = one
+        own.limit = nil
+        var out = Query(select: [.star(source: nil, one.span)], from: .subquery(own, alias: nil), span: one.span)
+        out.limit = one.limit
+        return out
     }
 
     private func check(_ branch: AnalyzedSelect, _ one: Query) throws(MartletError) {
@@ -65,6 +75,7 @@ struct UnionAnalysis {
         }
         from.scope = Scope(sources: [""], columns: [])
         from.isScattered = true
+        from.isEnded = branches.contains { $0.from.isEnded }
         from.keyDescription = ("key column", "key columns")
         var outputs = first.outputs
         for index in outputs.indices {
@@ -87,10 +98,13 @@ struct UnionAnalysis {
         var select = AnalyzedSelect(
             from: from, input: plan, outputs: outputs, window: nil, isUnkeyed: from.keys.isEmpty && query.sink != nil, limit: whole.limit?.count, span: whole.span)
         if let sink = query.sink { try query.checkUnion(select, sink) }
-        if query.isPull, !query.isInner {
+        if query.isPull, !query.isInner || whole.needsAllRows {
             let binder = ExpressionAnalyzer(scope: from.scope, clause: .select, catalog: query.catalog, functions: query.context.functions)
             let ending = EndingAnalysis(items: [], outputs: outputs, binder: binder, scope: from.scope)
-            (select.ending, select.hidden) = try ending.analyze(whole, groups: nil)
+            // DISTINCT is that of the first part.
+            var rest = whole
+            rest.isDistinct = false
+            (select.ending, select.hidden) = try ending.analyze(rest, groups: nil)
         }
         return select
     }

@@ -17,7 +17,8 @@ enum WindowRules {
         case .hopping(let sizeMs, let advanceMs):
             guard advanceMs > 0, advanceMs <= sizeMs || sizeMs <= 0 else {
                 throw MartletError(
-                    .badStatement, "Windows of \(sizeMs) ms cannot advance by \(advanceMs) ms: it must be more than zero and at most the size.",
+                    .badStatement,
+                    "Window advancement interval should be more than zero and less than window duration which is \(sizeMs) ms, but given advancement interval is: \(advanceMs) ms",
                     at: clause.span)
             }
             size = sizeMs
@@ -26,14 +27,21 @@ enum WindowRules {
             size = gapMs
             kind = .session(gapMs: gapMs)
         }
-        guard size > 0 else { throw MartletError(.badStatement, "The size of a window must be more than zero.", at: clause.span) }
+        var isSession = false
+        if case .session = clause.kind { isSession = true }
+        guard size > 0 else {
+            throw MartletError(
+                .badStatement, isSession ? "Gap time (gapMs) cannot be zero or negative." : "Window size (sizeMs) must be larger than zero.", at: clause.span)
+        }
         let grace = clause.graceMs ?? (isPull ? Int64.max / 4 : isFinal ? 0 : max(day - size, 0))
         let (needed, overflow) = size.addingReportingOverflow(grace)
         guard !overflow else { throw MartletError(.badStatement, "Size and grace period of a window are more than 2^63 milliseconds.", at: clause.span) }
         if let retention = clause.retentionMs, retention < needed {
             throw MartletError(
                 .badStatement,
-                "RETENTION of \(retention) ms is shorter than the window's size and its grace period, \(size) ms and \(grace) ms.",
+                isSession
+                    ? "The retention period of the session store Aggregate-Aggregate-Materialize must be no smaller than the session inactivity gap plus the grace period. Got gap=[\(size)], grace=[\(grace)], retention=[\(retention)]"
+                    : "The retention period of the window store Aggregate-Aggregate-Materialize must be no smaller than its window size plus the grace period. Got size=[\(size)], grace=[\(grace)], retention=[\(retention)]",
                 at: clause.span, hint: clause.graceMs == nil ? "without GRACE PERIOD rows may be a day late" : nil)
         }
         return PhysicalOperator.Window(kind: kind, graceMs: grace, retentionMs: clause.retentionMs ?? needed)

@@ -17,7 +17,7 @@ public enum Explain {
             if case .repartition = last.output { continue }
             var head = output(last.output)
             let (below, names) = tree(last.root, 1, plan)
-            if case .results = last.output { head += results(plan, names) }
+            if case .results = last.output { head += treatment(plan.ending, plan.limit, names) }
             // What UNION ALL puts together is written to the same topic.
             if lines.isEmpty || lines[0].text != head { lines.append(Line(depth: 0, text: head)) }
             lines += below
@@ -25,17 +25,17 @@ public enum Explain {
         return lines.map { "\(String(repeating: "\t", count: $0.depth)) > \($0.text)" }.joined(separator: "\n") + "\n"
     }
 
-    /// What becomes of the results before they are shown.
-    private static func results(_ plan: PhysicalPlan, _ names: [String]) -> String {
+    /// What becomes of rows once all are there.
+    private static func treatment(_ ending: PhysicalPlan.Ending?, _ limit: Int64?, _ names: [String]) -> String {
         var text = ""
-        if let ending = plan.ending {
+        if let ending {
             if let newest = ending.newest { text += " | Newest of: \(newest.isEmpty ? "all" : newest.map { names[$0] }.joined(separator: ", "))" }
             if ending.isDistinct { text += " | Distinct" }
             let order = ending.order.map { "\(names[$0.column])\($0.isDescending ? " DESC" : "") NULLS \($0.nullsFirst ? "FIRST" : "LAST")" }
             if !order.isEmpty { text += " | Order: \(order.joined(separator: ", "))" }
             if ending.offset > 0 { text += " | Offset: \(ending.offset)" }
         }
-        return text + (plan.limit.map { " | Limit: \($0)" } ?? "")
+        return text + (limit.map { " | Limit: \($0)" } ?? "")
     }
 
     private struct Line {
@@ -51,8 +51,11 @@ public enum Explain {
             // What writes an internal topic stands below what reads it.
             if case .repartition(let step) = description.topic {
                 let writers = plan.stages.filter { if case .repartition(let topic) = $0.output { topic.step == step } else { false } }
-                if let first = writers.first { lines.append(Line(depth: depth + 1, text: output(first.output))) }
-                for writer in writers { lines += tree(writer.root, depth + 2, plan).lines }
+                let below = writers.map { tree($0.root, depth + 2, plan) }
+                if let first = writers.first {
+                    lines.append(Line(depth: depth + 1, text: output(first.output) + treatment(first.ending, first.limit, below[0].names)))
+                }
+                for writer in below { lines += writer.lines }
             }
             return (lines, inputNames(description))
         case .step(let step, let below):

@@ -28,6 +28,7 @@ enum LogicalOptimizer {
             return .join(join)
         case .materialize(let input, let step, let keyCount): return .materialize(folded(input), step: step, keyCount: keyCount)
         case .union(let inputs): return .union(inputs.map(folded))
+        case .ended(let input, let ending, let limit): return .ended(folded(input), ending, limit: limit)
         case .aggregate(var node):
             node.input = folded(node.input)
             node.keys = node.keys.map(ConstantFolding.fold)

@@ -20,6 +20,8 @@ indirect enum LogicalPlan: Sendable {
     case aggregate(Aggregation)
     /// The rows of plans of equal columns.
     case union([LogicalPlan])
+    /// The rows once all of them are there: distinct, sorted, cut off. Only in queries that end. Output: the input columns, those that order included.
+    case ended(LogicalPlan, PhysicalPlan.Ending, limit: Int64?)
 
     struct Scan: Sendable {
         struct Column: Sendable, Hashable {
@@ -133,6 +135,7 @@ indirect enum LogicalPlan: Sendable {
         case .materialize(let input, _, _): input.width
         case .aggregate(let node): node.fields.count
         case .union(let inputs): inputs[0].width
+        case .ended(let input, _, _): input.width
         }
     }
 
@@ -149,6 +152,7 @@ indirect enum LogicalPlan: Sendable {
         case .materialize(let input, _, _): input.fields
         case .aggregate(let node): node.fields
         case .union(let inputs): inputs[0].fields
+        case .ended(let input, _, _): input.fields
         }
     }
 }

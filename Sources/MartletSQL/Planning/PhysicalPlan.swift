@@ -27,6 +27,8 @@ public struct PhysicalPlan: Sendable, Hashable, Codable {
         public var newest: [Int]?
         /// Of rows with equal shown columns only the first is left.
         public var isDistinct = false
+        /// How many first columns make rows distinct; nil: all shown ones.
+        public var distinctColumns: Int?
         /// Rows are sorted; equal ones stay in their order. Texts are compared as ksqlDB compares them.
         public var order: [Order] = []
         /// So many of the first rows are left out.
@@ -62,10 +64,16 @@ public struct PhysicalPlan: Sendable, Hashable, Codable {
     public struct Stage: Sendable, Hashable, Codable {
         public var root: Node
         public var output: Output
+        /// Of a query that ends: the next stage gets the output when all of it is there, so treated. nil: as it comes.
+        public var ending: Ending?
+        /// The first so many rows of what `ending` leaves go on.
+        public var limit: Int64?
 
-        public init(root: Node, output: Output) {
+        public init(root: Node, output: Output, ending: Ending? = nil, limit: Int64? = nil) {
             self.root = root
             self.output = output
+            self.ending = ending
+            self.limit = limit
         }
 
         public init(input: Input, operators: [PhysicalOperator], output: Output) {

@@ -121,7 +121,11 @@ extension PhysicalPlanner {
     private mutating func lower(_ join: LogicalPlan.Join, _ foreign: LogicalPlan.Join.Foreign) -> Open {
         let leftFields = join.left.fields, rightFields = join.right.fields
         let keyCount = foreign.primaryKeys.count, foreignCount = join.leftKeys.count
-        let open = lower(join.left)
+        var open = lower(join.left)
+        if let repartition = join.leftRepartition {
+            let used = join.carriedLeft.map { carried in join.leftKeys.reduce(into: carried) { $0.formUnion($1.columns) } }
+            open = cut(open, join.left, foreign.primaryKeys, join.keyNames, used, repartition)
+        }
 
         // 1. The left table: key, foreign key, carried columns.
         let carried = leftFields.indices.filter { (join.carriedLeft?.contains($0) ?? true) && !foreign.primaryKeys.contains(.column($0, leftFields[$0].type)) }

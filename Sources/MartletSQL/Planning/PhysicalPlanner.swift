@@ -88,7 +88,24 @@ struct PhysicalPlanner {
             // Each part ends in a projection: columns have the same places in all.
             let parts = inputs.map { lower($0) }
             return Open(root: .union(parts.map(\.root)), place: parts[0].place, width: parts[0].width)
+        case .ended(let below, let ending, let limit): return ended(below, ending, limit)
         }
+    }
+
+    /// Ends a stage whose rows are held until all are there, and begins the one that takes them.
+    private mutating func ended(_ below: LogicalPlan, _ ending: PhysicalPlan.Ending, _ limit: Int64?) -> Open {
+        let open = lower(below), fields = below.fields
+        let columns = fields.indices.map { BoundExpression.column(open.place[$0], fields[$0].type) }
+        let step = topicStep("Ended"), none = FormatSpec(.none), json = FormatSpec(.json)
+        let topic = PhysicalPlan.Repartition(
+            step: step, keyFields: [], keyFormat: none, valueFields: fields, valueFormat: json, partitionsOfTopic: "")
+        stages.append(
+            PhysicalPlan.Stage(
+                root: .step(.project(columns, names: fields.map(\.name)), of: open.root), output: .repartition(topic), ending: ending, limit: limit))
+        let input = PhysicalPlan.Input(
+            topic: .repartition(step: step), kind: .stream, keyFields: [], keyFormat: none, valueFields: fields, valueFormat: json,
+            columns: fields.indices.map { .value($0) })
+        return Open(root: .input(input), place: Array(fields.indices), width: fields.count)
     }
 
     func isRowTime(_ plan: LogicalPlan, _ index: Int) -> Bool {
@@ -98,7 +115,7 @@ struct PhysicalPlanner {
         // The result of a stream-table join keeps the stream's time; that of other joins is the later one.
         case .join(let join): join.method == .streamTable && index < join.left.width && isRowTime(join.left, index)
         case .materialize(let input, _, _): isRowTime(input, index)
-        case .flatMap, .selectKey, .project, .aggregate, .union: false
+        case .flatMap, .selectKey, .project, .aggregate, .union, .ended: false
         }
     }
 

@@ -37,7 +37,7 @@ struct Lexer {
             switch byte {
             case UInt8(ascii: "'"): quoted(byte, .string, "string", mark)
             case UInt8(ascii: "`"), UInt8(ascii: "\""): quoted(byte, .quotedWord, "quoted name", mark)
-            case UInt8(ascii: "/") where peek(1) == UInt8(ascii: "*"): bad("/* without */", isUnterminated: true, to: bytes.count, mark)
+            case UInt8(ascii: "/") where peek(1) == UInt8(ascii: "*"): bad("comment without a closing */", isUnterminated: true, to: bytes.count, mark)
             default:
                 if Self.isLetter(byte) {
                     word(mark)

@@ -83,6 +83,17 @@ public struct WithProperty: Sendable, Hashable {
             case .null: "null"
             }
         }
+
+        /// What kind of literal it is, as ksqlDB's messages call it.
+        var javaClass: String {
+            switch self {
+            case .string: "java.lang.String"
+            case .integer(let value): Int32(exactly: value) == nil ? "java.lang.Long" : "java.lang.Integer"
+            case .decimal(let text): text.lowercased().contains("e") ? "java.lang.Double" : "java.math.BigDecimal"
+            case .boolean: "java.lang.Boolean"
+            case .null: "null"
+            }
+        }
     }
 
     public var name: String

@@ -16,54 +16,50 @@ public struct StatementShape: Sendable, Hashable {
     /// Nil: this text has no shape.
     public init?(_ sql: String) {
         var pattern: [UInt8] = [], literals: [Literal] = []
-        var text = sql
-        let isPlain: Bool = text.withUTF8 { bytes in
-            pattern.reserveCapacity(bytes.count)
-            var at = 0
-            while at < bytes.count {
-                let byte = bytes[at]
-                switch byte {
-                case UInt8(ascii: "'"):
-                    var value: [UInt8] = []
-                    guard let end = Self.quoted(bytes, at, UInt8(ascii: "'"), &value) else { return false }
-                    literals.append(.text(String(decoding: value, as: UTF8.self)))
-                    pattern.append(1)
-                    at = end
-                case UInt8(ascii: "`"), UInt8(ascii: "\""):
-                    var name: [UInt8] = []
-                    guard let end = Self.quoted(bytes, at, byte, &name) else { return false }
-                    pattern.append(contentsOf: bytes[at..<end])
-                    at = end
-                case UInt8(ascii: "0")...UInt8(ascii: "9"):
-                    var end = at, value: Int64 = 0
-                    while end < bytes.count, case 0x30...0x39 = bytes[end] {
-                        let (product, isTooLong) = value.multipliedReportingOverflow(by: 10)
-                        let (sum, overflows) = product.addingReportingOverflow(Int64(bytes[end] - 0x30))
-                        if isTooLong || overflows { return false }
-                        value = sum
-                        end += 1
-                    }
-                    // A decimal, a double, a name like 2nd: left to the parser.
-                    if end < bytes.count, bytes[end] == UInt8(ascii: ".") || Self.isNameByte(bytes[end]) { return false }
-                    literals.append(.integer(value))
-                    pattern.append(value <= Int64(Int32.max) ? 2 : 3)
-                    at = end
-                case _ where Self.isNameByte(byte):
-                    while at < bytes.count, Self.isNameByte(bytes[at]) {
-                        pattern.append(bytes[at])
-                        at += 1
-                    }
-                case UInt8(ascii: "."), UInt8(ascii: "$"), 0..<9, 127: return false
-                case UInt8(ascii: "-") where at + 1 < bytes.count && bytes[at + 1] == byte: return false
-                case UInt8(ascii: "/") where at + 1 < bytes.count && bytes[at + 1] == UInt8(ascii: "*"): return false
-                default:
-                    pattern.append(byte)
+        let bytes = Array(sql.utf8)
+        pattern.reserveCapacity(bytes.count)
+        var at = 0
+        while at < bytes.count {
+            let byte = bytes[at]
+            switch byte {
+            case UInt8(ascii: "'"):
+                var value: [UInt8] = []
+                guard let end = Self.quoted(bytes, at, UInt8(ascii: "'"), &value) else { return nil }
+                literals.append(.text(String(decoding: value, as: UTF8.self)))
+                pattern.append(1)
+                at = end
+            case UInt8(ascii: "`"), UInt8(ascii: "\""):
+                var name: [UInt8] = []
+                guard let end = Self.quoted(bytes, at, byte, &name) else { return nil }
+                pattern.append(contentsOf: bytes[at..<end])
+                at = end
+            case UInt8(ascii: "0")...UInt8(ascii: "9"):
+                var end = at, value: Int64 = 0
+                while end < bytes.count, case 0x30...0x39 = bytes[end] {
+                    let (product, isTooLong) = value.multipliedReportingOverflow(by: 10)
+                    let (sum, overflows) = product.addingReportingOverflow(Int64(bytes[end] - 0x30))
+                    if isTooLong || overflows { return nil }
+                    value = sum
+                    end += 1
+                }
+                // A decimal, a double, a name like 2nd: left to the parser.
+                if end < bytes.count, bytes[end] == UInt8(ascii: ".") || Self.isNameByte(bytes[end]) { return nil }
+                literals.append(.integer(value))
+                pattern.append(value <= Int64(Int32.max) ? 2 : 3)
+                at = end
+            case _ where Self.isNameByte(byte):
+                while at < bytes.count, Self.isNameByte(bytes[at]) {
+                    pattern.append(bytes[at])
                     at += 1
                 }
+            case UInt8(ascii: "."), UInt8(ascii: "$"), 0..<9, 127: return nil
+            case UInt8(ascii: "-") where at + 1 < bytes.count && bytes[at + 1] == byte: return nil
+            case UInt8(ascii: "/") where at + 1 < bytes.count && bytes[at + 1] == UInt8(ascii: "*"): return nil
+            default:
+                pattern.append(byte)
+                at += 1
             }
-            return true
         }
-        guard isPlain else { return nil }
         self.pattern = String(decoding: pattern, as: UTF8.self)
         self.literals = literals
     }
@@ -78,7 +74,7 @@ public struct StatementShape: Sendable, Hashable {
     }
 
     /// Behind the closing quote; a doubled quote stands for itself. Nil: there is none.
-    private static func quoted(_ bytes: UnsafeBufferPointer<UInt8>, _ start: Int, _ quote: UInt8, _ value: inout [UInt8]) -> Int? {
+    private static func quoted(_ bytes: [UInt8], _ start: Int, _ quote: UInt8, _ value: inout [UInt8]) -> Int? {
         var at = start + 1
         while at < bytes.count {
             if bytes[at] == quote {

@@ -35,7 +35,7 @@ public struct ServerConfig: Sendable {
     /// Limits of the Kafka listeners; its `security` is the one above.
     public var broker = BrokerConfig()
     /// What the settings say of limits and topic defaults, for `configure`.
-    var brokerValues: [(setting: BrokerSetting, value: String)] = []
+    var brokerValues: [(name: String, value: String)] = []
     /// Of the state of queries; nil: a quarter of the machine's memory.
     public var stateMemoryBytes: Int?
 
@@ -83,12 +83,6 @@ public struct ServerConfig: Sendable {
                 security.mechanisms.insert(mechanism)
             }
         }
-        if let text = value("connections.max.reauth.ms") {
-            guard let milliseconds = Int64(text), milliseconds >= 0 else {
-                throw MartletError(.invalidProperty, "connections.max.reauth.ms is a number of milliseconds, not \"\(text)\"")
-            }
-            security.sessionLifetimeMs = milliseconds
-        }
         for name in Self.list(value("super.users") ?? "", ";") {
             guard let principal = Principal(name) else {
                 throw MartletError(.invalidProperty, "super.users is a list like User:alice;User:bob, not \"\(name)\"")
@@ -103,12 +97,11 @@ public struct ServerConfig: Sendable {
             }
             security.authorizes = true
         }
-        var log = LogConfig()
-        for setting in BrokerSetting.all {
-            guard let text = value(setting.name) else { continue }
-            try setting.apply(text, &broker, &log)
-            brokerValues.append((setting, text))
-        }
+        var node = NodeConfig()
+        brokerValues = BrokerSetting.all.filter(\.isGivenAtStart).compactMap { setting in value(setting.name).map { (setting.name, $0) } }
+        try node.apply(brokerValues)
+        broker = node.broker
+        security.sessionLifetimeMs = broker.security.sessionLifetimeMs
         if let text = value("authentication.method") {
             guard text == "BASIC" || text == "NONE" else {
                 throw MartletError(.invalidProperty, "authentication.method is BASIC or NONE, not \"\(text)\"")
@@ -179,5 +172,17 @@ public struct ServerConfig: Sendable {
         throw MartletError(
             .invalidProperty,
             "\(open) can be reached from other machines and must have TLS and ask who is there: set ssl.certificate.location and ssl.key.location, or say --insecure")
+    }
+}
+
+extension ServerConfig {
+    /// Puts limits and topic defaults that the settings name into `log`; the broker's own are in `broker` already.
+    ///
+    /// - Throws: never in practice: the values were checked when they were read.
+    public func configure(_ log: inout LogConfig) throws(MartletError) {
+        var node = NodeConfig()
+        node.log = log
+        try node.apply(brokerValues)
+        log = node.log
     }
 }

@@ -1,10 +1,13 @@
 import MartletCore
+import MartletLog
 
 /// A setting of a node: its ports, and what it may take of the machine. Names are Kafka's, librdkafka's (files) and Confluent's, where they have one.
 public struct ServerSetting: Sendable {
     public var name: String
     public var defaultValue: String
     public var summary: String
+    /// Kafka clients may change it (AlterConfigs).
+    public var changesWhileRunning = false
 
     /// The one table; `docs/reference/server-settings.md` is made from it.
     public static let all: [ServerSetting] = [
@@ -27,9 +30,6 @@ public struct ServerSetting: Sendable {
             name: "sasl.enabled.mechanisms", defaultValue: "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
             summary: "how Kafka clients may say who they are on SASL listeners"),
         .init(
-            name: "connections.max.reauth.ms", defaultValue: "0",
-            summary: "how long a SASL session lasts unless the client authenticates again; 0: for ever"),
-        .init(
             name: "authorizer.class.name", defaultValue: "",
             summary: "`org.apache.kafka.metadata.authorizer.StandardAuthorizer`: access rules are in force on listeners that ask nobody, too; everybody there is `User:ANONYMOUS`"),
         .init(name: "super.users", defaultValue: "", summary: "who may do everything: `User:alice;User:bob`"),
@@ -42,7 +42,10 @@ public struct ServerSetting: Sendable {
         .init(
             name: "state.memory.bytes", defaultValue: "",
             summary: "memory that the state of queries may take, about; what is more is read from disk when it is needed; by default a quarter of the machine's"),
-    ] + BrokerSetting.all.map(\.row)
+    ] + BrokerSetting.all.filter(\.isGivenAtStart).map { setting in
+        .init(
+            name: setting.name, defaultValue: setting.defaultValue, summary: setting.summary, changesWhileRunning: setting.change != .atStart)
+    }
 
     /// Kafka's names for what decides on access rules; here all mean the same.
     static let authorizers = ["org.apache.kafka.metadata.authorizer.StandardAuthorizer", "kafka.security.authorizer.AclAuthorizer"]

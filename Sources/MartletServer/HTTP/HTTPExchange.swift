@@ -32,7 +32,6 @@ final class HTTPExchange: ChannelDuplexHandler, RemovableChannelHandler {
     private let isHTTP2: Bool
     private var receiving = Receiving.nothing
     private var writer: ResponseWriter?
-    private var heldRead = false
     /// The body of the request that asked for HTTP/2: it came by HTTP/1.1, its head is stream 1's.
     private var bodyBeforeUpgrade: ByteBuffer?
     /// Nil where there is nothing to upgrade to.
@@ -193,7 +192,7 @@ final class HTTPExchange: ChannelDuplexHandler, RemovableChannelHandler {
         _ request: HTTPRequest, _ writer: ResponseWriter, _ port: PortContext, version: HTTPVersion, keepsAlive: Bool
     ) async -> Answered {
         guard port.activity.begin() else {
-            let response = port.router.errorResponse(MartletError(.shuttingDown, "The server is shutting down"))
+            let response = port.router.errorResponse(ServerActivity.isShuttingDown)
             _ = await send(response, writer, request, version: version, keepsAlive: false)
             return .sent(closes: true)
         }

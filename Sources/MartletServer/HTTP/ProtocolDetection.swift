@@ -69,6 +69,21 @@ final class ProtocolDetection: ChannelInboundHandler, RemovableChannelHandler {
                     HTTPExchange(port: port, isHTTP2: true, bodyBeforeUpgrade: firstBody.take()))
             }
         }
+        try pipeline.addHandler(BrokenConnectionEnd())
+    }
+}
+
+/// Closes an HTTP/2 connection whose bytes are no frames, once the GOAWAY that says so is out. Errors of single streams leave it open.
+private final class BrokenConnectionEnd: ChannelInboundHandler {
+    typealias InboundIn = HTTP2Frame
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        switch error {
+        case is NIOHTTP2Errors.UnableToParseFrame, is NIOHTTP2Errors.BadClientMagic, is NIOHTTP2Errors.ExcessivelyLargeHeaderBlock,
+            is NIOHTTP2Errors.ExcessiveContinuationFrames:
+            context.close(promise: nil)
+        default: context.fireErrorCaught(error)
+        }
     }
 }
 

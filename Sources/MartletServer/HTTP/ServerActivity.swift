@@ -19,6 +19,9 @@ final class ServerActivity: Sendable {
         var queries: [Int: @Sendable () -> Void] = [:]
     }
 
+    /// What requests and queries are told that a stop cuts short.
+    static let isShuttingDown = MartletError(.shuttingDown, "The server is shutting down")
+
     private let state = Mutex(State())
     let startedNs: Int64
 

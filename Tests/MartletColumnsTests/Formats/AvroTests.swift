@@ -39,13 +39,14 @@ struct Schemas: SchemaSource {
 
     @Test func writerTypesBecomeColumnTypes() throws {
         let cases: [(String, [UInt8], SQLType, SQLValue)] = [
-            ("\"int\"", [20], .bigint, .bigint(10)), ("\"int\"", [20], .double, .double(10)), ("\"long\"", [20], .double, .double(10)), ("\"int\"", [20], .string, .string("10")),
+            ("\"int\"", [20], .bigint, .bigint(10)), ("\"int\"", [20], .string, .string("10")),
             ("\"float\"", [0, 0, 0x80, 0x40], .double, .double(4)), ("\"float\"", [0xcd, 0xcc, 0xcc, 0x3d], .string, .string("0.1")), ("\"boolean\"", [1], .string, .string("true")),
             ("\"double\"", [0, 0, 0, 0, 0, 0, 0xf8, 0x3f], .string, .string("1.5")),
             (#"{"type":"enum","name":"E","symbols":["RED","BLUE"]}"#, [2], .string, .string("BLUE")), (#"{"type":"fixed","name":"F","size":2}"#, [9, 8], .bytes, .bytes([9, 8])),
             (#"{"type":"bytes","logicalType":"decimal","precision":4,"scale":2}"#, [4, 0xff, 0x85], .decimal(precision: 6, scale: 3), .decimal(Decimal128(unscaled: -1230, scale: 3))),
             (#"{"type":"fixed","name":"F","size":3,"logicalType":"decimal","precision":4,"scale":2}"#, [0, 0, 5], .decimal(precision: 4, scale: 2), .decimal(Decimal128(unscaled: 5, scale: 2))),
-            (#"{"type":"int","logicalType":"date"}"#, [10], .date, .date(5)), (#"{"type":"int","logicalType":"time-millis"}"#, [10], .time, .time(5)),
+            (#"{"type":"int","logicalType":"date"}"#, [10], .date, .date(5)), (#"{"type":"int","logicalType":"date"}"#, [10], .integer, .integer(5)), ("\"int\"", [10], .date, .date(5)),
+            (#"{"type":"long","logicalType":"timestamp-millis"}"#, [10], .bigint, .bigint(5)), (#"{"type":"long","logicalType":"timestamp-millis"}"#, [10], .string, .string("5")), (#"{"type":"int","logicalType":"time-millis"}"#, [10], .time, .time(5)),
             (#"{"type":"long","logicalType":"timestamp-millis"}"#, [10], .timestamp, .timestamp(5)), (#"{"type":"long","logicalType":"timestamp-micros"}"#, [0xcf, 0x0f], .timestamp, .timestamp(-1)),
             (#"{"type":"map","values":["null","int"]}"#, [4, 2, 0x61, 2, 2, 2, 0x62, 0, 0], .map(key: .string, value: .string), .map([.init(.string("a"), .string("1")), .init(.string("b"), .null)])),
             (#"["null","int","string"]"#, [4, 2, 0x61], .string, .string("a")), (#"["int","null"]"#, [0, 8], .integer, .integer(4)), (#"["int","null"]"#, [2], .integer, .null),
@@ -58,7 +59,7 @@ struct Schemas: SchemaSource {
             let inside = try read(record, [2, 0x78] + bytes + [0], [Field("V", type), Field("MISSING", .array(.integer))])
             #expect(inside.rows == [[value, .null]], "\(schema) as \(type): \(inside.reasons)")
         }
-        for (schema, type) in [("\"string\"", SQLType.integer), ("\"long\"", .integer), ("\"bytes\"", .string), ("\"double\"", .bigint), ("\"int\"", .boolean), ("\"int\"", .array(.integer))] {
+        for (schema, type) in [("\"string\"", SQLType.integer), ("\"long\"", .integer), ("\"bytes\"", .string), ("\"double\"", .bigint), ("\"int\"", .double), ("\"long\"", .double), ("\"long\"", .date), ("\"string\"", .double), ("\"boolean\"", .integer), ("\"int\"", .boolean), ("\"int\"", .array(.integer))] {
             let out = try read(schema, [0, 0, 0, 0, 0, 0, 0, 0], [Field("V", type)], spec: bare)
             #expect(out.reasons.first?.hasPrefix("schema id 1: Cannot deserialize type") == true, "\(schema) as \(type)")
         }

@@ -269,13 +269,33 @@ import Testing
             rows == [
                 chosen(0, .bigint(7)), chosen(1, .double(7.5)), chosen(2, .string("x")), chosen(3, .structure([.init("P", .boolean(true))])), [.null], [.null],
             ])
-        #expect(try decode(records([#"{"v":true}"#, #"{"v":{"q":1}}"#, #"{"v":[1]}"#]), spec, fields).rows.isEmpty)
+        #expect(try decode(records([#"{"v":true}"#, #"{"v":[1]}"#]), spec, fields).rows.isEmpty)
+        // An object goes to the struct that has most of its names, if none of them.
+        #expect(try decode(records([#"{"v":{"q":1}}"#]), spec, fields).rows == [chosen(3, .structure([.init("P", .null)]))])
         // Written with the schema they came from, whose names they keep then, they are those values again.
         let own = try SchemaTranslation.fields(fromSchemaText: schema, spec: spec, side: .value, keepsCase: true)
         #expect(own.first?.type.description.contains("io.confluent.connect.json.OneOf.field.3") == true)
         let lines = [#"{"v":7}"#, #"{"v":7.5}"#, #"{"v":"x"}"#, #"{"v":{"p":true}}"#, #"{"v":null}"#]
         let again = try encode(try decode(records(lines), spec, own).rows, spec, own, schemaID: 1, schemaText: schema)
         #expect(again.map { $0.map { String(decoding: $0.dropFirst(5), as: UTF8.self) } } == lines)
+    }
+
+    @Test func objectsOfSeveralPartsAreOneStruct() throws {
+        func columns(_ schema: String) throws -> [Field] { try SchemaTranslation.fields(fromSchemaText: schema, spec: spec, side: .value) }
+        let base = #""$defs":{"b":{"type":"object","properties":{"a":{"type":"integer"},"z":{"type":"string"}}}}"#
+        let parts = ##"[{"$ref":"#/$defs/b"},{"type":"object","properties":{"c":{"type":"boolean"},"z":{"type":"integer"}}},{"required":["a"]}]"##
+        let wanted = [Field("A", .bigint), Field("Z", .bigint), Field("C", .boolean)]
+        #expect(try columns(#"{"allOf":\#(parts),\#(base)}"#) == wanted)
+        #expect(try columns(#"{"type":"object","properties":{"r":{"allOf":\#(parts)}},\#(base)}"#) == [Field("R", .structure(wanted))])
+        // Conditions beside properties change nothing, and parts that are no objects say what a value is.
+        #expect(
+            try columns(#"{"type":"object","properties":{"r":{"type":"object","properties":{"x":{"type":"number"}},"anyOf":[{"required":["x"]},{"required":["y"]}]},"s":{"allOf":[{"maxLength":3},{"type":"string"}]}}}"#)
+                == [Field("R", .structure([Field("X", .double)])), Field("S", .string)])
+        let union = try columns(#"{"type":"object","properties":{"v":{"type":["null","string","integer"]}}}"#)
+        #expect(union == [Field("V", .structure([Field("IO.CONFLUENT.CONNECT.JSON.ONEOF.FIELD.0", .string), Field("IO.CONFLUENT.CONNECT.JSON.ONEOF.FIELD.1", .bigint)]))])
+        // What contains itself comes once.
+        #expect(try columns(##"{"allOf":[{"$ref":"#/$defs/n"},{"$ref":"#/$defs/n"}],"$defs":{"n":{"allOf":[{"$ref":"#/$defs/n"},{"$ref":"#"},{"properties":{"a":{"type":"integer"}}}]}}}"##) == [Field("A", .bigint)])
+        #expect(throws: MartletError.self) { try columns(#"{"type":"object","properties":{"r":{"type":"object","properties":{"a":{"type":"string"},"A":{"type":"string"}}}}}"#) }
     }
 
     @Test func numbersFollowConnectsHints() throws {

@@ -76,10 +76,10 @@ private let protobufFields =
 
     @Test func writerTypesBecomeColumnTypes() throws {
         let cases: [(String, [UInt8], SQLType, SQLValue)] = [
-            ("int32", [0, 5], .bigint, .bigint(5)), ("int32", [0, 5], .double, .double(5)), ("int64", [0, 5], .string, .string("5")),
+            ("int32", [0, 5], .bigint, .bigint(5)), ("int32", [0, 5], .date, .date(5)), ("int64", [0, 5], .timestamp, .timestamp(5)), ("int64", [0, 5], .string, .string("5")),
             ("uint32", [0, 0xff, 0xff, 0xff, 0xff, 0x0f], .bigint, .bigint(4_294_967_295)),
             ("uint64", [0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], .bigint, .bigint(-1)),
-            ("uint64", [0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], .string, .string("18446744073709551615")),
+            ("uint64", [0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], .string, .string("-1")),
             ("fixed32", [5, 1, 0, 0, 0x80], .bigint, .bigint(2_147_483_649)), ("sfixed32", [5, 0xff, 0xff, 0xff, 0xff], .integer, .integer(-1)),
             ("fixed64", [1, 7, 0, 0, 0, 0, 0, 0, 0], .bigint, .bigint(7)), ("sfixed64", [1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], .bigint, .bigint(-1)),
             ("sint64", [0, 3], .bigint, .bigint(-2)), ("bool", [0, 1], .boolean, .boolean(true)), ("bool", [0, 1], .string, .string("true")),
@@ -89,6 +89,8 @@ private let protobufFields =
             ("google.protobuf.Int32Value", [2, 2, 8, 7], .integer, .integer(7)), ("google.protobuf.Int32Value", [2, 0], .integer, .integer(0)),
             ("google.protobuf.StringValue", [2, 0], .string, .string("")),
             ("google.protobuf.Timestamp", [2, 4, 8, 5, 16, 0], .timestamp, .timestamp(5000)),
+            ("google.protobuf.Timestamp", [2, 4, 8, 5, 16, 0], .bigint, .bigint(5000)), ("google.protobuf.Timestamp", [2, 4, 8, 5, 16, 0], .string, .string("5000")),
+            ("google.type.Date", [2, 7, 8, 0xb2, 0x0f, 16, 1, 24, 2], .integer, .integer(1)), ("google.type.TimeOfDay", [2, 4, 8, 1, 16, 2], .bigint, .bigint(3_720_000)),
             ("google.type.Date", [2, 7, 8, 0xb2, 0x0f, 16, 1, 24, 2], .date, .date(1)), ("google.type.TimeOfDay", [2, 4, 8, 1, 16, 2], .time, .time(3_720_000)),
             ("confluent.type.Decimal", [2, 6, 10, 2, 0xff, 0x85, 24, 2], .decimal(precision: 6, scale: 3), .decimal(Decimal128(unscaled: -1230, scale: 3))),
         ]
@@ -107,7 +109,7 @@ private let protobufFields =
                 #expect(packed.rows == [[.array([value])]], "packed \(type) as \(column): \(packed.reasons)")
             }
         }
-        for (type, column) in [("string", SQLType.integer), ("int64", .integer), ("bytes", .string), ("double", .bigint), ("repeated int32", .integer), ("int32", .array(.integer)), ("Inner", .string)] {
+        for (type, column) in [("string", SQLType.integer), ("int64", .integer), ("bytes", .string), ("double", .bigint), ("int32", .double), ("int64", .double), ("int64", .time), ("bool", .integer), ("repeated int32", .integer), ("int32", .array(.integer)), ("Inner", .string)] {
             let out = try read([], "message M { message Inner { int32 x = 1; } \(type) v = 1; }", [Field("V", column)])
             #expect(out.reasons.first?.hasPrefix("schema id 1: Cannot deserialize type") == true, "\(type) as \(column): \(out)")
         }

@@ -67,7 +67,7 @@ struct NestedFunctionTests {
         let document: SQLValue = #"{"log":{"name":"x","list":[{"v":1.23450},null]},"n":null,"a b":true}"#
         for (path, wanted) in [
             ("$.log.name", "x"), ("$.log.list[0].v", "1.23450"), ("$.log.list[0]", #"{"v":1.23450}"#), ("$.log.list[7]", nil), ("$.log.list[-1]", nil),
-            ("$.missing", nil), ("$.n", nil), ("$['a b']", "true"), ("$.log.name.deeper", nil),
+            ("$.missing", nil), ("$.n", "null"), ("$.n.deeper", nil), ("$['a b']", "true"), ("$.log.name.deeper", nil),
         ] as [(String, String?)] {
             try expect("EXTRACTJSONFIELD", [document, .string(path)], wanted.map { .string($0) } ?? nil)
         }
@@ -89,6 +89,11 @@ struct NestedFunctionTests {
         try expect("JSON_CONCAT", [#"{"a":{"5":6}}"#, #"{"a":{"3":4},"b":1}"#], #"{"a":{"3":4},"b":1}"#)
         try expect("JSON_CONCAT", ["[1, 2]", #"{"a": 1}"#, "4"], #"[1,2,{"a":1},4]"#)
         try expect("JSON_CONCAT", ["null", "null"], "[null,null]")
+        try expect("JSON_CONCAT", [#"{"a": 1}"#, "[ ]", #"{"a": [ 1 ]}"#], #"[{"a":1},{"a":[1]}]"#)
+        let many = (0..<70).map { "\"m\($0)\":\($0)" }.joined(separator: ",")
+        try expect("JSON_CONCAT", [.string("{\(many)}"), #"{"m3":true}"#], .string("{\(many.replacing("\"m3\":3,", with: "\"m3\":true,"))}"))
+        try expect("JSON_RECORDS", [#"{"a":null,"b":[ 1]}"#], .map(["a": "null", "b": "[1]"]))
+        try expect("TO_JSON_STRING", [.structure([.init("B", 1), .init("A", .structure([.init("z", nil), .init("Z", 2)]))])], types: [.structure([Field("B", .integer), Field("A", .structure([Field("z", .integer), Field("Z", .integer)]))])], #"{"A":{"Z":2,"z":null},"B":1}"#)
         try expect("TO_JSON_STRING", [.structure([.init("ID", 1), .init("NAME", "Al\"ice")])], #"{"ID":1,"NAME":"Al\"ice"}"#)
         try expect("TO_JSON_STRING", [nil], types: [.integer], "null")
         try expect("TO_JSON_STRING", [.time(60_220_000)], "\"16:43:40\"")

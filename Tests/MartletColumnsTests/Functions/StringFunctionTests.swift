@@ -10,6 +10,8 @@ struct StringFunctionTests {
         try expect("LCASE", ["ÀBC"], "àbc")
         try expect("INITCAP", ["the   Quick br0wn fOx"], "The   Quick Br0wn Fox")
         try expect("INITCAP", ["some_string"], "Some_string")
+        try expect("INITCAP", [" \t leading"], "Leading")
+        try expect("INITCAP", ["\u{10428}x é"], "\u{10428}x É")
         try expect("TRIM", [" \t a b\n"], "a b")
         try expect("UCASE", [nil], types: [.string], nil)
     }
@@ -40,6 +42,9 @@ struct StringFunctionTests {
         try expect("INSTR", ["corporate floor", "or", 4, 2], 14)
         try expect("INSTR", ["corporate floor", "or", -1], 14)
         try expect("INSTR", ["corporate floor", "or", -3], 5)
+        try expect("INSTR", ["corporate floor", "or", -2], 5)
+        try expect("INSTR", ["corporate floor", ""], 1)
+        try expect("INSTR", [nil, "or"], types: [.string, .string], 0)
         try expect("INSTR", ["abc", "x"], 0)
         try expect("INSTR", ["", "x", 3], 0)
         try expect("FIELD", ["hello", nil, "hello"], 2)

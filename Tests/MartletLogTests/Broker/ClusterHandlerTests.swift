@@ -207,26 +207,6 @@ import Testing
         }
     }
 
-    @Test func quotasAreNeitherThereNorSet() throws {
-        try TestBroker.run { broker in
-            let client = try broker.connect()
-            for version in APIKey.describeClientQuotas.versions {
-                let all = try client.send(DescribeClientQuotasRequest(components: [.init(type: "user", matchType: 2)]), version)
-                #expect(all.error == .none && all.entries?.isEmpty == true)
-                let unknown = try client.send(DescribeClientQuotasRequest(components: [.init(type: "planet", matchType: 2)]), version)
-                #expect(unknown.error == .invalidRequest && unknown.entries == nil)
-                let entity = [QuotaEntity(type: "client-id", name: "c")]
-                let changed = try client.send(
-                    AlterClientQuotasRequest(entries: [
-                        .init(entity: entity, changes: [.init(key: "producer_byte_rate", value: Int64(bitPattern: 1000.0.bitPattern))]),
-                        .init(entity: entity, changes: [.init(key: "producer_byte_rate", isRemoval: true)]),
-                        .init(entity: [.init(type: "planet")], changes: []),
-                    ]), version)
-                #expect(changed.entries.map(\.error) == [.policyViolation, .none, .invalidRequest])
-            }
-        }
-    }
-
     /// max.connections and max.connections.per.ip; a connection that ends makes room.
     @Test(arguments: [true, false]) func connectionsAreBounded(byAddress: Bool) throws {
         var limits = BrokerConfig()

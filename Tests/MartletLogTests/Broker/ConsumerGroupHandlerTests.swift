@@ -85,9 +85,11 @@ import Testing
         }
     }
 
-    /// A group changes its protocol when it has no members; until then the other protocol is told so.
+    /// group.consumer.migration.policy=disabled: a group changes its protocol when it has no members; until then the other protocol is told so.
     @Test func theTwoProtocolsDoNotMix() throws {
-        try TestBroker.run { broker in
+        var limits = BrokerConfig()
+        limits.groups.migration = .disabled
+        try TestBroker.run(limits) { broker in
             try broker.log.createTopic("t", partitions: 1, settings: [:])
             let client = try broker.connect()
             let classic = JoinGroupRequest(
@@ -108,6 +110,80 @@ import Testing
             #expect(broker.log.groupOffsets.committed(group: "g", TopicPartition("t", 0))?.offset == 3)
             #expect(try client.send(ConsumerGroupHeartbeatRequest(groupID: "g", memberID: "m", memberEpoch: -1), 1).error == .none)
             #expect(try client.send(classic, 3).error == .none)
+        }
+    }
+
+    /// A classic group takes in a member of KIP-848, goes on serving its own, and is a classic group again when that member has gone.
+    @Test(arguments: GroupMigration.allCases) func aGroupGoesOverToTheOtherProtocolAndBack(policy: GroupMigration) throws {
+        var limits = BrokerConfig()
+        limits.groups.migration = policy
+        try TestBroker.run(limits) { broker in
+            try broker.log.createTopic("t", partitions: 4, settings: [:])
+            let client = try broker.connect()
+            let subscription = ConsumerMetadata.write(ConsumerSubscription(topics: ["t"]), version: 1)
+            func joinClassic(_ id: String) throws -> JoinGroupResponse {
+                let request = JoinGroupRequest(
+                    groupID: "g", sessionTimeoutMs: 10_000, rebalanceTimeoutMs: 10_000, memberID: id, protocolType: "consumer",
+                    protocols: [.init(name: "range", metadata: subscription)])
+                let answer = try client.send(request, 5)
+                return answer.error == .memberIDRequired ? try joinClassic(answer.memberID) : answer
+            }
+            func sync(_ joined: JoinGroupResponse, _ given: [(String, [Int32])] = []) throws -> (KafkaErrorCode, [Int32]) {
+                let assignments = given.map { id, partitions in
+                    SyncGroupRequest.Assignment(
+                        memberID: id, assignment: ConsumerMetadata.write(ConsumerAssignment(partitions: [.init(topic: "t", partitions: partitions)]), version: 1))
+                }
+                let answer = try client.send(
+                    SyncGroupRequest(groupID: "g", generation: joined.generation, memberID: joined.memberID, assignments: assignments), 3)
+                guard answer.error == .none, !answer.assignment.isEmpty else { return (answer.error, []) }
+                return (.none, try ConsumerMetadata.read(ConsumerAssignment.self, answer.assignment).message.partitions.flatMap(\.partitions))
+            }
+            func beat(_ joined: JoinGroupResponse) throws -> KafkaErrorCode {
+                try client.send(HeartbeatRequest(groupID: "g", generation: joined.generation, memberID: joined.memberID), 3).error
+            }
+            func type() throws -> String? { try client.send(ListGroupsRequest(), 5).groups.first?.type }
+            var old = try joinClassic("")
+            #expect(try sync(old, [(old.memberID, [0, 1, 2, 3])]) == (.none, [0, 1, 2, 3]) && beat(old) == .none && type() == "classic")
+
+            let new = try client.send(join("g", "m"), 1)
+            guard policy == .upgrade || policy == .bidirectional else {
+                #expect(new.error == .groupIDNotFound)
+                #expect(try beat(old) == .none && type() == "classic")
+                return
+            }
+            #expect(new.error == .none && new.assignment?.topics.isEmpty != false)
+            #expect(try type() == "consumer" && beat(old) == .rebalanceInProgress)
+            // It goes on committing until it joins.
+            func commit(_ generation: Int32) throws -> KafkaErrorCode {
+                try client.send(
+                    OffsetCommitRequest(
+                        groupID: "g", generation: generation, memberID: old.memberID, topics: [.init(name: "t", partitions: [.init(index: 0, offset: 3)])]), 8
+                ).topics[0].partitions[0].error
+            }
+            #expect(try commit(old.generation) == .none && commit(old.generation + 5) == .illegalGeneration)
+            old = try joinClassic(old.memberID)
+            #expect(old.error == .none && old.members.isEmpty && old.leaderID != old.memberID && old.protocolName == "range")
+            let kept = try sync(old)
+            #expect(kept.0 == .none && kept.1.count == 2)
+            #expect(try beat(old) == .none)
+            let owned = try client.send(ConsumerGroupHeartbeatRequest(groupID: "g", memberID: "m", memberEpoch: new.memberEpoch), 1)
+            #expect(Set((owned.assignment?.topics.first?.partitions ?? []) + kept.1) == [0, 1, 2, 3])
+            let described = try client.send(ConsumerGroupDescribeRequest(groups: ["g"]), 1).groups[0]
+            #expect(Set(described.members.map(\.type)) == [0, 1] && described.state == "Stable")
+
+            #expect(try client.send(ConsumerGroupHeartbeatRequest(groupID: "g", memberID: "m", memberEpoch: -1), 1).error == .none)
+            #expect(try type() == (policy == .bidirectional ? "classic" : "consumer"))
+            #expect(try beat(old) == .rebalanceInProgress)
+            old = try joinClassic(old.memberID)
+            #expect(old.error == .none)
+            if policy == .bidirectional {
+                #expect(old.leaderID == old.memberID && old.members.map(\.metadata) == [subscription])
+                #expect(try sync(old, [(old.memberID, [0, 1, 2, 3])]) == (.none, [0, 1, 2, 3]))
+            } else {
+                #expect(try sync(old) == (.none, [0, 1, 2, 3]))
+            }
+            #expect(try client.send(LeaveGroupRequest(groupID: "g", memberID: old.memberID), 2).error == .none)
+            #expect(broker.log.groupOffsets.committed(group: "g", TopicPartition("t", 0))?.offset == 3)
         }
     }
 

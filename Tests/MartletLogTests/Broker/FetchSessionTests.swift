@@ -36,7 +36,7 @@ import Testing
             #expect(quiet.sessionID == id && quiet.topics.isEmpty)
             try Self.produce(client, "t", 1)
             let news = try Self.fetch(client, session: id, epoch: 2)
-            #expect(news.topics.flatMap(\.partitions).map(\.index) == [1] && news.topics[0].partitions[0].records?.isEmpty == false)
+            #expect(news.topics.flatMap(\.partitions).map(\.index) == [1] && news.topics[0].partitions[0].recordBytes > 0)
             // The position moves on, partition 2 is forgotten.
             let moved = try Self.fetch(
                 client, session: id, epoch: 3, [.init(name: "t", partitions: [.init(index: 1, fetchOffset: 1, bytesMax: 1 << 20)])],
@@ -65,7 +65,7 @@ import Testing
             func sizes(_ order: [Int32], most: Int32) throws -> [Int] {
                 let partitions = order.map { FetchRequest.Partition(index: $0, fetchOffset: 0, bytesMax: 1 << 20) }
                 let answer = try Self.fetch(client, session: 0, epoch: -1, [.init(name: "t", partitions: partitions)], bytesMax: most)
-                return answer.topics[0].partitions.map { $0.records?.count ?? 0 }
+                return answer.topics[0].partitions.map { $0.recordBytes }
             }
             let whole = try sizes([0, 1], most: 1 << 20), one = Int32(whole[0])
             #expect(whole == [Int(one), Int(one)] && one > 0)
@@ -96,7 +96,7 @@ import Testing
             let client = try broker.connect(), id = broker.topicID("t")
             try Self.produce(client, "t", 0)
             let first = try Self.fetch(client, session: 0, epoch: 0, [.init(id: id, partitions: Self.partitions(0...0))], version: 17)
-            #expect(first.topics[0].id == id && first.topics[0].partitions[0].records?.isEmpty == false)
+            #expect(first.topics[0].id == id && first.topics[0].partitions[0].recordBytes > 0)
             let session = first.sessionID
             try broker.log.deleteTopic("t")
             try broker.log.createTopic("t", partitions: 1, settings: [:])
@@ -129,10 +129,56 @@ import Testing
             var served: [Int32] = []
             var answer = try Self.fetch(client, session: 0, epoch: 0, [.init(name: "t", partitions: Self.partitions(0...2))], bytesMax: 1)
             for epoch: Int32 in 1...6 {
-                served += answer.topics.flatMap(\.partitions).filter { $0.records?.isEmpty == false }.map(\.index)
+                served += answer.topics.flatMap(\.partitions).filter { $0.recordBytes > 0 }.map(\.index)
                 answer = try Self.fetch(client, session: answer.sessionID, epoch: epoch, bytesMax: 1)
             }
             #expect(served == [0, 1, 2, 0, 1, 2])
+        }
+    }
+
+    /// However little fits into an answer, and whatever else the client changes: as long as it reads on, a partition with records is not passed over
+    /// for longer than it takes to serve every other one once.
+    @Test func nobodyStarves() throws {
+        try TestBroker.run { broker in
+            let client = try broker.connect()
+            withSeeds(12) { seed, random in
+                let name = "t\(seed)", count = Int32.random(in: 2...9, using: &random)
+                try broker.log.createTopic(name, partitions: count)
+                for index in 0..<count {
+                    let log = try #require(broker.log.partition(TopicPartition(name, index)))
+                    for i in 0..<40 {
+                        let value = "\(i)" + String(repeating: "x", count: Int.random(in: 0...200, using: &random))
+                        _ = try log.append(batch(value), requiredAcks: 1, version: 9)
+                    }
+                    try log.flush()
+                }
+                var offsets = [Int64](repeating: 0, count: Int(count)), waited = [Int](repeating: 0, count: Int(count))
+                let most = Int32.random(in: 1...700, using: &random)
+                var session: Int32 = 0, changed = Set(0..<count)
+                for epoch: Int32 in 0..<60 {
+                    let partitions = changed.sorted().map { FetchRequest.Partition(index: $0, fetchOffset: offsets[Int($0)], bytesMax: 1 << 20) }
+                    let answer = try Self.fetch(
+                        client, session: session, epoch: epoch, partitions.isEmpty ? [] : [.init(name: name, partitions: partitions)], bytesMax: most)
+                    #expect(answer.error == .none)
+                    session = answer.sessionID
+                    changed = []
+                    for index in waited.indices where offsets[index] < 40 { waited[index] += 1 }
+                    for partition in answer.topics.flatMap(\.partitions) where partition.records.map({ $0.readableBytes > 0 }) == true {
+                        // How far it goes: last offset delta of the first batch is 0 here, so each batch is one record.
+                        var rest = Array(partition.records?.readableBytesView ?? ByteBufferView())[...], records: Int64 = 0
+                        while !rest.isEmpty {
+                            rest = rest.dropFirst(rest.withUnsafeBytes { Int($0.loadUnaligned(fromByteOffset: 8, as: Int32.self).bigEndian) } + 12)
+                            records += 1
+                        }
+                        let index = Int(partition.index)
+                        waited[index] = 0
+                        // Now and then a client is slow and asks again for what it got.
+                        if Int.random(in: 0..<5, using: &random) > 0 { offsets[index] += records }
+                        changed.insert(partition.index)
+                    }
+                    #expect(waited.allSatisfy { $0 < count }, "seed \(seed), epoch \(epoch): \(waited)")
+                }
+            }
         }
     }
 

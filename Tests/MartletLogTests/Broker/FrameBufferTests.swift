@@ -46,6 +46,18 @@ import Testing
         #expect(largest <= 1 << 21, "\(largest) bytes for frames of \(size)")
     }
 
+    /// A browser, a REST client or a client with TLS at the wrong port: what is told of it is not a number.
+    @Test(arguments: [
+        ("GET / HTTP/1.1", "it speaks HTTP, and this is a port for Kafka clients"), ("POST /ksql HTTP/1.1", "it speaks HTTP, and this is a port for Kafka clients"),
+        ("PRI * HTTP/2.0", "it speaks HTTP, and this is a port for Kafka clients"), ("\u{16}\u{3}\u{1}\u{2}", "it speaks TLS, and this listener does not"),
+        ("\u{0}\u{0}\u{0}\u{22}", nil), ("\u{7f}abc", nil),
+    ] as [(String, String?)])
+    func otherProtocolsAreRecognized(_ text: String, _ name: String?) throws {
+        var buffer = FrameBuffer(), bytes = ByteBuffer(string: text)
+        buffer.append(&bytes)
+        #expect(FrameBuffer.otherProtocol(try #require(buffer.frameSize)) == name)
+    }
+
     /// Who only says that much will come gets no memory for it.
     @Test func aSizeAloneTakesNoMemory() {
         var buffer = FrameBuffer()

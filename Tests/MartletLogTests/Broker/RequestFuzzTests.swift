@@ -100,7 +100,7 @@ import Darwin
                 let request = ProduceRequest(
                     transactionalID: codec == .gzip ? "x" : nil,
                     topics: [.init(name: "t", id: target.topicID, partitions: [.init(index: 0, records: ByteBuffer(bytes: records))])])
-                let frame = try Frame.request(request, version: version, correlationID: 1, clientID: "fuzz")
+                let frame = try Frame.request(request, version: version, correlationID: 1, clientID: "fuzz").joined
                 frames.append(Array(frame.readableBytesView))
             }
         }
@@ -108,7 +108,7 @@ import Darwin
             let request = FetchRequest(
                 waitMsMax: 1, sessionEpoch: 0,
                 topics: [.init(name: "t", id: target.topicID, partitions: [.init(index: 0, fetchOffset: 0, bytesMax: 1 << 20)])])
-            frames.append(Array(try Frame.request(request, version: version, correlationID: 1, clientID: "fuzz").readableBytesView))
+            frames.append(Array(try Frame.request(request, version: version, correlationID: 1, clientID: "fuzz").joined.readableBytesView))
         }
         return frames
     }

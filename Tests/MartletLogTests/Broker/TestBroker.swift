@@ -118,7 +118,7 @@ final class TestClient {
     /// Writes a request; the number is what its answer carries.
     func post<Request: WireRequest>(_ request: Request, _ version: Int16) throws -> Int32 {
         correlation += 1
-        try write(Frame.request(request, version: version, correlationID: correlation, clientID: "test"))
+        try write(Frame.request(request, version: version, correlationID: correlation, clientID: "test").joined)
         return correlation
     }
 
@@ -168,4 +168,12 @@ func batch(_ value: String, timestamp: Int64 = 1, producerID: Int64 = -1, epoch:
     Array(value.utf8).withUnsafeBytes { builder.append(timestamp: timestamp, key: nil, value: $0, headers: nil) }
     return ByteBuffer(
         bytes: builder.finish(producerID: producerID, epoch: epoch, baseSequence: sequence, isTransactional: producerID >= 0))
+}
+
+extension FrameBytes {
+    var joined: ByteBuffer {
+        var whole = ByteBuffer()
+        for piece in pieces { whole.writeImmutableBuffer(piece) }
+        return whole
+    }
 }

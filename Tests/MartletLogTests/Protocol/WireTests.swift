@@ -47,6 +47,24 @@ import Testing
         #expect(request.clientSoftwareName == "librdkafka" && request.clientSoftwareVersion == "2.0.2")
     }
 
+    /// Large records are pieces of their own on the way out; together the pieces are the frame, whichever they are.
+    @Test(arguments: APIKey.fetch.versions) func theFrameIsTheSameInPieces(_ version: Int16) throws {
+        let sizes = [0, 5, 16 << 10, (16 << 10) + 1, 1 << 20, 3, 100_000, 40_000]
+        let partitions = sizes.enumerated().map { index, size in
+            FetchResponse.Partition(index: Int32(index), records: size == 0 ? nil : ByteBuffer(repeating: UInt8(index), count: size))
+        }
+        let topics = [FetchResponse.Topic(name: "t", partitions: Array(partitions[..<4])), .init(name: "u", partitions: Array(partitions[4...]))]
+        let frame = try Frame.response(FetchResponse(topics: topics), to: .fetch, version: version, correlationID: 7)
+        var bytes = frame.joined
+        #expect(bytes.readableBytes == frame.byteCount && bytes.readInteger(as: Int32.self) == Int32(frame.byteCount - 4))
+        for large in sizes where large > 16 << 10 { #expect(frame.pieces.filter { $0.readableBytes == large }.count == 1) }
+        var (correlation, body) = try Frame.openResponse(bytes, to: .fetch, version: version)
+        var response = FetchResponse()
+        try response.code(&body)
+        try body.finish()
+        #expect(correlation == 7 && response.topics.flatMap(\.partitions).map(\.records) == partitions.map(\.records))
+    }
+
     @Test func skipsTaggedFieldsItDoesNotKnow() throws {
         // two tags: 0 with 3 bytes, 5 with none; then an int8
         let bytes: [UInt8] = [2, 0, 3, 9, 9, 9, 5, 0, 42]
@@ -118,7 +136,7 @@ struct MessageSample: Sendable, CustomTestStringConvertible {
         }
         requestFrame = { version in
             func frame<Request: WireRequest>(_ request: Request) throws -> ByteBuffer {
-                try Frame.request(request, version: version, correlationID: 1, clientID: "fuzz")
+                try Frame.request(request, version: version, correlationID: 1, clientID: "fuzz").joined
             }
             return try (message as? any WireRequest).map { try frame($0) }
         }
@@ -156,6 +174,22 @@ struct MessageSample: Sendable, CustomTestStringConvertible {
         .init(SaslHandshakeResponse(error: .unsupportedSASLMechanism, mechanisms: ["PLAIN", "SCRAM-SHA-256"]), .saslHandshake),
         .init(SaslAuthenticateRequest(token: [0, 1, 2]), .saslAuthenticate),
         .init(SaslAuthenticateResponse(error: .saslAuthenticationFailed, errorMessage: "no", token: [3], lifetimeMs: 5), .saslAuthenticate),
+        .init(
+            WriteTxnMarkersRequest(markers: [.init(producerID: 7, producerEpoch: 1, topics: [.init(name: "t", partitions: [0, 2])])]), .writeTxnMarkers),
+        .init(
+            WriteTxnMarkersResponse(markers: [.init(producerID: 7, topics: [.init(name: "t", partitions: [.init(index: 2)])])]), .writeTxnMarkers),
+        .init(AlterReplicaLogDirsRequest(directories: [.init(path: "/d", topics: [.init(name: "t", partitions: [1])])]), .alterReplicaLogDirs),
+        .init(AlterReplicaLogDirsResponse(topics: [.init(name: "t", partitions: [.init(error: .logDirNotFound)])]), .alterReplicaLogDirs),
+        .init(CreateDelegationTokenRequest(ownerType: "User", renewers: [.init(type: "User", name: "a")]), .createDelegationToken),
+        .init(CreateDelegationTokenResponse(error: .delegationTokenAuthDisabled, tokenID: "t", hmac: [1, 2]), .createDelegationToken),
+        .init(RenewDelegationTokenRequest(hmac: [3], periodMs: 1), .renewDelegationToken),
+        .init(TokenExpiryResponse(error: .delegationTokenAuthDisabled), .renewDelegationToken),
+        .init(ExpireDelegationTokenRequest(hmac: [3]), .expireDelegationToken),
+        .init(TokenExpiryResponse(expiresMs: 5), .expireDelegationToken),
+        .init(DescribeDelegationTokenRequest(owners: [.init(type: "User", name: "a")]), .describeDelegationToken),
+        .init(DescribeDelegationTokenResponse(tokens: [.init(principalName: "a", hmac: [1], renewers: [.init()])]), .describeDelegationToken),
+        .init(UpdateFeaturesRequest(updates: [.init(name: "group.version", level: 1)]), .updateFeatures),
+        .init(UpdateFeaturesResponse(results: [.init(name: "f", error: .invalidUpdateVersion, errorMessage: "m")]), .updateFeatures),
         .init(DescribeAclsRequest(), .describeAcls),
         .init(
             DescribeAclsResponse(
@@ -204,7 +238,7 @@ struct MessageSample: Sendable, CustomTestStringConvertible {
             .fetch),
         .init(
             FetchResponse(topics: [
-                .init(name: "t", partitions: [.init(index: 1, aborted: [.init(producerID: 7, firstOffset: 9)], records: [1, 2, 3])])
+                .init(name: "t", partitions: [.init(index: 1, aborted: [.init(producerID: 7, firstOffset: 9)], records: ByteBuffer(bytes: [1, 2, 3]))])
             ]), .fetch),
         .init(ListOffsetsRequest(topics: [.init(name: "t", partitions: [.init(index: 1)])]), .listOffsets),
         .init(ListOffsetsResponse(topics: [.init(name: "t", partitions: [.init(index: 1, offset: 5)])]), .listOffsets),

@@ -25,9 +25,7 @@ struct SimulatedConsumers {
     private var members: [Member] = []
     /// Fell silent, with what they believe.
     private var silent: [Member] = []
-    /// The latest offset whose commit was acknowledged, and later ones whose fate is not known.
-    private var acknowledged: [Int32: Int64] = [:]
-    private var inDoubt: [Int32: Set<Int64>] = [:]
+    private var commits = SimulatedCommits(group: Self.group)
     private var nextID = 0
 
     mutating func step(_ node: SimulatedNode, _ random: inout SeededRandom) throws {
@@ -68,8 +66,7 @@ struct SimulatedConsumers {
             members[i].state = .stable
             members[i].positions = [:]
             for partition in answer.assignment.map(Int32.init) {
-                let committed = node.log.groupOffsets.committed(group: Self.group, TopicPartition("events", partition))
-                members[i].positions[partition] = committed?.offset ?? 0
+                members[i].positions[partition] = commits.committed(node, partition)
             }
         case .stable:
             if Int.random(in: 0..<3, using: &random) == 0 {
@@ -122,50 +119,28 @@ struct SimulatedConsumers {
         node.loop.run()
     }
 
-    /// Reads on in one partition and commits that. An offset that is accepted must not lie before one that was.
+    /// Reads on in one partition and commits that.
     private mutating func commit(_ node: SimulatedNode, _ member: inout Member, _ random: inout SeededRandom) throws {
         guard let partition = member.positions.keys.sorted().randomElement(using: &random), let position = member.positions[partition] else { return }
         let rows = try node.partition("events", partition).rows(from: position, .readCommitted)
         let taken = rows.prefix(Int.random(in: 0...3, using: &random))
         let next = taken.last.map { $0.offset + 1 } ?? position
-        let code = node.groups.commit(
-            group: Self.group, memberID: member.memberID, instanceID: nil, generation: member.generation,
-            [TopicPartition("events", partition): CommittedOffset(offset: next)])
         member.positions[partition] = next
-        if node.hasCrashed || code == .kafkaStorageError {
-            inDoubt[partition, default: []].insert(next)
-        } else if code == .none {
-            let before = acknowledged[partition] ?? 0
-            #expect(next >= before, "offset \(next) of events-\(partition) was accepted after \(before)")
-            acknowledged[partition] = next
-            inDoubt[partition] = nil
-        } else {
-            #expect([.illegalGeneration, .unknownMemberID, .rebalanceInProgress].contains(code), "\(code)")
-            if code == .rebalanceInProgress { return }
-            member = Member()
-        }
+        guard let refusal = commits.commit(node, member: member.memberID, generation: member.generation, partition, next) else { return }
+        #expect([.illegalGeneration, .unknownMemberID, .rebalanceInProgress].contains(refusal), "\(refusal)")
+        if refusal != .rebalanceInProgress { member = Member() }
     }
 
-    /// Nobody is a member any more after a start; offsets are what was acknowledged, or what was under way.
+    /// Nobody is a member any more after a start.
     mutating func nodeRestarted() {
         members = members.map { _ in Member() }
     }
 
-    mutating func check(_ node: SimulatedNode, _ note: String) {
-        for partition in Int32(0)..<2 {
-            let committed = node.log.groupOffsets.committed(group: Self.group, TopicPartition("events", partition))?.offset ?? 0
-            let promised = acknowledged[partition] ?? 0
-            #expect(
-                committed == promised || inDoubt[partition]?.contains(committed) == true,
-                "\(note): offset \(committed) of events-\(partition), not \(promised)")
-            acknowledged[partition] = max(committed, promised)
-            inDoubt[partition] = nil
-        }
-    }
+    mutating func check(_ node: SimulatedNode, _ note: String) { commits.check(node, note) }
 }
 
 /// The answer of a request, once it is there.
-private final class Box<Value: Sendable>: Sendable {
+final class Box<Value: Sendable>: Sendable {
     private let answer = Mutex<Value?>(nil)
 
     init(_ future: EventLoopFuture<Value>) {

@@ -19,7 +19,8 @@ final class SimulatedNode {
     /// How often the node has started.
     private(set) var lives = 1
 
-    init() throws {
+    init(history: SimulatedFileSystem.History? = nil) throws {
+        if let history { disk.record(history) }
         log = try Self.open(disk, time, lines)
         groups = GroupCoordinator(log: log, timers: loop, time: time.source, logger: lines.logger)
     }

@@ -159,14 +159,17 @@ struct SimulatedTransactions {
         switch request {
         case .append(let partition, let values, let offset):
             let target = TopicPartition("events", Int32(partition))
-            let codes = try coordinator.addPartitions(transactionalID: name, producerID: id, epoch: epoch, [target])
+            // By requests of their own, or as Produce does it (KIP-890): either way synced with the data.
+            let codes = try coordinator.addPartitions(transactionalID: name, producerID: id, epoch: epoch, isDurable: false, [target])
             #expect(codes == [target: .none])
             let bytes = clientBatch(values, producerID: id, epoch: epoch, sequence: sequences[partition], isTransactional: true)
             try node.partition("events", Int32(partition)).append(client: bytes)
-            // A batch counts as taken when it is durable.
-            try node.partition("events", Int32(partition)).flush()
+            // A batch counts as taken when it is durable, and that it is in the transaction; in any order.
+            var logs = [try node.partition("events", Int32(partition)), coordinator.log]
+            if values.count == 2 { logs.reverse() }
+            for log in logs { try log.flush() }
             if let offset {
-                try coordinator.addOffsets(transactionalID: name, producerID: id, epoch: epoch, group: group)
+                try coordinator.addOffsets(transactionalID: name, producerID: id, epoch: epoch, group: group, isDurable: false)
                 try coordinator.commitOffsets(
                     transactionalID: name, producerID: id, epoch: epoch, group: group, [Self.input: CommittedOffset(offset: offset)])
             }

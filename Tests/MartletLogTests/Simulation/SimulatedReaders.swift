@@ -18,11 +18,8 @@ struct SimulatedReaders {
     private var members: [Member] = []
     /// Fell silent, with what they believe.
     private var silent: [Member] = []
-    private var acknowledged: [Int32: Int64] = [:]
-    private var inDoubt: [Int32: Set<Int64>] = [:]
+    private(set) var commits = SimulatedCommits(group: Self.group)
     private var nextID = 0
-    /// Commits that were accepted.
-    private(set) var commits = 0
 
     mutating func step(_ node: SimulatedNode, _ random: inout SeededRandom) throws {
         switch Int.random(in: 0..<30, using: &random) {
@@ -73,42 +70,21 @@ struct SimulatedReaders {
         let wanted = Set(assignment.map(\.index))
         members[i].positions = members[i].positions.filter { wanted.contains($0.key) }
         for partition in wanted where members[i].positions[partition] == nil {
-            members[i].positions[partition] = node.log.groupOffsets.committed(group: Self.group, TopicPartition("events", partition))?.offset ?? 0
+            members[i].positions[partition] = commits.committed(node, partition)
         }
     }
 
-    /// Reads on in one partition and commits that. An offset that is accepted must not lie before one that was.
+    /// Reads on in one partition and commits that.
     private mutating func commit(_ node: SimulatedNode, _ member: inout Member, _ random: inout SeededRandom) throws {
         guard let partition = member.positions.keys.sorted().randomElement(using: &random), let position = member.positions[partition] else { return }
         let taken = try node.partition("events", partition).rows(from: position, .readCommitted).prefix(Int.random(in: 0...3, using: &random))
         let next = taken.last.map { $0.offset + 1 } ?? position
-        let code = node.groups.commit(
-            group: Self.group, memberID: member.id, instanceID: nil, generation: member.epoch,
-            [TopicPartition("events", partition): CommittedOffset(offset: next)])
         member.positions[partition] = next
-        if node.hasCrashed || code == .kafkaStorageError {
-            inDoubt[partition, default: []].insert(next)
-        } else if code == .none {
-            #expect(next >= acknowledged[partition] ?? 0, "offset \(next) of events-\(partition) was accepted after \(acknowledged[partition] ?? 0)")
-            acknowledged[partition] = next
-            inDoubt[partition] = nil
-            commits += 1
-        } else {
-            #expect([.unknownMemberID, .staleMemberEpoch, .illegalGeneration].contains(code), "\(code)")
-            member.epoch = 0
-        }
+        guard let refusal = commits.commit(node, member: member.id, generation: member.epoch, partition, next) else { return }
+        #expect([.unknownMemberID, .staleMemberEpoch, .illegalGeneration].contains(refusal), "\(refusal)")
+        member.epoch = 0
     }
 
-    /// Offsets are what was acknowledged, or what was under way. Members find out by themselves that nobody knows them.
-    mutating func check(_ node: SimulatedNode, _ note: String) {
-        for partition in Int32(0)..<2 {
-            let committed = node.log.groupOffsets.committed(group: Self.group, TopicPartition("events", partition))?.offset ?? 0
-            let promised = acknowledged[partition] ?? 0
-            #expect(
-                committed == promised || inDoubt[partition]?.contains(committed) == true,
-                "\(note): offset \(committed) of events-\(partition) in the consumer group, not \(promised)")
-            acknowledged[partition] = max(committed, promised)
-            inDoubt[partition] = nil
-        }
-    }
+    /// Members find out by themselves that nobody knows them.
+    mutating func check(_ node: SimulatedNode, _ note: String) { commits.check(node, note) }
 }

@@ -16,7 +16,7 @@ import Testing
 
     private func codec(_ partition: PartitionLog) throws -> CompressionCodec? {
         let slice = try partition.read(from: 0, maxBytes: 1 << 20, isolation: .readUncommitted)
-        return slice.bytes.withUnsafeBytes { BatchHeader($0)?.codec }
+        return slice.bytes.withUnsafeReadableBytes { BatchHeader($0)?.codec }
     }
 
     @Test(arguments: ["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"]) func compressionType(_ type: String) throws {

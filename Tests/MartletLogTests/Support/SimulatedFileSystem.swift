@@ -35,12 +35,22 @@ final class SimulatedFileSystem: FileSystem {
         var failingReads = false
         var locked: Set<String> = []
         var syncCount = 0
+        /// What is done to this disk and to those that come up after its crashes; nil: nobody wants to know.
+        var history: History?
         /// Operations until the crash, which is taken as a copy while this disk goes on.
         var operationsLeft: Int?
         var crash = Crash.kill
         var seed: UInt64 = 0
         var afterCrash: SimulatedFileSystem?
     }
+
+    /// A line for each operation that changes something, in order.
+    final class History: Sendable {
+        let lines = Mutex<[String]>([])
+    }
+
+    /// From now on.
+    func record(_ history: History) { state.withLock { $0.history = history } }
 
     /// Crashes after this many more operations; the disk as it is then comes up as `afterCrash`.
     func crash(_ crash: Crash, afterOperations count: Int, seed: UInt64) {
@@ -54,7 +64,8 @@ final class SimulatedFileSystem: FileSystem {
     var afterCrash: SimulatedFileSystem? { state.withLock { $0.afterCrash } }
 
     /// Called before each operation that changes something.
-    private func tick() {
+    private func tick(_ operation: @autoclosure () -> String) {
+        state.withLock(\.history)?.lines.withLock { $0.append(operation()) }
         let due: (Crash, UInt64)? = state.withLock { state in
             guard let left = state.operationsLeft else { return nil }
             state.operationsLeft = left == 0 ? nil : left - 1
@@ -112,7 +123,9 @@ final class SimulatedFileSystem: FileSystem {
         }
 
         func write(_ bytes: UnsafeRawBufferPointer, at position: Int) throws(MartletError) {
-            system.tick()
+            // Ids of the cluster and of topics are drawn by the system.
+            let hasRandomID = path.contains("topic.json") || path.contains("format")
+            system.tick("write \(path) \(position) \(bytes.count) \(hasRandomID ? 0 : CRC32C.checksum(bytes))")
             if system.state.withLock(\.failingWrites) { throw MartletError(.io, "cannot write \(path): Permission denied") }
             var written = Array(bytes)
             let room = system.state.withLock { state in
@@ -130,7 +143,7 @@ final class SimulatedFileSystem: FileSystem {
         }
 
         func truncate(to size: Int) throws(MartletError) {
-            system.tick()
+            system.tick("truncate \(path) \(size)")
             node.content.withLock { content in
                 let cut = max(0, content.bytes.count - size)
                 system.state.withLock { $0.used -= cut }
@@ -145,7 +158,7 @@ final class SimulatedFileSystem: FileSystem {
         }
 
         func sync() throws(MartletError) {
-            system.tick()
+            system.tick("sync \(path)")
             let fails = system.state.withLock { state in
                 state.syncCount += 1
                 return state.failingSyncs
@@ -181,9 +194,10 @@ final class SimulatedFileSystem: FileSystem {
     func crashed(_ crash: Crash, _ random: inout SeededRandom) -> SimulatedFileSystem {
         let fresh = SimulatedFileSystem()
         var old = state.withLock { $0 }
+        if let history = old.history { fresh.record(history) }
         if crash != .kill {
             // Each directory keeps a prefix of its changes.
-            for directory in Set(old.unsynced.map(\.directory)) {
+            for directory in Set(old.unsynced.map(\.directory)).sorted() {
                 let changes = old.unsynced.filter { $0.directory == directory }
                 let kept = Int.random(in: 0...changes.count, using: &random)
                 for change in changes.dropFirst(kept).reversed() {
@@ -274,7 +288,7 @@ final class SimulatedFileSystem: FileSystem {
     // MARK: FileSystem
 
     private func change(_ path: String, _ body: (inout State) -> Void) {
-        tick()
+        tick("entry \(path)")
         let directory = parent(of: path)
         state.withLock { state in
             let before = state.entries[path]
@@ -312,7 +326,7 @@ final class SimulatedFileSystem: FileSystem {
     }
 
     func rename(_ from: String, to: String) throws(MartletError) {
-        tick()
+        tick("rename \(from) \(to)")
         let directory = parent(of: to)
         let found = state.withLock { state in
             guard state.entries[from] != nil else { return false }
@@ -341,7 +355,7 @@ final class SimulatedFileSystem: FileSystem {
     }
 
     func syncDirectory(_ path: String) throws(MartletError) {
-        tick()
+        tick("sync directory \(path)")
         state.withLock { $0.unsynced.removeAll { $0.directory == path } }
     }
 

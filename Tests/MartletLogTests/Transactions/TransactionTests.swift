@@ -406,7 +406,9 @@ import Testing
         #expect { _ = try log.transactions.addPartitions(transactionalID: "idle", producerID: idle, epoch: 0, [partition.id]) } throws: {
             ($0 as? KafkaError)?.code == .invalidProducerIDMapping
         }
-        #expect(try log.transactions.initProducerID(transactionalID: "idle", timeoutMs: 5000).id != idle)
+        // Its client, and one that comes with any id of its own, begins anew.
+        #expect(try log.transactions.initProducerID(transactionalID: "idle", timeoutMs: 5000, expecting: (idle, 0)).id != idle)
+        #expect(try log.transactions.initProducerID(transactionalID: "unheard of", timeoutMs: 5000, expecting: (0, 0)).epoch == 0)
     }
 
     /// KIP-890: the next transaction's epoch is known after a crash, and what was begun in it goes on.
@@ -462,5 +464,80 @@ import Testing
         #expect(try partition.values(.readCommitted) == ["a", "b", "c"])
         log = try openLog(crash(system))
         #expect(try log.transactions.initProducerID(transactionalID: "c", timeoutMs: 5000, expecting: (id, epoch)).id == id)
+    }
+
+    /// Of the requests of a consume-process-produce transaction only three wait for the disk: records, offsets, decision.
+    @Test func whatCanShareASyncDoesNotCostOne() throws {
+        let system = SimulatedFileSystem()
+        let log = try openLog(system) { $0.worksInBackground = false }
+        let partition = try log.made("t"), coordinator = log.transactions
+        let (id, epoch) = try coordinator.initProducerID(transactionalID: "c", timeoutMs: 5000)
+        func syncs(_ body: () throws -> Void) throws -> Int {
+            let before = system.state.withLock(\.syncCount)
+            try body()
+            return system.state.withLock(\.syncCount) - before
+        }
+        for number in 0..<3 {
+            let adding = try syncs { _ = try coordinator.addPartitions(transactionalID: "c", producerID: id, epoch: epoch, isDurable: false, [partition.id]) }
+            let records = try syncs {
+                try partition.append(client: clientBatch(["\(number)"], producerID: id, epoch: epoch, sequence: Int32(number), isTransactional: true))
+                try log.services.flush([partition, coordinator.log])
+            }
+            let group = try syncs { try coordinator.addOffsets(transactionalID: "c", producerID: id, epoch: epoch, group: "g", isDurable: false) }
+            let offsets = try syncs {
+                try coordinator.commitOffsets(
+                    transactionalID: "c", producerID: id, epoch: epoch, group: "g", [TopicPartition("in", 0): CommittedOffset(offset: Int64(number))])
+            }
+            // The markers and offsets of the transaction before are on disk by then, or go along here.
+            let decision = try syncs { try coordinator.end(transactionalID: "c", producerID: id, epoch: epoch, commit: true) }
+            #expect(adding == 0 && records == 2 && group == 0 && offsets == 1 && (1...2).contains(decision), "\([adding, records, group, offsets, decision])")
+        }
+        #expect(log.groupOffsets.committed(group: "g", TopicPartition("in", 0))?.offset == 2)
+    }
+
+    /// Power fails after the records of a second partition are on disk and before it is that they are of the transaction; the start after that is cut short
+    /// as well, anywhere. The client is fenced, or goes on with all of it: never with a part.
+    @Test func aStartThatIsCutShortLeavesNoHalfOfATransaction() throws {
+        var fenced = 0, whole = 0
+        for seed in UInt64(0)..<12 {
+            let system = SimulatedFileSystem()
+            let log = try openLog(system) { $0.worksInBackground = false }
+            let names = ["a", "b"], partitions = [try log.made("a"), try log.made("b")]
+            let (id, epoch) = try log.transactions.initProducerID(transactionalID: "c", timeoutMs: 60_000)
+            func send(_ i: Int, _ log: EmbeddedLog) throws {
+                _ = try log.transactions.addPartitions(
+                    transactionalID: "c", producerID: id, epoch: epoch, isDurable: false, [TopicPartition(names[i], 0)])
+                try log.found(names[i]).append(
+                    client: clientBatch([names[i]], producerID: id, epoch: epoch, sequence: 0, isTransactional: true))
+            }
+            try send(0, log)
+            try log.services.flush([partitions[0], log.transactions.log])
+            try send(1, log)
+            try partitions[1].flush()
+            var random = SeededRandom(seed: seed)
+            let disk = system.crashed(seed % 3 == 0 ? .kill : .tornTail, &random)
+            for operations in 0..<40 {
+                var random = SeededRandom(seed: seed)
+                let first = disk.crashed(.kill, &random)
+                first.crash(.tornTail, afterOperations: operations, seed: seed)
+                try openLog(first) { $0.worksInBackground = false }.close()
+                guard let second = first.afterCrash else { break }
+                let log = try openLog(second) { $0.worksInBackground = false }
+                do {
+                    try send(1, log)
+                    try log.services.flush([try log.found("b"), log.transactions.log])
+                    try log.transactions.end(transactionalID: "c", producerID: id, epoch: epoch, commit: true)
+                    for name in names { try log.found(name).flush() }
+                    #expect(try names.map { try log.found($0).values(.readCommitted) } == [["a"], ["b"]], "seed \(seed), operation \(operations)")
+                    whole += 1
+                } catch let error as KafkaError {
+                    #expect([.producerFenced, .invalidProducerEpoch].contains(error.code), "seed \(seed), operation \(operations): \(error)")
+                    for name in names { #expect(try log.found(name).values(.readCommitted).isEmpty) }
+                    fenced += 1
+                }
+                log.close()
+            }
+        }
+        #expect(fenced > 0 && whole > 0)
     }
 }

@@ -99,9 +99,8 @@ import Testing
             "DROP STREAM s;",
             """
             40001 line 1:13: Cannot drop S.
-            The following queries read from this source: [CSAS_S2_0].
-            The following queries write into this source: [].
-            You need to terminate them before dropping S.
+            The following streams and/or tables read from this source: [S2].
+            You need to drop them before dropping S.
               DROP STREAM s;
                           ^
             """
@@ -117,7 +116,7 @@ import Testing
         (
             "INSERT INTO s (id, a) VALUES ('k', 'x');",
             """
-            40001 line 1:36: Failed to insert values into 'S'. Expected type INTEGER for field `A` but got STRING('x').
+            40001 line 1:36: Failed to insert values into 'S'. Expected type INTEGER for field `A` but got STRING(x)
               INSERT INTO s (id, a) VALUES ('k', 'x');
                                                  ^^^
               invalid input syntax for type INTEGER: "x".
@@ -165,8 +164,8 @@ import Testing
         ("INSERT INTO s2 WITH (query_id='CSAS_X') SELECT id, a FROM s;", "Query IDs must not start with a reserved query ID prefix"),
         ("INSERT INTO ro VALUES ('a', 1);", "Cannot insert values into read-only table: RO"),
         ("INSERT INTO w VALUES ('a', 1);", "Cannot insert values into windowed stream/table!"),
-        ("INSERT INTO t (v) VALUES (1);", "Value for primary key column(s) ID is required for tables"),
-        ("INSERT INTO s (id, nope) VALUES ('a', 1);", "Column name `NOPE` does not exist."),
+        ("INSERT INTO t (v) VALUES (1);", "Failed to insert values into 'T'. Value for primary key column(s) ID is required for tables"),
+        ("INSERT INTO s (id, nope) VALUES ('a', 1);", "Failed to insert values into 'S'. Column name `NOPE` does not exist."),
         ("INSERT INTO s (id, a) VALUES ('a', b);", "Failed to prepare statement: VALUES column 'B' cannot be resolved."),
         ("ALTER STREAM s ADD COLUMN a int;", "Cannot add column `A` to schema. A column with the same name already exists."),
         ("ALTER TABLE ro ADD COLUMN z int;", "Cannot alter table 'RO': ALTER operations are not supported on source tables."),
@@ -186,15 +185,24 @@ import Testing
         ("CREATE STREAM n AS SELECT id, id AS x, a FROM s;", "The projection contains a key column (`ID`) more than once, aliased as: ID and X."),
         ("SELECT NOPE(a) FROM s EMIT CHANGES;", "Can't find any functions with the name 'NOPE'"),
         ("SELECT CASE a WHEN 1 THEN 2 END FROM s EMIT CHANGES;", "CASE with an operand is not supported."),
-        ("SELECT EXPLODE(EXPLODE(c)) FROM s EMIT CHANGES;", "Table functions cannot be nested"),
-        ("CREATE TABLE n AS SELECT id, MIN(a) FROM s WINDOW HOPPING (SIZE 3 SECONDS, ADVANCE BY 4 SECONDS) GROUP BY id;", "Windows of 3000 ms cannot advance by 4000 ms"),
-        ("CREATE TABLE n AS SELECT id, MIN(a) FROM s WINDOW TUMBLING (SIZE 0 SECONDS) GROUP BY id;", "The size of a window must be more than zero."),
-        ("CREATE TABLE n AS SELECT id, MIN(a) FROM s WINDOW TUMBLING (SIZE 1 HOUR, RETENTION 2 HOURS) GROUP BY id;", "RETENTION of 7200000 ms is shorter"),
+        ("SELECT EXPLODE(EXPLODE(c)) FROM s EMIT CHANGES;", "Table functions cannot be nested: `EXPLODE`(`EXPLODE`())"),
+        ("CREATE TABLE n AS SELECT id, MIN(a) FROM s WINDOW HOPPING (SIZE 3 SECONDS, ADVANCE BY 4 SECONDS) GROUP BY id;", "Window advancement interval should be more than zero and less than window duration which is 3000 ms, but given advancement interval is: 4000 ms"),
+        (
+            "CREATE TABLE n AS SELECT id, MIN(a) FROM s WINDOW TUMBLING (SIZE 1 DAY, RETENTION 1 HOUR) GROUP BY id;",
+            "The retention period of the window store Aggregate-Aggregate-Materialize must be no smaller than its window size plus the grace period. Got size=[86400000], grace=[0], retention=[3600000]"
+        ),
+        (
+            "CREATE TABLE n AS SELECT id, MIN(a) FROM s WINDOW SESSION (1 HOUR, RETENTION 1 HOUR, GRACE PERIOD 1 SECOND) GROUP BY id;",
+            "The retention period of the session store Aggregate-Aggregate-Materialize must be no smaller than the session inactivity gap plus the grace period. Got gap=[3600000], grace=[1000], retention=[3600000]"
+        ),
+        ("CREATE TABLE n AS SELECT id, MIN(a) FROM s WINDOW SESSION (0 SECONDS) GROUP BY id;", "Gap time (gapMs) cannot be zero or negative."),
+        ("CREATE TABLE n AS SELECT id, MIN(a) FROM s WINDOW TUMBLING (SIZE 0 SECONDS) GROUP BY id;", "Window size (sizeMs) must be larger than zero."),
+        ("CREATE TABLE n AS SELECT id, MIN(a) FROM s WINDOW TUMBLING (SIZE 1 HOUR, RETENTION 2 HOURS) GROUP BY id;", "The retention period of the window store Aggregate-Aggregate-Materialize must be no smaller than its window size plus the grace period. Got size=[3600000], grace=[82800000], retention=[7200000]"),
         ("CREATE TABLE n AS SELECT id, SUM(v) FROM t WINDOW TUMBLING (SIZE 1 HOUR) GROUP BY id;", "Windowing not supported for table aggregations."),
         ("CREATE TABLE n AS SELECT v, TOPK(v, 2) FROM t GROUP BY v;", "The aggregation function TOPK cannot be applied to a table source"),
         ("CREATE TABLE n AS SELECT v, MIN(v), MAX(v) FROM t GROUP BY v;", "The aggregation functions MIN and MAX cannot be applied to a table source"),
         ("CREATE TABLE n AS SELECT a, TOPK(a, a) FROM s GROUP BY a;", "Parameter 2 passed to function TOPK must be a literal constant, but was expression: 'A'"),
-        ("CREATE TABLE n AS SELECT a, SUM(COUNT(a)) FROM s GROUP BY a;", "Aggregate functions can not be nested: SUM(COUNT(A))"),
+        ("CREATE TABLE n AS SELECT a, SUM(COUNT(a)) FROM s GROUP BY a;", "Aggregate functions can not be nested: SUM(COUNT())"),
         ("CREATE TABLE n AS SELECT a, COUNT(*) AS n FROM s WHERE COUNT(*) > 1 GROUP BY a;", "Aggregate functions are not allowed in the WHERE clause: COUNT(*)"),
         ("CREATE TABLE n AS SELECT a, COUNT(*) AS n FROM s GROUP BY a HAVING n > 3;", "Line: 1, Col: 68: HAVING column 'N' cannot be resolved."),
         ("CREATE TABLE n AS SELECT a, COUNT(*) AS n FROM s GROUP BY a HAVING SUM(a);", "Type error in HAVING expression: Should evaluate to boolean but is SUM(A) (INTEGER) instead."),
@@ -203,9 +211,24 @@ import Testing
         ("CREATE TABLE n AS SELECT v, COUNT(*) AS n FROM w GROUP BY v;", "Implicit repartitioning of windowed sources is not supported."),
         ("CREATE STREAM n AS SELECT a, COUNT(*) AS n FROM s GROUP BY a;", "Invalid result type. Your SELECT query produces a TABLE."),
         ("INSERT INTO s2 SELECT id, COUNT(*) FROM s GROUP BY id;", "Incompatible data sink and query result."),
-        ("SELECT * FROM ro WHERE id IN (true);", "true can not be converted to the type of the key column: ID STRING KEY"),
+        ("SELECT * FROM ro WHERE id IN (true);", "'true' can not be converted to the type of the key column: ID STRING KEY"),
         ("SELECT id FROM s WHERE ROWTIME > 'yesterday' EMIT CHANGES;", "Error in WHERE expression: Failed to parse timestamp 'yesterday'"),
     ]
+
+    /// Parts of the language that are switched off.
+    @Test(arguments: [
+        ("ksql.suppress.enabled", "CREATE TABLE n AS SELECT id, MIN(a) FROM s WINDOW TUMBLING (SIZE 1 HOUR) GROUP BY id EMIT FINAL;", "Suppression is currently disabled. You can enable it by setting ksql.suppress.enabled to true"),
+        ("ksql.lambdas.enabled", "CREATE STREAM n AS SELECT id, FILTER(ARRAY[1], x => x > 1) AS f FROM s;", "Lambdas are not enabled at this time."),
+        ("ksql.headers.columns.enabled", "CREATE STREAM n (a INT, h BYTES HEADER('x')) WITH (kafka_topic='in', value_format='JSON', partitions=1);", "Cannot create Stream because schema with headers columns is disabled."),
+        ("ksql.pull.queries.enable", "SELECT * FROM s;", "Pull queries are disabled. See https://cnfl.io/queries for more info."),
+    ])
+    func switchedOff(_ property: String, _ sql: String, _ message: String) throws {
+        var bench = Self.bench
+        try bench.run(sql)
+        bench = Self.bench
+        bench.properties[property] = "false"
+        #expect(bench.error(sql).contains(message))
+    }
 
     @Test(arguments: messages.indices)
     func message(_ index: Int) throws {

@@ -42,7 +42,7 @@ import Testing
         ("SELECT CAST(name AS DECIMAL(4,2)) + 1 AS d, id FROM i", "`ID` INTEGER KEY, `D` DECIMAL(13, 2)"),
         ("SELECT id, ARRAY[1, '2', 3.5] AS x, MAP('a' := 1, 'b' := NULL) AS m FROM i", "`ID` INTEGER KEY, `X` ARRAY<DECIMAL(11, 1)>, `M` MAP<STRING, INTEGER>"),
         ("SELECT id, TRANSFORM(ARRAY[1, 2], x => x * 2.5) AS x FROM i", "`ID` INTEGER KEY, `X` ARRAY<DECIMAL(13, 1)>"),
-        ("SELECT id, CASE WHEN id > 1 THEN NULL WHEN id > 0 THEN 1 ELSE 5000000000 END AS x FROM i", "`ID` INTEGER KEY, `X` BIGINT"),
+        ("SELECT id, CASE WHEN id > 1 THEN NULL WHEN id > 0 THEN CAST(1 AS BIGINT) ELSE 5000000000 END AS x FROM i", "`ID` INTEGER KEY, `X` BIGINT"),
     ]
 
     @Test(arguments: schemas.indices)

@@ -153,9 +153,9 @@ import Testing
         ("SELECT * FROM l JOIN r ON l.id = r.id", "Stream-Stream joins must have a WITHIN clause specified."),
         ("SELECT * FROM l JOIN tl WITHIN 1 SECOND ON l.id = tl.id", "A window definition was provided for a Stream-Table join."),
         ("SELECT * FROM l JOIN wide WITHIN 1 SECOND ON l.id = wide.id", "Can't join `L` with `WIDE` since the number of partitions don't match."),
-        ("SELECT * FROM l RIGHT JOIN tl ON l.id = tl.id", "Invalid join type: right-outer join not supported for stream-table join. Got L RIGHT [OUTER] JOIN TL."),
+        ("SELECT * FROM l RIGHT JOIN tl ON l.id = tl.id", "Invalid join type encountered: RIGHT [OUTER] JOIN"),
         ("SELECT * FROM l JOIN tl ON l.id = tl.b", "stream-table joins require to join on the table's primary key. Got L.ID = TL.B."),
-        ("SELECT * FROM l JOIN tl ON l.x > tl.id", "Unsupported join expression: (L.X > TL.ID)"),
+        ("SELECT * FROM l JOIN tl ON l.x > tl.id", "Only equality join criteria is supported."),
         ("SELECT * FROM l JOIN tl ON l.x > tl.id AND l.x < 5", "Unsupported join expression: ((L.X > TL.ID) AND (L.X < 5))"),
         ("SELECT * FROM l JOIN tl ON l.n = tl.id", "types don't match. Got L.N{STRING} = TL.ID{INTEGER}."),
         ("SELECT * FROM two JOIN ttwo ON two.k1 = ttwo.k1", "stream-table joins require to join on the table's primary key. Got TWO.K1 = TTWO.K1."),
@@ -175,7 +175,7 @@ import Testing
 
     static let tableErrors: [(query: String, message: String)] = [
         ("SELECT * FROM tl RIGHT JOIN tr ON tl.b = tr.id", "RIGHT OUTER JOIN on a foreign key is not supported"),
-        ("SELECT * FROM tl FULL JOIN tr ON tl.b = tr.id", "FULL OUTER JOIN on a foreign key is not supported"),
+        ("SELECT * FROM tl FULL JOIN tr ON tl.b = tr.id", "Invalid join type: full-outer join not supported for foreign-key table-table join. Got TL [FULL] OUTER JOIN TR."),
         ("SELECT * FROM tl JOIN tr ON tl.id = tr.c", "table-table joins require to join on the primary key of the right input table. Got TL.ID = TR.C."),
         ("SELECT * FROM tl JOIN tx ON tl.id = tx.id", "Can't join `TL` with `TX` since the number of partitions don't match."),
         ("SELECT * FROM tl FULL JOIN tr ON tl.id = tr.id AND tl.b = tr.c", "A FULL OUTER JOIN of tables takes no conditions beside the keys"),

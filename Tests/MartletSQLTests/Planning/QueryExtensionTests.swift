@@ -188,8 +188,26 @@ import Testing
         #expect(table.plan.stages.flatMap(\.root.operators).allSatisfy { if case .groupChanges = $0 { false } else { true } })
     }
 
+    /// What is sorted or cut off inside is a stage of its own, whose rows go on when all are there.
+    @Test func subqueriesThatSortAndCut() throws {
+        var bench = GroupPlanTests.bench
+        let query = try bench.select("SELECT a + 1 AS x FROM (SELECT a, id AS name FROM clicks ORDER BY id DESC LIMIT 3 OFFSET 1) t WHERE a > 1;")
+        #expect(query.kind == .pullStream && query.plan.stages.count == 2 && query.plan.ending == nil && query.plan.limit == nil)
+        let inner = query.plan.stages[0]
+        #expect(inner.limit == 3 && inner.ending?.offset == 1 && inner.ending?.order.map(\.isDescending) == [true])
+        // Filters stay above it.
+        #expect(inner.root.operators.allSatisfy { if case .filter = $0 { false } else { true } })
+        PlanTests.checkColumns(query.plan)
+        let distinct = try bench.select("SELECT COUNT(*) AS n FROM (SELECT DISTINCT a FROM clicks) t;")
+        #expect(distinct.plan.stages[0].ending?.isDistinct == true && distinct.plan.stages[0].ending?.distinctColumns == 1)
+        PlanTests.checkColumns(distinct.plan)
+        // A condition inside still says which rows of a table are looked up.
+        let table = try bench.select("SELECT MAX(total) FROM (SELECT total FROM totals WHERE id IN ('a', 'b') ORDER BY total LIMIT 1) t;")
+        #expect(table.kind == .pullTable && table.lookup?.keys == .some([[.string("a")], [.string("b")]]))
+    }
+
     static let refused: [(sql: String, message: String)] = [
-        ("SELECT * FROM (SELECT a FROM clicks LIMIT 3);", "LIMIT belongs to the outermost query."),
+        ("SELECT * FROM (SELECT a FROM clicks LIMIT 3) EMIT CHANGES;", "LIMIT in a subquery is only for queries that end, which this one does not."),
         ("SELECT * FROM (SELECT a FROM clicks EMIT CHANGES) EMIT CHANGES;", "EMIT CHANGES belongs to the outermost query."),
         ("SELECT * FROM (SELECT a, id AS a FROM clicks) EMIT CHANGES;", "The subquery has two columns named `A`."),
         ("SELECT id FROM clicks ORDER BY b;", "Rows cannot be ordered by a value of type STRUCT<`X` INTEGER, `Y` STRING>."),
@@ -201,7 +219,14 @@ import Testing
         ("SELECT id FROM clicks UNION ALL SELECT a FROM clicks;", "Column `ID` of the UNION is STRING in one part and INTEGER in another."),
         ("CREATE TABLE o AS SELECT id, n FROM totals UNION ALL SELECT id, n FROM totals;", "UNION ALL is for streams, and this part is a table."),
         ("SELECT a FROM clicks JOIN (SELECT id FROM totals) ON clicks.id = id EMIT CHANGES;", "A subquery that is joined needs a name."),
-        ("SELECT * FROM (SELECT DISTINCT a FROM clicks);", "SELECT DISTINCT belongs to the outermost query."),
+        ("SELECT * FROM (SELECT DISTINCT a FROM clicks) EMIT CHANGES;", "SELECT DISTINCT is only for queries that end, which this one does not."),
+        ("CREATE STREAM o AS WITH x AS (SELECT * FROM clicks ORDER BY a) SELECT * FROM x;", "ORDER BY is only for queries that end, which this one does not."),
+        ("SELECT a FROM clicks UNION ALL SELECT DISTINCT a FROM clicks EMIT CHANGES;", "SELECT DISTINCT cannot be part of a UNION that does not end."),
+        ("SELECT * FROM (SELECT a FROM clicks LIMIT -3);", "LIMIT takes no negative number."),
+        (
+            "SELECT * FROM clicks c JOIN (SELECT a, id FROM clicks ORDER BY a LIMIT 1) d WITHIN 1 HOUR ON c.a = d.a;",
+            "A subquery with DISTINCT, ORDER BY or LIMIT gives its rows when all others have been read: it can only be the left side of a join with a table."
+        ),
         ("SELECT * FROM clicks GROUP BY id;", "Pull queries don't support GROUP BY clauses."),
         ("SELECT * FROM clicks WINDOW TUMBLING (SIZE 1 SECOND);", "Pull queries don't support WINDOW clauses."),
         ("CREATE TABLE o AS SELECT n FROM (SELECT id, COUNT(*) AS n FROM clicks GROUP BY id);", "Key missing from projection (ie, SELECT)."),

@@ -33,7 +33,7 @@ import Testing
         ("SELECT 1.7976931348623159E308 FROM s", "Failed to prepare statement: line 1:9: Number overflows DOUBLE: 1.7976931348623159E308"),
         ("INSERT INTO s (a, b) VALUES (1)", "Failed to prepare statement: Expected number columns and values to match: 2, 1"),
         ("SELECT 'abc FROM s", "line 1:8: Syntax Error\nstring without a closing '"),
-        ("SELECT a /* FROM s", "line 1:10: Syntax Error\n/* without */"),
+        ("SELECT a /* FROM s", "line 1:10: Syntax Error\ncomment without a closing */"),
         ("SELECT a ~ b FROM s", "line 1:10: Syntax Error\ntoken recognition error at: '~'"),
         ("SELECT é FROM s", "line 1:8: Syntax Error\ntoken recognition error at: 'é'"),
         ("SELECT a FROM s WINDOW TUMBLING (SIZE 5 BOBS)", "line 1:41: Syntax Error\nExpecting a unit: DAYS, HOURS, MINUTES, SECONDS or MILLISECONDS"),

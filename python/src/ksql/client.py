@@ -20,6 +20,9 @@ class KSQLAPI:
         if check_version is True:
             self.get_ksql_version()
 
+    def __repr__(self):
+        return f"KSQLAPI({self.url!r})"
+
     def get_url(self):
         return self.url
 

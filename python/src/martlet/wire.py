@@ -106,6 +106,8 @@ class Wire:
 def _reason(failure):
     if isinstance(failure, socket.timeout):
         return "timed out"
+    if isinstance(failure, ssl.SSLCertVerificationError):
+        return f"{failure.verify_message}; the environment variable SSL_CERT_FILE names the certificate of an authority of your own"
     return getattr(failure, "strerror", None) or str(failure) or type(failure).__name__
 
 

@@ -160,7 +160,6 @@ struct AvroReader {
                     guard let value = Int32(exactly: VarintScan.signed(&p)) else { return .failed(field: operation.field, "the int is too large") }
                     slots[operation.field].store(value, row)
                 case .int32ToInt64, .int64: slots[operation.field].store(VarintScan.signed(&p), row)
-                case .int32ToDouble, .int64ToDouble: slots[operation.field].store(Double(VarintScan.signed(&p)), row)
                 case .boolean:
                     slots[operation.field].store(p.pointee != 0, row)
                     p += 1
@@ -233,7 +232,6 @@ struct AvroReader {
             case .integer, .date, .time:
                 guard let small = Int32(exactly: value) else { return "the int is too large" }
                 appender.append(small)
-            case .double: appender.append(Double(value))
             case .string: appendText(String(value), appender)
             default: appender.append(value)
             }

@@ -30,7 +30,7 @@ struct AvroReadPlan: Sendable {
     }
 
     enum Code: UInt8 {
-        case boolean, int32, int32ToInt64, int32ToDouble, int64, int64ToDouble, float, double, text, bytes
+        case boolean, int32, int32ToInt64, int64, float, double, text, bytes
         case skipVarint, skip1, skip4, skip8, skipBytes, general
     }
 
@@ -114,9 +114,7 @@ struct AvroReadPlan: Sendable {
         case (.boolean, .boolean): return .boolean
         case (.int, .integer), (.int, .date), (.int, .time): return .int32
         case (.int, .bigint), (.int, .timestamp): return .int32ToInt64
-        case (.int, .double): return .int32ToDouble
         case (.long, .bigint), (.long, .timestamp): return .int64
-        case (.long, .double): return .int64ToDouble
         case (.float, .double): return .float
         case (.double, .double): return .double
         case (.bytes, .string): return .text
@@ -125,6 +123,9 @@ struct AvroReadPlan: Sendable {
         }
     }
 
+    /// What ksqlDB's translation of Connect's data takes: whole numbers widen to whole numbers (dates and times are such), FLOAT to DOUBLE,
+    /// numbers and booleans become text, nothing else changes its kind.
+    ///
     /// - `target`: nil if the value is skipped.
     private mutating func compile(_ writer: AvroType, _ target: SQLType?, path: String) throws(MartletError) -> Node {
         let writer = schema.resolved(writer)
@@ -154,9 +155,9 @@ struct AvroReadPlan: Sendable {
         guard let target else { return try compileSkip(writer) }
         switch (writer, target) {
         case (.boolean, .boolean), (.boolean, .string): return .boolean
-        case (.int, .integer), (.int, .bigint), (.int, .double), (.int, .string), (.int, .date), (.int, .time), (.int, .timestamp): return .int
+        case (.int, .integer), (.int, .bigint), (.int, .string), (.int, .date), (.int, .time), (.int, .timestamp): return .int
         case (.long(.timestampMicros), .timestamp), (.long(.timeMicros), .time): return .micros
-        case (.long, .bigint), (.long, .double), (.long, .string), (.long, .timestamp): return .long
+        case (.long, .bigint), (.long, .string), (.long, .timestamp): return .long
         case (.float, .double), (.float, .string): return .float
         case (.double, .double), (.double, .string): return .double
         case (.string, .string): return .bytes

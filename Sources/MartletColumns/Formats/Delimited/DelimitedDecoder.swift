@@ -114,7 +114,8 @@ struct DelimitedDecoder: Sendable {
         let end = start + length
         var p = start
         let last = operations.count &- 1
-        if last < 0 { return .unknown }
+        // No bytes are no record, even of a single column.
+        if last < 0 || length == 0 { return .unknown }
         for i in 0...last {
             let operation = operations[i]
             // An empty field is null. At the end of a line there is no delimiter to see.

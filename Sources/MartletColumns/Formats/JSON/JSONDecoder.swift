@@ -327,7 +327,8 @@ struct JSONReader {
         return nil
     }
 
-    /// A value of a `oneOf` or `anyOf`: the first alternative of its kind takes it, the others are null.
+    /// A value of a `oneOf` or `anyOf`: the first alternative of its kind takes it, an object the struct that has most of its names; the others are
+    /// null.
     private func alternative(_ target: JSONTarget, _ scanner: inout JSONScanner, _ first: UInt8, depth: Int) -> Problem? {
         func suits(_ type: SQLType) -> Bool {
             switch type {
@@ -340,26 +341,36 @@ struct JSONReader {
             case .string, .bytes: return first == 0x22
             case .array: return first == UInt8(ascii: "[")
             case .map: return first == UInt8(ascii: "{") || first == UInt8(ascii: "[")
-            case .structure(let fields):
-                guard first == UInt8(ascii: "{") else { return false }
-                var copy = scanner
-                copy.p += 1
-                if copy.take(UInt8(ascii: "}")) { return true }
-                repeat {
-                    guard copy.peek() == 0x22, let name = copy.string(), copy.take(UInt8(ascii: ":")), copy.skip() else { return false }
-                    let text = String(decoding: name.bytes, as: UTF8.self)
-                    guard fields.contains(where: { $0.name == text || $0.name == text.uppercased() }) else { return false }
-                } while copy.take(UInt8(ascii: ","))
-                return true
+            case .structure: return false
             }
         }
-        guard let chosen = target.children.firstIndex(where: { suits($0.type) }) else {
+        guard let chosen = target.children.firstIndex(where: { suits($0.type) }) ?? mostAlike(target, scanner, first) else {
             return Problem(reason: scanner.skip() ? "no alternative of the schema is of the value's kind" : Self.malformed)
         }
         if let problem = read(target.children[chosen], &scanner, depth: depth + 1) { return problem }
         for (i, child) in target.children.enumerated() where i != chosen { child.appender.appendNull() }
         target.appender.appendNested()
         return nil
+    }
+
+    /// Of a target's structs the first that shares most names with the object that begins here; nil if there is no struct, or no object.
+    private func mostAlike(_ target: JSONTarget, _ scanner: JSONScanner, _ first: UInt8) -> Int? {
+        guard first == UInt8(ascii: "{") else { return nil }
+        var copy = scanner, names: [String] = []
+        copy.p += 1
+        if !copy.take(UInt8(ascii: "}")) {
+            repeat {
+                guard copy.peek() == 0x22, let name = copy.string(), copy.take(UInt8(ascii: ":")), copy.skip() else { return nil }
+                names.append(String(decoding: name.bytes, as: UTF8.self))
+            } while copy.take(UInt8(ascii: ","))
+        }
+        var best: (index: Int, shared: Int)?
+        for (i, child) in target.children.enumerated() {
+            guard case .structure(let fields) = child.type else { continue }
+            let shared = fields.count { field in names.contains { field.name == $0 || field.name == $0.uppercased() } }
+            if shared > best?.shared ?? -1 { best = (i, shared) }
+        }
+        return best?.index
     }
 
     private static func hasLeadingZero(_ start: UnsafePointer<UInt8>) -> Bool {

@@ -58,6 +58,10 @@ enum JSONSchemaTranslation {
             let name = side == .key ? "ROWKEY" : "ROWVAL"
             return [Field(name, try reader.type(root, path: name, depth: 0))]
         }
+        if root.value["allOf"] != nil {
+            let merged = try reader.merged(root, path: "", depth: 0)
+            if !merged.isEmpty { return try SchemaTranslation.nonEmpty(merged) }
+        }
         if root.value["properties"] == nil {
             guard root.value["type"]?.stringValue == "object", root.value["connect.type"] == nil else { throw SchemaTranslation.anonymous() }
             return try SchemaTranslation.nonEmpty([])
@@ -89,6 +93,8 @@ enum JSONSchemaTranslation {
                 return
             }
             for key in ["oneOf", "anyOf", "allOf"] {
+                // An object that is several at once is looked into below.
+                if key == "allOf", case .structure = type { continue }
                 guard let found = place, let branches = found.value[key]?.arrayValue else { continue }
                 place = branches.first { $0["type"]?.stringValue != "null" }.map { document.resolved(found.inner($0)) }
             }
@@ -107,14 +113,14 @@ enum JSONSchemaTranslation {
             case .map(let key, let value):
                 add(key, nil)
                 add(value, isList ? inner("items", "properties", "value") : inner("additionalProperties"))
-            case .structure(let fields): for field in fields { add(field.type, inner("properties", field.name)) }
+            case .structure(let fields): for field in fields { add(field.type, place.flatMap { document.property(field.name, of: $0) }) }
             default: break
             }
         }
         let root = JSONSchemaDocument.Place(value: document.root)
         for field in fields {
             let whole = document.resolved(root)
-            add(field.type, unwrapped ? whole : whole.value["properties"]?[field.name].map { whole.inner($0) })
+            add(field.type, unwrapped ? whole : document.property(field.name, of: whole))
         }
         return out
     }
@@ -140,6 +146,24 @@ private struct Reader {
         return out
     }
 
+    /// The properties of all parts of an `allOf` (and of the object that it stands in), of references and `allOf`s in it too; none if no part has any.
+    func merged(_ place: JSONSchemaDocument.Place, path: String, depth: Int) throws(MartletError) -> [Field] {
+        var found: [(name: String, place: JSONSchemaDocument.Place)] = []
+        for part in document.parts(of: place) {
+            for member in Self.hashed(part.value["properties"]?.objectValue?.members ?? []) {
+                let inner = part.inner(member.value)
+                // Of two with one name the later counts, at the earlier place.
+                if let known = found.firstIndex(where: { $0.name == member.name }) { found[known].place = inner } else { found.append((member.name, inner)) }
+            }
+        }
+        var out: [Field] = []
+        for (name, place) in found {
+            let shown = keepsCase ? name : name.uppercased()
+            out.append(Field(shown, try type(place, path: path.isEmpty ? shown : "\(path).\(shown)", depth: depth + 1)))
+        }
+        return out
+    }
+
     /// Members in the order of a Java `HashMap` of their names, in which ksqlDB meets the properties of a schema: it decides the order of columns
     /// where the schema does not (`connect.index`). A table of 16 places, doubled while it is more than three quarters full.
     private static func hashed(_ members: [JSONObject.Member]) -> [JSONObject.Member] {
@@ -152,6 +176,12 @@ private struct Reader {
         return members.enumerated().sorted { (place($0.element.name), $0.offset) < (place($1.element.name), $1.offset) }.map(\.element)
     }
 
+    /// A list of several types is one of alternatives.
+    private static func alternatives(_ type: JSONValue?) -> [JSONValue]? {
+        guard let names = type?.arrayValue, names.count(where: { $0.stringValue != "null" }) > 1 else { return nil }
+        return names.map { ["type": $0] }
+    }
+
     func type(_ given: JSONSchemaDocument.Place, path: String, depth: Int) throws(MartletError) -> SQLType {
         let place = document.resolved(given), json = place.value
         if let reference = json["$ref"]?.stringValue { throw MartletError(.schemaInvalid, "\(path): reference \(reference) leads nowhere") }
@@ -159,7 +189,11 @@ private struct Reader {
             throw MartletError(.notSupported, "\(path): the schema contains itself or is nested deeper than 100 levels, which no SQL type is")
         }
         func unknown() -> MartletError { MartletError(.notSupported, "\(path): the schema's type has no SQL type") }
-        if let branches = (json["oneOf"] ?? json["anyOf"])?.arrayValue {
+        if json["allOf"] != nil || (json["properties"] != nil && (json["oneOf"] ?? json["anyOf"]) != nil) {
+            let fields = try merged(place, path: path, depth: depth)
+            if !fields.isEmpty { return .structure(fields) }
+        }
+        if let branches = (json["oneOf"] ?? json["anyOf"])?.arrayValue ?? Self.alternatives(json["type"]) {
             let rest = branches.filter { $0["type"]?.stringValue != "null" }
             if rest.count == 1 { return try type(place.inner(rest[0]), path: path, depth: depth + 1) }
             var alternatives: [Field] = []
@@ -170,7 +204,12 @@ private struct Reader {
             if alternatives.isEmpty { throw unknown() }
             return .structure(alternatives)
         }
-        if let parts = json["allOf"]?.arrayValue, parts.count == 1 { return try type(place.inner(parts[0]), path: path, depth: depth + 1) }
+        if let parts = json["allOf"]?.arrayValue, !parts.isEmpty {
+            // Of parts that are no objects one says what it is, others only what it may be.
+            let isTelling = { (part: JSONValue) in ["oneOf", "anyOf", "allOf", "type", "$ref", "enum"].contains { part[$0] != nil } }
+            guard let part = parts.first(where: isTelling) else { throw unknown() }
+            return try type(place.inner(part), path: path, depth: depth + 1)
+        }
         let connect = json["connect.type"]?.stringValue
         switch json["title"]?.stringValue {
         case "org.apache.kafka.connect.data.Decimal":

@@ -49,6 +49,8 @@ struct JSONWriter {
         case topic
         /// As in REST results: time types are text.
         case rest
+        /// As `rest`, with fields and entries in order of their names: TO_JSON_STRING.
+        case sorted
     }
 
     /// How Connect's JSON Schema converter has nested values that are not plain objects.
@@ -65,23 +67,34 @@ struct JSONWriter {
     private let labels: JSONLabels
     /// By view. Empty: all are plain.
     private let shapes: [Shape]
+    /// By view, of structs that are written `sorted`: the fields' views in order of their names.
+    private let fieldOrder: [[Int]]
 
     init(_ fields: [Field], style: Style, shapes: [Shape] = []) {
         self.style = style
         self.shapes = shapes
-        var labels: [[UInt8]] = []
+        var labels: [[UInt8]] = [], fieldOrder: [[Int]] = []
         func add(_ type: SQLType, name: String?) {
+            let index = labels.count
+            fieldOrder.append([])
             labels.append(name.map { Array(("," + JSONValue.string($0).description + ":").utf8) } ?? [])
             switch type {
             case .array(let element): add(element, name: nil)
             case .map(let key, let value):
                 add(key, name: nil)
                 add(value, name: nil)
-            case .structure(let fields): for field in fields { add(field.type, name: field.name) }
+            case .structure(let fields):
+                var places: [(name: [UInt16], view: Int)] = []
+                for field in fields {
+                    places.append((Array(field.name.utf16), labels.count))
+                    add(field.type, name: field.name)
+                }
+                fieldOrder[index] = places.sorted { $0.name.lexicographicallyPrecedes($1.name) }.map(\.view)
             default: break
             }
         }
         for field in fields { add(field.type, name: field.name) }
+        self.fieldOrder = style == .sorted ? fieldOrder : []
         self.labels = JSONLabels(labels)
     }
 
@@ -182,6 +195,10 @@ struct JSONWriter {
                 return
             }
             out.append(UInt8(ascii: "{"))
+            if style == .sorted, range.count > 1 {
+                sorted(range, keys, values, views, &out)
+                return
+            }
             for i in range {
                 if i > range.lowerBound { out.append(UInt8(ascii: ",")) }
                 key(keys, i, views, &out)
@@ -198,6 +215,13 @@ struct JSONWriter {
                 return
             }
             if child == view.pointee.next { out.append(UInt8(ascii: "{")) }
+            if style == .sorted {
+                for child in fieldOrder[index] {
+                    labels.append(child, to: &out)
+                    write(child, row, views, &out)
+                }
+                child = view.pointee.next
+            }
             while child < view.pointee.next {
                 labels.append(child, to: &out)
                 write(child, row, views, &out)
@@ -206,6 +230,28 @@ struct JSONWriter {
             out.base[start] = UInt8(ascii: "{")
             out.append(UInt8(ascii: "}"))
         }
+    }
+
+    /// The entries of a map in order of their keys' texts, and the closing brace.
+    private func sorted(_ range: Range<Int>, _ keys: Int, _ values: Int, _ views: UnsafePointer<ColumnView>, _ out: inout ByteWriter) {
+        let order: [Int]
+        if views[keys].kind == .string {
+            order = range.sorted { ComparisonKernels.compareUTF16(Array(views[keys].text($0))[...], Array(views[keys].text($1))[...]) < 0 }
+        } else {
+            let texts = range.map { i in
+                var text = ByteWriter(capacity: 32)
+                key(keys, i, views, &text)
+                return Array(UnsafeBufferPointer(start: text.base, count: text.count))
+            }
+            order = range.sorted { texts[$0 - range.lowerBound].lexicographicallyPrecedes(texts[$1 - range.lowerBound]) }
+        }
+        for (place, i) in order.enumerated() {
+            if place > 0 { out.append(UInt8(ascii: ",")) }
+            key(keys, i, views, &out)
+            out.append(UInt8(ascii: ":"))
+            write(values, i, views, &out)
+        }
+        out.append(UInt8(ascii: "}"))
     }
 
     /// A name in an object is text whatever the key's type.

@@ -229,9 +229,9 @@ struct ProtobufReadPlan: Sendable {
             return .enumeration(enums.count - 1)
         case .message(let name):
             switch (ProtobufWellKnown.meaning(name), target) {
-            case (.timestamp, .timestamp): return .timestamp
-            case (.date, .date): return .date
-            case (.timeOfDay, .time): return .timeOfDay
+            case (.timestamp, .timestamp), (.timestamp, .bigint), (.timestamp, .string): return .timestamp
+            case (.date, _) where Self.fits(.int32, target): return .date
+            case (.timeOfDay, _) where Self.fits(.int32, target): return .timeOfDay
             case (.decimal, .decimal): return .decimal
             case (.wrapper(let scalar), _) where Self.fits(scalar, target): return .wrapper(scalar)
             case (_, .structure(let fields)):
@@ -249,16 +249,19 @@ struct ProtobufReadPlan: Sendable {
         }
     }
 
+    /// What ksqlDB's translation of Connect's data takes: whole numbers widen to whole numbers (dates and times are such), FLOAT to DOUBLE,
+    /// numbers and booleans become text, nothing else changes its kind.
     private static func fits(_ scalar: ProtobufScalar, _ target: SQLType) -> Bool {
         switch (scalar, target) {
         case (.bytes, .bytes), (.bool, .boolean): true
         case (.bytes, _): false
         case (_, .string): true
         case (.int32, .integer), (.sint32, .integer), (.sfixed32, .integer): true
+        case (.int32, .date), (.sint32, .date), (.sfixed32, .date), (.int32, .time), (.sint32, .time), (.sfixed32, .time): true
         case (.bool, _), (.string, _): false
         case (.float, .double), (.double, .double): true
         case (.float, _), (.double, _): false
-        case (_, .bigint), (_, .double): true
+        case (_, .bigint), (_, .timestamp): true
         default: false
         }
     }

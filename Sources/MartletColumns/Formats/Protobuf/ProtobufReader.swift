@@ -293,18 +293,18 @@ struct ProtobufReader {
             let (millis, over) = parts[1].multipliedReportingOverflow(by: 1000)
             let (sum, over2) = millis.addingReportingOverflow(Int64(CivilDate.floorDiv(Int(parts[2]), 1_000_000)))
             if over || over2 { return "the timestamp is out of range" }
-            appender.append(sum)
+            append(whole: sum, appender)
         case .date:
             guard let parts = Self.numbers(range) else { return Self.early }
             guard (1...9999).contains(parts[1]), (1...12).contains(parts[2]), parts[3] >= 1,
                 parts[3] <= CivilDate.daysInMonth(Int(parts[1]), Int(parts[2]))
             else { return "the message is no date" }
-            appender.append(Int32(CivilDate.days(year: Int(parts[1]), month: Int(parts[2]), day: Int(parts[3]))))
+            append(whole: Int64(CivilDate.days(year: Int(parts[1]), month: Int(parts[2]), day: Int(parts[3]))), appender)
         case .timeOfDay:
             guard let parts = Self.numbers(range) else { return Self.early }
             guard (0...23).contains(parts[1]), (0...59).contains(parts[2]), (0...59).contains(parts[3]), (0...999_999_999).contains(parts[4])
             else { return "the message is no time of day" }
-            appender.append(Int32(((parts[1] * 60 + parts[2]) * 60 + parts[3]) * 1000 + parts[4] / 1_000_000))
+            append(whole: ((parts[1] * 60 + parts[2]) * 60 + parts[3]) * 1000 + parts[4] / 1_000_000, appender)
         case .decimal: return decimal(range, appender)
         case .scalar, .enumeration: break
         }
@@ -315,12 +315,7 @@ struct ProtobufReader {
         -> StaticString?
     {
         func integer(_ value: Int64) -> StaticString? {
-            switch appender.type {
-            case .integer: appender.append(Int32(truncatingIfNeeded: value))
-            case .double: appender.append(Double(value))
-            case .string: append(text: scalar == .uint64 || scalar == .fixed64 ? String(UInt64(bitPattern: value)) : String(value), appender)
-            default: appender.append(value)
-            }
+            append(whole: value, appender)
             return p > end ? Self.early : nil
         }
         switch scalar {
@@ -364,6 +359,15 @@ struct ProtobufReader {
         case .double, .float: "0.0"
         case .string, .bytes: ""
         default: "0"
+        }
+    }
+
+    /// A whole number, date or time into a column that `ProtobufReadPlan.fits` it.
+    private func append(whole value: Int64, _ appender: ColumnAppender) {
+        switch appender.type {
+        case .integer, .date, .time: appender.append(Int32(truncatingIfNeeded: value))
+        case .string: append(text: String(value), appender)
+        default: appender.append(value)
         }
     }
 

@@ -129,43 +129,6 @@ struct DateTimePattern: Sendable {
     }
 }
 
-/// A format for timestamps by a pattern of Java's `DateTimeFormatter`: the `TIMESTAMP_FORMAT` of a source, for instance.
-public struct TimestampFormat: Sendable {
-    private let pattern: DateTimePattern
-    private let text: String
-
-    /// - Throws: `.invalidProperty` if the pattern is malformed.
-    public init(_ pattern: String) throws(MartletError) {
-        text = pattern
-        do {
-            self.pattern = try DateTimePattern(pattern)
-        } catch {
-            throw MartletError(.invalidProperty, error.reason)
-        }
-    }
-
-    /// Milliseconds since the epoch; a text without a zone is in UTC.
-    ///
-    /// - Throws: `.typeMismatch` if the text does not follow the pattern.
-    public func parse(_ text: String) throws(MartletError) -> Int64 {
-        do {
-            var parser = DateTimeParser(pattern)
-            return try parser.timestamp(Array(text.utf8)[...], zone: .utc)
-        } catch {
-            throw MartletError(.typeMismatch, "a timestamp is not in the format '\(self.text)': \(error.reason)")
-        }
-    }
-
-    /// The text in UTC.
-    public func format(_ timestamp: Int64) throws(MartletError) -> String {
-        do {
-            return try pattern.format(timestamp: timestamp, zone: .utc)
-        } catch {
-            throw MartletError(.typeMismatch, error.reason)
-        }
-    }
-}
-
 /// The text of a pattern in quotes, the first of which is at `start`, and where the last one is; two in a row are one of the text, and alone the
 /// whole of it. Nil: there is no last one.
 func quotedText(_ scalars: [Unicode.Scalar], _ start: Int) -> (text: [UInt8], end: Int)? {

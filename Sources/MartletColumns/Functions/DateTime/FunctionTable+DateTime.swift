@@ -151,8 +151,8 @@ extension FunctionTable {
         for (suffix, sign, verb) in [("ADD", Int64(1), "later"), ("SUB", -1, "earlier")] {
             t.function("DATE" + suffix, .dateTime, "The date that many units \(verb).")
             t.moved("(UNIT unit, INT interval, DATE date) -> DATE") { (date: SQLDate, unit, count) -> SQLDate in
-                let ms = Int(date.raw) * 86_400_000 + Int(sign * unit * count)
-                return SQLDate(raw: Int32(clamping: CivilDate.floorDiv(ms, 86_400_000)))
+                // A part of a day counts towards 1970, before it too.
+                SQLDate(raw: Int32(clamping: (Int(date.raw) * 86_400_000 + Int(sign * unit * count)) / 86_400_000))
             }
             t.function("TIME" + suffix, .dateTime, "The time of day that many units \(verb), going round the clock.")
             t.moved("(UNIT unit, INT interval, TIME time) -> TIME") { (time: SQLTime, unit, count) -> SQLTime in

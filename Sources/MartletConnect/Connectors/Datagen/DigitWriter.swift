@@ -75,12 +75,6 @@ enum DigitWriter {
         return start + count
     }
 
-    @inline(__always)
-    static func writeTwoDigits(_ value: Int, at place: Place) {
-        place[0] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: value / 10)
-        place[1] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: value % 10)
-    }
-
     /// The eight digits of a number below 10^8 as the bytes of a little-endian word, the first digit lowest: all at once, by splitting 4 + 4,
     /// then 2 + 2 in 16-bit lanes, then 1 + 1 in bytes.
     @inline(__always)

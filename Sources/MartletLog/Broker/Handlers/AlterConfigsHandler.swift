@@ -1,4 +1,6 @@
+import Logging
 import MartletCore
+import Synchronization
 
 struct AlterConfigsRequest: WireRequest {
     typealias Response = AlterConfigsResponse
@@ -100,76 +102,132 @@ struct IncrementalAlterConfigsRequest: WireRequest {
     }
 }
 
+/// What a setting of a resource was set to, and whether it is a list: then the value in force without that.
+private struct SettingKinds {
+    var listInForce: (_ name: String) -> String?
+}
+
 extension RequestRouter {
-    /// Replaces all settings of each topic.
+    /// Replaces all that was set for each topic, broker or group.
     func alterConfigs(_ request: AlterConfigsRequest, _ context: RequestContext) -> Answer<AlterConfigsResponse> {
         offload(context) {
-            AlterConfigsResponse(
-                results: request.resources.map { resource in
-                    self.alter(resource.type, resource.name, validatesOnly: request.validatesOnly) { (_) throws(KafkaError) in
-                        Dictionary(resource.settings.compactMap { setting in setting.value.map { (setting.name, $0) } }) { $1 }
+            self.alter(request.resources.map { ($0.type, $0.name) }, validatesOnly: request.validatesOnly) { (index, _, _) throws(KafkaError) in
+                var settings: [String: String] = [:]
+                for setting in request.resources[index].settings {
+                    guard let value = setting.value else { throw KafkaError(.invalidRequest, "setting \(setting.name) has no value") }
+                    guard settings.updateValue(value, forKey: setting.name) == nil else {
+                        throw KafkaError(.invalidRequest, "setting \(setting.name) is named more than once")
                     }
-                })
+                }
+                return settings
+            }
         }
     }
 
-    /// Changes single settings of each topic (KIP-339).
+    /// Changes single settings of topics, brokers and groups (KIP-339).
     func incrementalAlterConfigs(_ request: IncrementalAlterConfigsRequest, _ context: RequestContext) -> Answer<AlterConfigsResponse> {
         offload(context) {
-            AlterConfigsResponse(
-                results: request.resources.map { resource in
-                    self.alter(resource.type, resource.name, validatesOnly: request.validatesOnly) { (before) throws(KafkaError) in
-                        var settings = before
-                        for change in resource.changes { try self.apply(change, to: &settings) }
-                        return settings
+            self.alter(request.resources.map { ($0.type, $0.name) }, validatesOnly: request.validatesOnly) { (index, before, kinds) throws(KafkaError) in
+                var settings = before, named: Set<String> = []
+                for change in request.resources[index].changes {
+                    guard named.insert(change.name).inserted else {
+                        throw KafkaError(.invalidRequest, "setting \(change.name) is named more than once")
                     }
-                })
+                    try Self.apply(change, to: &settings, kinds)
+                }
+                return settings
+            }
         }
     }
 
-    private func apply(_ change: IncrementalAlterConfigsRequest.Change, to settings: inout [String: String]) throws(KafkaError) {
+    private static func apply(
+        _ change: IncrementalAlterConfigsRequest.Change, to settings: inout [String: String], _ kinds: SettingKinds
+    ) throws(KafkaError) {
         func required() throws(KafkaError) -> String {
-            guard let value = change.value else { throw KafkaError(.invalidConfig, "setting \(change.name) has no value") }
+            guard let value = change.value else { throw KafkaError(.invalidRequest, "setting \(change.name) has no value") }
             return value
         }
-        let inForce = topicSettings(settings).first { $0.name == change.name }?.value ?? ""
-        var list = inForce.split(separator: ",").map(String.init)
-        switch IncrementalAlterConfigsRequest.Operation(rawValue: change.operation) {
+        let operation = IncrementalAlterConfigsRequest.Operation(rawValue: change.operation)
+        switch operation {
         case .set: settings[change.name] = try required()
         case .delete: settings[change.name] = nil
         case .append, .subtract:
-            guard change.name == "cleanup.policy" else {
+            guard let inForce = kinds.listInForce(change.name) else {
                 throw KafkaError(.invalidConfig, "\(change.name) is not a list; append and subtract are for lists")
             }
-            let items = try required().split(separator: ",").map(String.init)
-            list.removeAll { items.contains($0) }
-            if change.operation == IncrementalAlterConfigsRequest.Operation.append.rawValue { list += items }
+            var list = (settings[change.name] ?? inForce).split(separator: ",").map(String.init)
+            for item in try required().split(separator: ",").map(String.init) {
+                if operation == .subtract { list.removeAll { $0 == item } } else if !list.contains(item) { list.append(item) }
+            }
             settings[change.name] = list.joined(separator: ",")
         case nil: throw KafkaError(.invalidRequest, "operation \(change.operation) is not one of 0 to 3")
         }
     }
 
+    /// - `change`: by the resource's place, from what was set to what is to be set.
     private func alter(
-        _ type: Int8, _ name: String, validatesOnly: Bool, _ change: ([String: String]) throws(KafkaError) -> [String: String]
-    ) -> AlterConfigsResponse.Result {
-        var result = AlterConfigsResponse.Result(type: type, name: name)
-        do throws(KafkaError) {
-            guard ConfigResource(rawValue: type) == .topic else {
-                throw KafkaError(.invalidRequest, "only the settings of topics (2) can be changed while the broker runs")
+        _ resources: [(type: Int8, name: String)], validatesOnly: Bool,
+        _ change: (Int, [String: String], SettingKinds) throws(KafkaError) -> [String: String]
+    ) -> AlterConfigsResponse {
+        var response = AlterConfigsResponse()
+        for (index, (type, name)) in resources.enumerated() {
+            var result = AlterConfigsResponse.Result(type: type, name: name)
+            do throws(KafkaError) {
+                guard resources.count(where: { $0 == (type, name) }) == 1 else {
+                    throw KafkaError(.invalidRequest, "\(name) is named more than once")
+                }
+                switch ConfigResource(rawValue: type) {
+                case .topic:
+                    try alterTopic(name, keeps: !validatesOnly) { (before, kinds) throws(KafkaError) in try change(index, before, kinds) }
+                case .broker:
+                    let kinds = SettingKinds { name in
+                        guard let setting = BrokerSetting.named(name), setting.kind == .list else { return nil }
+                        return self.log.settings.values(of: setting).first { $0.source.rawValue > ConfigSource.dynamicDefaultBroker.rawValue }?.text ?? ""
+                    }
+                    try log.changeSettings(of: try Self.owner(broker: name), keeps: !validatesOnly) { (before) throws(KafkaError) in
+                        try change(index, before, kinds)
+                    }
+                case .group:
+                    try log.changeSettings(of: .group(name), keeps: !validatesOnly) { (before) throws(KafkaError) in
+                        try change(index, before, SettingKinds { _ in nil })
+                    }
+                case nil: throw KafkaError(.invalidRequest, "settings that can be changed belong to topics (2), brokers (4) and groups (32)")
+                }
+                if !validatesOnly { logger.info("settings changed", metadata: ["type": "\(type)", "name": "\(name)"]) }
+            } catch {
+                result.error = error.code
+                result.errorMessage = error.message
             }
+            response.results.append(result)
+        }
+        return response
+    }
+
+    /// The only broker by its number, or all brokers by the empty name.
+    static func owner(broker name: String) throws(KafkaError) -> NodeSettings.Owner {
+        if name.isEmpty { return .cluster }
+        guard name == "\(nodeID)" else { throw KafkaError(.invalidRequest, "broker \(name) is not there; the only one is \(nodeID)") }
+        return .node
+    }
+
+    private func alterTopic(
+        _ name: String, keeps: Bool, _ change: ([String: String], SettingKinds) throws(KafkaError) -> [String: String]
+    ) throws(KafkaError) {
+        guard !name.isEmpty else { throw KafkaError(.invalidRequest, "there are no settings for all topics; those of the broker are it") }
+        try alteringTopics.withLock { (_) throws(KafkaError) in
             guard let topic = log.topic(name) else { throw KafkaError(.unknownTopicOrPartition, "topic \(name) does not exist") }
             guard !topic.isReserved else { throw KafkaError(.invalidTopicException, "\(name) is internal and keeps its settings") }
-            let settings = try change(topic.settings)
+            let kinds = SettingKinds { name in
+                guard SettingDescription.topics[name]?.kind == .list || TopicSettings.acceptedLists.contains(name) else { return nil }
+                return self.topicRows([:]).first { $0.name == name }?.values.first?.text ?? ""
+            }
+            let settings = try change(topic.settings, kinds)
             do throws(MartletError) {
                 _ = try TopicSettings(settings, defaults: log.config.topics)
-                if !validatesOnly { try log.setSettings(name, settings) }
+                if keeps { try log.setSettings(name, settings) }
             } catch {
                 throw KafkaError(error.code == .badRequest ? .invalidConfig : code(error), error.message)
             }
-        } catch {
-            result.error = error.code
-            result.errorMessage = error.message
         }
-        return result
     }
 }

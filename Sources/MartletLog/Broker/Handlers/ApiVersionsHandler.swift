@@ -86,10 +86,10 @@ extension RequestRouter {
 
     /// group.version 1: consumer groups of KIP-848. transaction.version 2: transactions of KIP-890, in which partitions and groups join by
     /// being written to, and each transaction has an epoch of its own.
-    private static let features: [(name: String, level: Int16)] = [("group.version", 1), ("transaction.version", 2)]
+    static let features: [(name: String, level: Int16)] = [("group.version", 1), ("transaction.version", 2)]
 
     /// A version we do not speak is answered in version 0 with UNSUPPORTED_VERSION and the list, so that the client can ask again (KIP-511).
-    func unsupportedApiVersions(_ header: RequestHeader) throws(WireError) -> ByteBuffer {
+    func unsupportedApiVersions(_ header: RequestHeader) throws(WireError) -> FrameBytes {
         var response = Self.spoken
         response.error = .unsupportedVersion
         return try Frame.response(response, to: .apiVersions, version: 0, correlationID: header.correlationID)

@@ -142,9 +142,9 @@ struct AlterClientQuotasResponse: WireMessage {
 }
 
 extension RequestRouter {
-    private static let quotaEntities: Set<String> = ["user", "client-id", "ip"]
+    private static let quotaEntities = ["user", "client-id", "ip"]
 
-    /// Nobody is slowed down here, so there are no quotas to tell of.
+    /// The quotas that fit all components: with a match of type 0 of that name, 1 the default, 2 any. Strictly: of entities of just these types.
     func describeClientQuotas(_ request: DescribeClientQuotasRequest) -> Answer<DescribeClientQuotasResponse> {
         let types = request.components.map(\.type)
         var problem: String?
@@ -155,24 +155,83 @@ extension RequestRouter {
         } else if let wrong = request.components.first(where: { !(0...2).contains($0.matchType) || ($0.matchType == 0) != ($0.match != nil) }) {
             problem = "match type \(wrong.matchType) of \(wrong.type) does not go with its value"
         }
-        guard let problem else { return .now(DescribeClientQuotasResponse()) }
-        return .now(DescribeClientQuotasResponse(error: .invalidRequest, errorMessage: problem, entries: nil))
+        if let problem { return .now(DescribeClientQuotasResponse(error: .invalidRequest, errorMessage: problem, entries: nil)) }
+        let entries = quotas.all.filter { target, _ in
+            let parts = target.parts
+            if request.isStrict, parts.count != request.components.count { return false }
+            return request.components.allSatisfy { component in
+                guard let name = parts.first(where: { $0.type == component.type })?.name else { return false }
+                switch component.matchType {
+                case 0: return name == .named(component.match ?? "")
+                case 1: return name == .byDefault
+                default: return true
+                }
+            }
+        }
+        return .now(
+            DescribeClientQuotasResponse(
+                entries: entries.map { target, limits in
+                    .init(
+                        entity: target.parts.map { .init(type: $0.type, name: $0.name.text) },
+                        values: limits.sorted { $0.key.rawValue < $1.key.rawValue }.map {
+                            .init(key: $0.key.rawValue, value: Int64(bitPattern: $0.value.bitPattern))
+                        })
+                }))
     }
 
-    /// Quotas cannot be set, rather than be set and not obeyed; taking away what is not there is fine.
-    func alterClientQuotas(_ request: AlterClientQuotasRequest) -> Answer<AlterClientQuotasResponse> {
-        .now(
+    func alterClientQuotas(_ request: AlterClientQuotasRequest, _ context: RequestContext) -> Answer<AlterClientQuotasResponse> {
+        offload(context) {
             AlterClientQuotasResponse(
                 entries: request.entries.map { entry in
                     var answer = AlterClientQuotasResponse.Entry(entity: entry.entity)
-                    if entry.entity.isEmpty || entry.entity.contains(where: { !Self.quotaEntities.contains($0.type) }) {
-                        answer.error = .invalidRequest
-                        answer.errorMessage = "quotas are of users, client ids and addresses (user, client-id, ip)"
-                    } else if entry.changes.contains(where: { !$0.isRemoval }) {
-                        answer.error = .policyViolation
-                        answer.errorMessage = "this broker has no quotas"
+                    do throws(KafkaError) {
+                        let target = try Self.target(entry.entity)
+                        var changes: [QuotaKind: Double?] = [:]
+                        for change in entry.changes {
+                            guard let kind = QuotaKind(rawValue: change.key) else {
+                                let known = QuotaKind.allCases.map(\.rawValue).joined(separator: ", ")
+                                throw KafkaError(.invalidRequest, "there is no quota \(change.key) of users and client ids, only \(known)")
+                            }
+                            let limit = Double(bitPattern: UInt64(bitPattern: change.value))
+                            if !change.isRemoval, let refusal = kind.refusal(of: limit) { throw KafkaError(.invalidRequest, "\(refusal), not \(limit)") }
+                            changes[kind] = .some(change.isRemoval ? nil : limit)
+                        }
+                        if !request.validatesOnly { try self.quotas.set(changes, of: target) }
+                    } catch {
+                        answer.error = error.code
+                        answer.errorMessage = error.message
                     }
                     return answer
-                }))
+                })
+        }
     }
+
+    private static func target(_ entity: [QuotaEntity]) throws(KafkaError) -> QuotaTarget {
+        let allowed = "a quota is of a user, a client id or both (user, client-id)"
+        guard !entity.isEmpty, Set(entity.map(\.type)).count == entity.count, entity.allSatisfy({ quotaEntities.contains($0.type) }) else {
+            throw KafkaError(.invalidRequest, allowed)
+        }
+        guard !entity.contains(where: { $0.type == "ip" }) else {
+            throw KafkaError(.policyViolation, "connections of an address are bounded by max.connections.per.ip here, not by quotas; \(allowed)")
+        }
+        var target = QuotaTarget()
+        for part in entity {
+            guard part.name?.isEmpty != true else { throw KafkaError(.invalidRequest, "the name of a \(part.type) is not empty") }
+            let name: QuotaTarget.Name = part.name.map { .named($0) } ?? .byDefault
+            if part.type == "user" { target.user = name } else { target.client = name }
+        }
+        return target
+    }
+}
+
+extension QuotaTarget {
+    /// As the protocol names its parts.
+    fileprivate var parts: [(type: String, name: Name)] {
+        [user.map { ("user", $0) }, client.map { ("client-id", $0) }].compactMap { $0 }
+    }
+}
+
+extension QuotaTarget.Name {
+    /// Nil: the default.
+    fileprivate var text: String? { if case .named(let name) = self { name } else { nil } }
 }

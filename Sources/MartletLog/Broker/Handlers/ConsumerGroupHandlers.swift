@@ -190,7 +190,7 @@ extension RequestRouter {
         guard answer.error == .none else { return .now(.init(error: answer.error, errorMessage: answer.message)) }
         return .now(
             .init(
-                memberID: answer.memberID, memberEpoch: answer.epoch, heartbeatIntervalMs: groups.config.consumerHeartbeatIntervalMs,
+                memberID: answer.memberID, memberEpoch: answer.epoch, heartbeatIntervalMs: log.settings.consumerTimes(ofGroup: request.groupID).heartbeatIntervalMs,
                 assignment: answer.assignment.map { partitions in
                     let topics = Dictionary(grouping: partitions, by: \.topic)
                     return .init(topics: topics.map { .init(id: $0.key, partitions: $0.value.map(\.index).sorted()) })
@@ -264,7 +264,7 @@ extension RequestRouter {
                                 memberID: member.id, instanceID: member.instanceID, rackID: member.rackID, memberEpoch: member.epoch,
                                 clientID: member.clientID, clientHost: member.clientHost, topicNames: member.names,
                                 topicPattern: member.pattern?.text, assignment: assignment(member.assigned),
-                                target: assignment(group.target[member.id] ?? []))
+                                target: assignment(group.target[member.id] ?? []), type: member.classic == nil ? 1 : 0)
                         },
                         authorizedOperations: request.includesOperations ? 1 << 3 | 1 << 6 | 1 << 8 : .min)
                 }))

@@ -70,7 +70,7 @@ extension RequestRouter {
             CreatePartitionsResponse(
                 topics: request.topics.map { wanted in
                     do throws(KafkaError) {
-                        try self.createPartitions(wanted, validatesOnly: request.validatesOnly)
+                        try self.createPartitions(wanted, validatesOnly: request.validatesOnly, context)
                         return .init(name: wanted.name)
                     } catch {
                         return .init(name: wanted.name, error: error.code, errorMessage: error.message)
@@ -79,7 +79,7 @@ extension RequestRouter {
         }
     }
 
-    private func createPartitions(_ wanted: CreatePartitionsRequest.Topic, validatesOnly: Bool) throws(KafkaError) {
+    private func createPartitions(_ wanted: CreatePartitionsRequest.Topic, validatesOnly: Bool, _ context: RequestContext) throws(KafkaError) {
         guard let known = log.topic(wanted.name) else {
             throw KafkaError(.unknownTopicOrPartition, "topic \(wanted.name) does not exist")
         }
@@ -95,6 +95,7 @@ extension RequestRouter {
             }
         }
         if validatesOnly { return }
+        try admitMutations(Int(wanted.total - known.partitions), isStrict: context.version >= 3, context)
         do throws(MartletError) {
             try log.createPartitions(wanted.name, total: wanted.total)
         } catch {

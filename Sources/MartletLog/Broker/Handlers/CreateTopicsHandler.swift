@@ -108,10 +108,10 @@ struct CreateTopicsResponse: WireMessage {
 
 extension RequestRouter {
     func createTopics(_ request: CreateTopicsRequest, _ context: RequestContext) -> Answer<CreateTopicsResponse> {
-        offload(context) { self.createTopics(request) }
+        offload(context) { self.createTopics(request, context) }
     }
 
-    private func createTopics(_ request: CreateTopicsRequest) -> CreateTopicsResponse {
+    private func createTopics(_ request: CreateTopicsRequest, _ context: RequestContext) -> CreateTopicsResponse {
         var timesNamed: [String: Int] = [:]
         for topic in request.topics { timesNamed[topic.name, default: 0] += 1 }
         return CreateTopicsResponse(
@@ -121,13 +121,13 @@ extension RequestRouter {
                     if timesNamed[wanted.name] != 1 {
                         throw KafkaError(.invalidRequest, "topic \(wanted.name) is named more than once")
                     }
-                    let partitions = try createTopic(wanted, validatesOnly: request.validatesOnly)
+                    let partitions = try createTopic(wanted, validatesOnly: request.validatesOnly, context)
                     answer.partitions = partitions
                     answer.replicationFactor = 1
                     answer.id = log.topic(wanted.name).map { UUIDBytes($0.topicID) } ?? .zero
-                    answer.settings = topicSettings(
-                        Dictionary(wanted.settings.map { ($0.name, $0.value ?? "") }, uniquingKeysWith: { $1 })
-                    ).map { .init(name: $0.name, value: $0.value, source: $0.source.rawValue) }
+                    answer.settings = topicRows(Dictionary(wanted.settings.map { ($0.name, $0.value ?? "") }, uniquingKeysWith: { $1 })).map { row in
+                        .init(name: row.name, value: row.values.first?.text, source: (row.values.first?.source ?? .default).rawValue)
+                    }
                 } catch {
                     answer.error = error.code
                     answer.errorMessage = error.message
@@ -137,7 +137,7 @@ extension RequestRouter {
     }
 
     /// - Returns: how many partitions the topic has, or would have.
-    private func createTopic(_ wanted: CreateTopicsRequest.Topic, validatesOnly: Bool) throws(KafkaError) -> Int32 {
+    private func createTopic(_ wanted: CreateTopicsRequest.Topic, validatesOnly: Bool, _ context: RequestContext) throws(KafkaError) -> Int32 {
         guard Self.isTopicName(wanted.name) else {
             throw KafkaError(
                 .invalidTopicException,
@@ -174,6 +174,7 @@ extension RequestRouter {
             throw KafkaError(.invalidConfig, error.message)
         }
         if validatesOnly { return partitions }
+        try admitMutations(Int(partitions), isStrict: context.version >= 6, context)
         do throws(MartletError) {
             try log.createTopic(wanted.name, partitions: partitions, settings: settings)
         } catch {

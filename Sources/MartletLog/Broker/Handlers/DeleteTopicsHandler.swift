@@ -57,10 +57,10 @@ struct DeleteTopicsResponse: WireMessage {
 extension RequestRouter {
     func deleteTopics(_ request: DeleteTopicsRequest, _ context: RequestContext) -> Answer<DeleteTopicsResponse> {
         let wanted = context.version >= 6 ? request.topics : request.names.map { .init(name: $0) }
-        return offload(context) { DeleteTopicsResponse(topics: wanted.map { self.deleteTopic($0) }) }
+        return offload(context) { DeleteTopicsResponse(topics: wanted.map { self.deleteTopic($0, context) }) }
     }
 
-    private func deleteTopic(_ wanted: DeleteTopicsRequest.Topic) -> DeleteTopicsResponse.Topic {
+    private func deleteTopic(_ wanted: DeleteTopicsRequest.Topic, _ context: RequestContext) -> DeleteTopicsResponse.Topic {
         var answer = DeleteTopicsResponse.Topic(name: wanted.name, id: wanted.id)
         let known = wanted.name.map { log.topic($0) } ?? topicIDs.name(of: wanted.id).flatMap { log.topic($0) }
         guard let known else {
@@ -73,6 +73,13 @@ extension RequestRouter {
         guard !known.isInternal && !known.isReserved else {
             answer.error = .invalidRequest
             answer.errorMessage = "\(known.name) is internal and stays"
+            return answer
+        }
+        do throws(KafkaError) {
+            try admitMutations(Int(known.partitions), isStrict: context.version >= 5, context)
+        } catch {
+            answer.error = error.code
+            answer.errorMessage = error.message
             return answer
         }
         do throws(MartletError) {

@@ -4,14 +4,18 @@ import MartletCore
 /// Where a setting's value comes from, by the protocol's numbers.
 enum ConfigSource: Int8, Sendable {
     case topic = 1
+    case dynamicBroker = 2
+    case dynamicDefaultBroker = 3
     case staticBroker = 4
     case `default` = 5
+    case group = 8
 }
 
 /// What settings belong to, by the protocol's numbers.
 enum ConfigResource: Int8, Sendable {
     case topic = 2
     case broker = 4
+    case group = 32
 }
 
 struct DescribeConfigsRequest: WireRequest {
@@ -111,102 +115,102 @@ struct DescribeConfigsResponse: WireMessage {
     }
 }
 
+/// A setting as it is described: its values by precedence, the first in force.
+struct SettingRow: Sendable {
+    var name: String
+    var kind: SettingDescription.Kind
+    var isReadOnly = false
+    var documentation: String
+    var values: [NodeSettings.Value]
+}
+
 extension RequestRouter {
-    /// A topic's settings in force over the log's defaults, each with where its value comes from.
-    func topicSettings(_ settings: [String: String]) -> [(name: String, value: String, source: ConfigSource)] {
-        var inForce = log.config.topics
-        do throws(MartletError) {
-            inForce = try TopicSettings(settings, defaults: log.config.topics)
-        } catch {
-            // They were checked when they were given; settings on disk that we no longer know are shown as they are, below.
-            logger.warning("topic settings are not understood", metadata: ["error": "\(error.message)"])
-        }
-        var rows = inForce.described.map { (name: $0.name, value: $0.value, source: settings[$0.name] == nil ? ConfigSource.default : .topic) }
-        let shown = Set(rows.map(\.name))
-        for (name, value) in settings.sorted(by: { $0.key < $1.key }) where !shown.contains(name) { rows.append((name, value, .topic)) }
-        return rows
-    }
-
-    private var brokerSettings: [(name: String, value: String)] {
-        [
-            ("auto.create.topics.enable", "\(config.createTopicsOnUse)"),
-            ("connections.max.idle.ms", "\(config.idleMsMax)"),
-            ("default.replication.factor", "1"),
-            ("fetch.max.bytes", "\(config.fetchBytesMax)"),
-            ("group.consumer.assignors", ServerAssignor.allCases.map(\.rawValue).joined(separator: ",")),
-            ("group.consumer.heartbeat.interval.ms", "\(groups.config.consumerHeartbeatIntervalMs)"),
-            ("group.consumer.session.timeout.ms", "\(groups.config.consumerSessionTimeoutMs)"),
-            ("group.initial.rebalance.delay.ms", "\(groups.config.initialRebalanceDelayMs)"),
-            ("group.max.session.timeout.ms", "\(groups.config.sessionTimeoutMaxMs)"),
-            ("group.min.session.timeout.ms", "\(groups.config.sessionTimeoutMinMs)"),
-            ("log.cleanup.policy", log.config.topics.described.first { $0.name == "cleanup.policy" }?.value ?? ""),
-            ("log.retention.bytes", "\(log.config.topics.retentionBytes)"),
-            ("log.retention.ms", "\(log.config.topics.retentionMs)"),
-            ("log.segment.bytes", "\(log.config.topics.segmentBytes)"),
-            ("max.connections", "\(config.connectionsMax)"),
-            ("max.connections.per.ip", "\(config.connectionsPerAddressMax)"),
-            ("max.incremental.fetch.session.cache.slots", "\(config.fetchSessionsMax)"),
-            ("message.max.bytes", "\(log.config.topics.maxMessageBytes)"),
-            ("node.id", "\(Self.nodeID)"),
-            ("num.partitions", "\(config.partitionsDefault)"),
-            ("offset.metadata.max.bytes", "\(groups.config.offsetMetadataBytesMax)"),
-            ("offsets.retention.minutes", "\(groups.config.offsetsRetentionMs / 60_000)"),
-            ("offsets.topic.replication.factor", "1"),
-            ("producer.id.expiration.ms", "\(log.config.producerExpirationMs)"),
-            ("queued.max.request.bytes", "\(config.pendingBytesMax)"),
-            ("socket.request.max.bytes", "\(config.frameBytesMax)"),
-            ("transaction.max.timeout.ms", "\(log.config.transactionTimeoutMsMax)"),
-            ("transactional.id.expiration.ms", "\(log.config.transactionalIDExpirationMs)"),
-        ]
-    }
-
     func describeConfigs(_ request: DescribeConfigsRequest) -> Answer<DescribeConfigsResponse> {
         .now(
             DescribeConfigsResponse(
                 results: request.resources.map { resource in
                     var result = DescribeConfigsResponse.Result(type: resource.type, name: resource.name)
-                    let rows: [(name: String, value: String, source: ConfigSource)]
-                    let isReadOnly: Bool
-                    switch ConfigResource(rawValue: resource.type) {
-                    case .topic:
-                        guard let topic = log.topic(resource.name) else {
-                            result.error = .unknownTopicOrPartition
-                            result.errorMessage = "topic \(resource.name) does not exist"
-                            return result
-                        }
-                        rows = topicSettings(topic.settings)
-                        isReadOnly = false
-                    case .broker:
-                        guard resource.name == "\(Self.nodeID)" || resource.name.isEmpty else {
-                            result.error = .invalidRequest
-                            result.errorMessage = "the only broker is \(Self.nodeID)"
-                            return result
-                        }
-                        rows = brokerSettings.map { ($0.name, $0.value, .staticBroker) }
-                        isReadOnly = true
-                    case nil:
-                        result.error = .invalidRequest
-                        result.errorMessage = "settings belong to topics (2) and brokers (4)"
-                        return result
-                    }
-                    let wanted = resource.keys.map(Set.init)
-                    let defaults = Dictionary(log.config.topics.described.map { ($0.name, $0.value) }, uniquingKeysWith: { $1 })
-                    result.settings = rows.filter { wanted?.contains($0.name) ?? true }.map { row in
-                        let description = SettingDescription.named(row.name)
-                        var synonyms: [DescribeConfigsResponse.Synonym] = []
-                        if request.includesSynonyms {
-                            if row.source != .default { synonyms.append(.init(name: row.name, value: row.value, source: row.source.rawValue)) }
-                            if let synonym = description?.synonym, let value = defaults[row.name] {
-                                synonyms.append(.init(name: synonym, value: value, source: ConfigSource.default.rawValue))
-                            }
-                        }
-                        return DescribeConfigsResponse.Setting(
-                            name: row.name, value: row.value, isReadOnly: isReadOnly, isDefault: row.source == .default,
-                            source: row.source.rawValue, synonyms: synonyms,
-                            type: (description?.kind ?? (Int64(row.value) != nil ? .long : .string)).rawValue,
-                            documentation: request.includesDocumentation ? description?.text : nil)
+                    do throws(KafkaError) {
+                        let wanted = resource.keys.map(Set.init)
+                        result.settings = try rows(ConfigResource(rawValue: resource.type), resource.name).filter { wanted?.contains($0.name) ?? true }
+                            .compactMap { Self.setting($0, request) }
+                    } catch {
+                        result.error = error.code
+                        result.errorMessage = error.message
                     }
                     return result
                 }))
+    }
+
+    private static func setting(_ row: SettingRow, _ request: DescribeConfigsRequest) -> DescribeConfigsResponse.Setting? {
+        guard let inForce = row.values.first else { return nil }
+        return DescribeConfigsResponse.Setting(
+            name: row.name, value: inForce.text, isReadOnly: row.isReadOnly, isDefault: inForce.source == .default,
+            source: inForce.source.rawValue,
+            synonyms: request.includesSynonyms ? row.values.map { .init(name: $0.name, value: $0.text, source: $0.source.rawValue) } : [],
+            type: row.kind.rawValue, documentation: request.includesDocumentation ? row.documentation : nil)
+    }
+
+    private func rows(_ type: ConfigResource?, _ name: String) throws(KafkaError) -> [SettingRow] {
+        switch type {
+        case .topic:
+            guard let topic = log.topic(name) else { throw KafkaError(.unknownTopicOrPartition, "topic \(name) does not exist") }
+            return topicRows(topic.settings)
+        case .broker: return brokerRows(of: try Self.owner(broker: name))
+        case .group:
+            guard !name.isEmpty else { throw KafkaError(.invalidRequest, "there are no settings for all groups; those of the broker are it") }
+            return groupRows(name)
+        case nil: throw KafkaError(.invalidRequest, "settings belong to topics (2), brokers (4) and groups (32)")
+        }
+    }
+
+    /// A topic's settings over the broker's, by name; settings that have no meaning here at the end, if the topic has them.
+    func topicRows(_ settings: [String: String]) -> [SettingRow] {
+        var inForce = log.config.topics
+        do throws(MartletError) {
+            inForce = try TopicSettings(settings, defaults: inForce)
+        } catch {
+            // They were checked when they were given; settings on disk that we no longer know are shown as they are, below.
+            logger.warning("topic settings are not understood", metadata: ["error": "\(error.message)"])
+        }
+        var rows = inForce.described.map { name, value in
+            let description = SettingDescription.topics[name]
+            var row = SettingRow(name: name, kind: description?.kind ?? .string, documentation: description?.text ?? "", values: [])
+            if settings[name] != nil { row.values.append(.init(name: name, text: value, source: .topic)) }
+            if let above = description?.synonym {
+                row.values += BrokerSetting.named(above).map(log.settings.values(of:)) ?? []
+                if row.values.last?.source != .default { row.values.append(.init(name: above, text: value, source: .default)) }
+            }
+            return row
+        }
+        let shown = Set(rows.map(\.name))
+        for (name, value) in settings.sorted(by: { $0.key < $1.key }) where !shown.contains(name) {
+            let kind: SettingDescription.Kind = TopicSettings.acceptedLists.contains(name) ? .list : Int64(value) != nil ? .long : .string
+            rows.append(SettingRow(name: name, kind: kind, documentation: "Has no effect here.", values: [.init(name: name, text: value, source: .topic)]))
+        }
+        return rows
+    }
+
+    /// Of broker 1 all there are; of all brokers what was set for all.
+    private func brokerRows(of owner: NodeSettings.Owner) -> [SettingRow] {
+        let settings = BrokerSetting.all + BrokerSetting.accepted.values
+        return settings.sorted { $0.name < $1.name }.compactMap { setting in
+            var values = log.settings.values(of: setting)
+            if owner == .cluster {
+                values.removeAll { $0.source == .dynamicBroker }
+                guard values.first?.source == .dynamicDefaultBroker else { return nil }
+            }
+            return SettingRow(
+                name: setting.name, kind: setting.kind, isReadOnly: setting.change == .atStart, documentation: setting.sentence, values: values)
+        }
+    }
+
+    private func groupRows(_ id: String) -> [SettingRow] {
+        let own = log.settings.values(of: .group(id))
+        return GroupSetting.all.map { setting in
+            var values = BrokerSetting.named(setting.brokerSetting).map(log.settings.values(of:)) ?? []
+            if let value = own[setting.name] { values.insert(.init(name: setting.name, text: value, source: .group), at: 0) }
+            return SettingRow(name: setting.name, kind: .int, documentation: setting.text, values: values)
+        }
     }
 }

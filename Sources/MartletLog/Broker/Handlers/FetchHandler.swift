@@ -113,11 +113,13 @@ struct FetchResponse: WireMessage {
         var logStartOffset: Int64 = -1
         var aborted: [Aborted]?
         var preferredReadReplica: Int32 = -1
-        var records: [UInt8]? = []
+        var records: ByteBuffer? = ByteBuffer()
         /// The last epoch that the client has read ends here, before its place: no records (KIP-595).
         var diverging: EpochEnd?
         /// Who leads, if the client's epoch is not in force.
         var leader: CurrentLeader?
+
+        var recordBytes: Int { records?.readableBytes ?? 0 }
 
         mutating func code(_ wire: inout Wire) throws(WireError) {
             try wire.field(&index)
@@ -154,11 +156,9 @@ struct FetchResponse: WireMessage {
         }
     }
 
+    var recordBytes: Int { topics.reduce(0) { sum, topic in topic.partitions.reduce(sum) { $0 + $1.recordBytes } } }
     var namesLeaders: Bool { topics.contains { $0.partitions.contains { $0.leader != nil } } }
 
-    var recordBytes: Int {
-        topics.reduce(0) { sum, topic in topic.partitions.reduce(sum) { $0 + ($1.records?.count ?? 0) + 64 } }
-    }
 }
 
 /// An optional structure in a tagged field: it is there whenever the tag is.
@@ -171,13 +171,18 @@ private func tagged<Message: WireMessage>(_ value: inout Message?, _ wire: inout
 extension RequestRouter {
     /// Answers at once if there are `bytesMin` bytes or an error to tell; otherwise when there are, or when the time is up.
     func fetch(_ request: FetchRequest, _ context: RequestContext) -> Answer<FetchResponse> {
+        let allowance = fetchAllowance(context)
+        // Who has to wait first gets nothing: no session either, where it asks for one, as an answer that begins one names all its partitions.
+        if allowance == 0, request.sessionEpoch <= 0 { return .now(FetchResponse()) }
         let reading: FetchReading
         do throws(KafkaError) {
             reading = try fetchSessions.reading(request, usesTopicIDs: context.version >= 13, nowMs: time.monotonicNs / 1_000_000)
         } catch {
             return .now(FetchResponse(error: error.code))
         }
-        let plan = FetchPlan(request, reading.partitions, log, topicIDs, context.access, bytesMax: answerBytes.allowance(config.fetchBytesMax))
+        if allowance == 0 { return .now(FetchResponse(sessionID: request.sessionID)) }
+        let bytesMax = min(answerBytes.allowance(config.fetchBytesMax), allowance ?? .max)
+        let plan = FetchPlan(request, reading.partitions, log, topicIDs, context.access, bytesMax: bytesMax)
         let waitMs = min(max(request.waitMsMax, 0), config.fetchWaitMsMax)
         let endpoint = FetchResponse.Endpoint(nodeID: Self.nodeID, host: context.advertisedHost, port: context.advertisedPort)
         let told: @Sendable (FetchResponse) -> FetchResponse = { response in
@@ -280,7 +285,7 @@ struct FetchPlan: Sendable {
         for topic in response.topics {
             for partition in topic.partitions {
                 if partition.error != .none || partition.diverging != nil { return true }
-                bytes += partition.records?.count ?? 0
+                bytes += partition.recordBytes
             }
         }
         return bytes >= bytesMin || partitions.isEmpty
@@ -292,7 +297,7 @@ struct FetchPlan: Sendable {
         var response = FetchResponse()
         for partition in partitions {
             let answer = read(partition, atMost: left)
-            left -= answer.records?.count ?? 0
+            left -= answer.recordBytes
             if let last = response.topics.last, last.name == partition.id.topic, last.id == partition.topicID {
                 response.topics[response.topics.count - 1].partitions.append(answer)
             } else {
@@ -321,7 +326,7 @@ struct FetchPlan: Sendable {
             answer.lastStableOffset = slice.lastStableOffset
             answer.logStartOffset = slice.startOffset
             // A batch that is larger than what is left waits for an answer in which it is the first: clients begin with another partition each time.
-            guard left == self.bytesMax || slice.bytes.count <= left else { return answer }
+            guard left == self.bytesMax || slice.bytes.readableBytes <= left else { return answer }
             answer.records = slice.bytes
             if isolation == .readCommitted {
                 answer.aborted = slice.aborted.map { .init(producerID: $0.producerID, firstOffset: $0.firstOffset) }

@@ -126,7 +126,8 @@ extension RequestRouter {
         }
         if request.acks == 0 { return .none }
         if request.acks == 1 || durable.isEmpty { return .now(response) }
-        if request.transactionalID != nil, context.version >= 12 {
+        if request.transactionalID != nil {
+            // That these partitions are in the transaction is synced at the same time, not before.
             let transactions = log.transactions.log
             let end = transactions.endOffset
             durable += durable.map { ($0.topic, $0.partition, transactions, end) }

@@ -200,7 +200,7 @@ extension RequestRouter {
         do throws(KafkaError) {
             codes = try log.transactions.addPartitions(
                 transactionalID: wanted.transactionalID, producerID: wanted.producerID, epoch: wanted.producerEpoch,
-                verifyingOnly: wanted.verifiesOnly, partitions)
+                verifyingOnly: wanted.verifiesOnly, isDurable: false, partitions)
         } catch {
             failure = told(error, context)
         }
@@ -217,7 +217,7 @@ extension RequestRouter {
                 guard !request.groupID.isEmpty else { throw KafkaError(.invalidGroupID, "a group id is not empty") }
                 try self.log.transactions.addOffsets(
                     transactionalID: request.transactionalID, producerID: request.producerID, epoch: request.producerEpoch,
-                    group: request.groupID)
+                    group: request.groupID, isDurable: false)
                 return TxnErrorResponse()
             } catch {
                 return TxnErrorResponse(error: self.told(error, context))

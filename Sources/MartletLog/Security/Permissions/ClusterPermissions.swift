@@ -89,3 +89,49 @@ extension AlterClientQuotasRequest {
             ? .granted : .refused(.init(entries: entries.map { .init(error: .clusterAuthorizationFailed, entity: $0.entity) }))
     }
 }
+
+extension WriteTxnMarkersRequest {
+    /// Brokers do this, and administrators (KIP-664).
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<WriteTxnMarkersResponse> {
+        if access.allowsCluster(.clusterAction) || access.allowsCluster(.alter) { return .granted }
+        return .refused(
+            .init(
+                markers: markers.map { marker in
+                    .init(
+                        producerID: marker.producerID,
+                        topics: marker.topics.map { $0.answer { .init(index: $0, error: .clusterAuthorizationFailed) } })
+                }))
+    }
+}
+
+extension AlterReplicaLogDirsRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<AlterReplicaLogDirsResponse> {
+        if access.allowsCluster(.alter) { return .granted }
+        return .refused(
+            .init(topics: directories.flatMap(\.topics).map { $0.answer { .init(index: $0, error: .clusterAuthorizationFailed) } }))
+    }
+}
+
+extension UpdateFeaturesRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<UpdateFeaturesResponse> {
+        access.allowsCluster(.alter) ? .granted : .refused(.init(error: .clusterAuthorizationFailed))
+    }
+}
+
+// Everybody may ask for a token for themselves.
+
+extension CreateDelegationTokenRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<CreateDelegationTokenResponse> { .granted }
+}
+
+extension RenewDelegationTokenRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<TokenExpiryResponse> { .granted }
+}
+
+extension ExpireDelegationTokenRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<TokenExpiryResponse> { .granted }
+}
+
+extension DescribeDelegationTokenRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<DescribeDelegationTokenResponse> { .granted }
+}

@@ -128,13 +128,21 @@ extension CreatePartitionsRequest {
     }
 }
 
-/// Settings of a topic need rights on it, those of a broker rights on the cluster.
+/// Settings of a topic or a group need rights on it, those of a broker rights on the cluster.
 private func mayUse(_ access: Access, _ operation: AccessOperation, _ type: Int8, _ name: String) -> Bool {
-    ConfigResource(rawValue: type) == .topic ? access.allows(operation, .topic, name) : access.allowsCluster(operation)
+    switch ConfigResource(rawValue: type) {
+    case .topic: access.allows(operation, .topic, name)
+    case .group: access.allows(operation, .group, name)
+    case .broker, nil: access.allowsCluster(operation)
+    }
 }
 
 private func refusal(_ type: Int8) -> KafkaErrorCode {
-    ConfigResource(rawValue: type) == .topic ? .topicAuthorizationFailed : .clusterAuthorizationFailed
+    switch ConfigResource(rawValue: type) {
+    case .topic: .topicAuthorizationFailed
+    case .group: .groupAuthorizationFailed
+    case .broker, nil: .clusterAuthorizationFailed
+    }
 }
 
 private func withoutAltering(_ refused: [(type: Int8, name: String)]) -> Permission<AlterConfigsResponse> {

@@ -30,6 +30,7 @@ enum NotNullPushdown {
             return .join(join)
         case .materialize(let input, let step, let keyCount): return .materialize(apply(input), step: step, keyCount: keyCount)
         case .union(let inputs): return .union(inputs.map(apply))
+        case .ended(let input, let ending, let limit): return .ended(apply(input), ending, limit: limit)
         case .aggregate(var node):
             node.input = apply(node.input)
             return .aggregate(node)

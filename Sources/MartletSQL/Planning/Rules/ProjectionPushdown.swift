@@ -68,6 +68,9 @@ enum ProjectionPushdown {
             // Each part ends in a projection, which leaves the same columns in the same places.
             let pruned = inputs.map { prune($0, keep: keep) }
             return (.union(pruned.map(\.plan)), pruned[0].place)
+        case .ended(let input, let ending, let limit):
+            // Its columns are counted by what is done to the rows.
+            return (.ended(apply(input), ending, limit: limit), places(Array(0..<input.width)))
         case .aggregate(var node):
             let needed = (node.keys + node.arguments).reduce(into: Set<Int>()) { $0.formUnion($1.columns) }
             let (below, place) = prune(node.input, keep: needed)

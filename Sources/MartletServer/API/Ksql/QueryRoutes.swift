@@ -92,7 +92,7 @@ extension KsqlAPI {
                 do throws(MartletError) { return .success(try prepared.answer(literals, mayWait: true)) } catch { return .failure(error) }
             }
         } catch {
-            throw MartletError(.shuttingDown, "The server is shutting down")
+            throw ServerActivity.isShuttingDown
         }
         guard let answer = try result.get() else { throw MartletError(.internalError, "a question that may wait was not answered") }
         return answer
@@ -146,8 +146,10 @@ extension KsqlAPI {
                     do throws(ClientGone) { try await writer.write(chunk) } catch { return }
                     batch = try await query.rows.next()
                 }
-                if query.endsSilently { _ = QueryStreamEncoding.cutSeparator(&text) }
                 let isLimited = query.limit.map { sent >= Int($0) } ?? false
+                // Rows may be missing: an answer that looks whole would be a lie.
+                if activity.isStopping && query.rows.isCancelled && !isLimited { throw ServerActivity.isShuttingDown }
+                if query.endsSilently { _ = QueryStreamEncoding.cutSeparator(&text) }
                 text += QueryStreamEncoding.end(shape, query.endsSilently ? .silent : isLimited ? .limitReached : .completed)
             } catch {
                 text += QueryStreamEncoding.failure(shape, error)
@@ -169,6 +171,7 @@ extension KsqlAPI {
                     let text = Array((lines.joined(separator: "\n") + "\n").utf8)
                     do throws(ClientGone) { try await writer.write(text) } catch { return }
                 }
+                if activity.isStopping && print.lines.isCancelled { throw ServerActivity.isShuttingDown }
             } catch {
                 try await writer.write(Array((JSONValue.object(ErrorResponse.ksqlBody(error)).description + "\n").utf8))
             }

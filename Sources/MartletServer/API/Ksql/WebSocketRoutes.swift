@@ -40,6 +40,7 @@ extension KsqlAPI {
             case .lookup: await socket.close(.unexpectedServerError, "a lookup that nobody asked for")
             }
         } catch let error as MartletError {
+            if error.code == .shuttingDown { return await socket.close(.goingAway, error.message) }
             activity.countFailure()
             await socket.close(error.code.actor == .user ? .unacceptableData : .unexpectedServerError, error.message)
         } catch {
@@ -58,6 +59,7 @@ extension KsqlAPI {
         var schema: [UInt8] = []
         Engine.fieldShapes(query.fields, keyFlags: query.endsSilently ? query.keyFlags : []).write(to: &schema)
         try await socket.send([schema])
+        var sent = 0
         while let batch = try await query.rows.next() {
             var frames: [[UInt8]] = []
             for row in 0..<batch.count {
@@ -67,8 +69,10 @@ extension KsqlAPI {
                 frames.append(frame)
             }
             activity.count(rows: frames.count)
+            sent += frames.count
             try await socket.send(frames)
         }
+        if activity.isStopping, query.rows.isCancelled, query.limit.map({ sent < Int($0) }) ?? true { throw ServerActivity.isShuttingDown }
     }
 
     private func send(_ print: PrintQuery, _ socket: WebSocketConnection) async throws {
@@ -79,5 +83,6 @@ extension KsqlAPI {
             activity.queryEnded(running)
         }
         while let lines = try await print.lines.next() { try await socket.send(lines.map { Array($0.utf8) }) }
+        if activity.isStopping && print.lines.isCancelled { throw ServerActivity.isShuttingDown }
     }
 }

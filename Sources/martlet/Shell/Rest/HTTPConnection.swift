@@ -115,7 +115,7 @@ final class HTTPConnection {
     }
 
     private static func unreachable(_ address: ServerAddress, _ why: String) -> MartletError {
-        MartletError(.io, "cannot reach \(address): \(why)", hint: "start a server with: martlet dev")
+        MartletError(.io, "cannot reach \(address): \(why)", hint: address.isThisMachine ? "start a server with: martlet dev" : nil)
     }
 
     // MARK: - Bytes

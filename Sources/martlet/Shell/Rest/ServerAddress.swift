@@ -14,6 +14,9 @@ public struct ServerAddress: Sendable, Hashable {
     /// The value of the Authorization header.
     let authorization: String?
 
+    /// Whether it is the address of the machine that asks.
+    var isThisMachine: Bool { host == "localhost" || host == "::1" || host.hasPrefix("127.") }
+
     /// - Throws: `.badRequest` that says what an address looks like.
     public init(_ text: String) throws(MartletError) {
         func bad(_ why: String) -> MartletError {

@@ -79,8 +79,17 @@ final class TLSSession {
     }
 
     private static func failure(_ error: any Error) -> MartletError {
-        MartletError(
-            .io, "no TLS: \(error)", hint: "a certificate of your own authority is trusted with --ca-file; a server without TLS has an address with http://")
+        let text = "\(error)"
+        // What BoringSSL calls the two things that go wrong most often.
+        if text.contains("CERTIFICATE_VERIFY_FAILED") {
+            return MartletError(
+                .io, "the server's certificate is not signed by an authority that is trusted here, or has expired",
+                hint: "--ca-file names the certificate of an authority of your own")
+        }
+        if text.contains("WRONG_VERSION_NUMBER") {
+            return MartletError(.io, "the server does not speak TLS", hint: "a server without TLS has an address with http://")
+        }
+        return MartletError(.io, "no TLS: \(text)", hint: "--ca-file names the certificate of an authority of your own; a server without TLS has an address with http://")
     }
 }
 

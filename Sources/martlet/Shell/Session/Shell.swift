@@ -337,7 +337,7 @@ public final class Shell {
     private func runScript(_ path: String) -> Outcome {
         do throws(MartletError) {
             guard scriptDepth < 16 else { throw MartletError(.badRequest, "scripts call each other more than 16 deep") }
-            let text = try ScriptFile.read(path)
+            let text = try FileBytes.text(path)
             scriptDepth += 1
             defer { scriptDepth -= 1 }
             return run(StatementReader(text: text, isCommand: ShellCommand.isCommand), name: path)

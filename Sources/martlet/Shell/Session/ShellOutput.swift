@@ -61,28 +61,3 @@ public final class ShellOutput {
         (spoolFile, spoolPath) = (file, path)
     }
 }
-
-/// The text of a script.
-public enum ScriptFile {
-    /// - Throws: `.io` with the path; `.badRequest` if it is not UTF-8.
-    public static func read(_ path: String) throws(MartletError) -> String {
-        let file = open(path, O_RDONLY | O_CLOEXEC)
-        guard file >= 0 else { throw failure(path) }
-        defer { close(file) }
-        var bytes: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 65536)
-        while true {
-            let count = Glibc.read(file, &buffer, buffer.count)
-            if count < 0, errno == EINTR { continue }
-            if count < 0 { throw failure(path) }
-            if count == 0 { break }
-            bytes += buffer[..<count]
-        }
-        guard let text = String(validating: bytes, as: UTF8.self) else { throw MartletError(.badRequest, "\(path) is no UTF-8 text") }
-        return text
-    }
-
-    private static func failure(_ path: String) -> MartletError {
-        MartletError(.io, "cannot read \(path): \(String(cString: strerror(errno)).lowercased())")
-    }
-}
