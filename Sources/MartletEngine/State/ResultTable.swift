@@ -196,6 +196,7 @@ final class ResultTable: Sendable {
             state.rows.begin(spill)
         }
         try state.rows.evict(to: share / 8 * 7)
+        directory.returnUnused()
     }
 
     /// What is on disk cannot be read: the topic has it, and there is room for it or not.

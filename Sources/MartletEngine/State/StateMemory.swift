@@ -46,6 +46,24 @@ final class StateMemory: Sendable {
         func share(using bytes: Int, isEvicting: Bool) -> Int { memory.share(id, Use(bytes: bytes, isEvicting: isEvicting)) }
     }
 
+    private let returnedAtNs = Mutex(Int64.min)
+
+    /// Entries have been given up: what the allocator holds of them goes back to the system, once a second. It would keep more than the stores have.
+    func returnUnused(nowNs: Int64) {
+        let isDue = returnedAtNs.withLock { last in
+            guard last == .min || nowNs - last >= 1_000_000_000 else { return false }
+            last = nowNs
+            return true
+        }
+        if isDue { _ = Self.trim?(0) }
+    }
+
+    /// glibc's `malloc_trim`, which its module does not show; nil: another allocator.
+    private static let trim: (@convention(c) (Int) -> CInt)? = {
+        guard let symbol = dlsym(nil, "malloc_trim") else { return nil }
+        return unsafeBitCast(symbol, to: (@convention(c) (Int) -> CInt).self)
+    }()
+
     func account() -> Account {
         Account(
             self,

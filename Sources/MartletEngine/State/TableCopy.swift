@@ -73,7 +73,10 @@ final class TableCopy {
         }
         do throws(MartletError) {
             try index.catchUp()
-            if used > share { try store.evict(to: share / 8 * 7, index) }
+            if used > share {
+                try store.evict(to: share / 8 * 7, index)
+                directory?.returnUnused()
+            }
         } catch {
             // A store that has all its entries can go on without the disk.
             guard index.failure != nil, !store.isPartial else { throw error }

@@ -149,6 +149,9 @@ final class StateDirectory: Sendable {
     /// No query has a name like it: what is there is removed with what queries have left.
     private static let spillFolder = "%tables"
 
+    /// Entries have been given up.
+    func returnUnused() { memory.returnUnused(nowNs: time.monotonicNs) }
+
     /// Asks `holder` now and then to give up what it may no longer have.
     func watch(_ holder: any MemoryHolder) {
         state.withLock { state in
