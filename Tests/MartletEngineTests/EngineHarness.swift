@@ -36,7 +36,10 @@ final class EngineHarness {
     ) async throws -> (EmbeddedLog, Engine) {
         var logger = Logger(label: "test")
         logger.logLevel = .error
-        let log = try EmbeddedLog.open(directory: directory, config: LogConfig(durability: durability), time: .system, logger: logger)
+        // Records of tests are of long ago, and stay however long a test takes.
+        var config = LogConfig(durability: durability)
+        config.topics.retentionMs = -1
+        let log = try EmbeddedLog.open(directory: directory, config: config, time: .system, logger: logger)
         let registry = try SchemaRegistry(log: log, time: .system)
         let models = try ModelRegistry(directory: "\(directory)/models")
         let engine = try await Engine.open(
@@ -62,7 +65,10 @@ final class EngineHarness {
         log.close()
     }
 
-    func topic(_ name: String, partitions: Int32 = 1) throws { try log.createTopic(name, partitions: partitions, settings: [:]) }
+    /// Records of tests are from 1970: they stay, however long a test waits for its turn.
+    func topic(_ name: String, partitions: Int32 = 1) throws {
+        try log.createTopic(name, partitions: partitions, settings: ["retention.ms": "-1"])
+    }
 
     @discardableResult
     func execute(_ sql: String) async throws -> [JSONObject] {

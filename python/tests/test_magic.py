@@ -63,6 +63,37 @@ def test_a_refused_cell_shows_the_error_and_no_frames(serve, capsys):
     assert shown == "MartletError: 40001: line 1:1: Unknown statement 'SELEC'\n  SELEC 1;\n  ^^^^^"
 
 
+def test_SET_and_DEFINE_hold_for_what_follows(serve):
+    pytest.importorskip("pandas")
+    import martlet
+
+    asked = []
+
+    def statement(request):
+        asked.append(request.json())
+        return 200, b"[]"
+
+    def query(request):
+        asked.append(request.json())
+        return 200, [b'{"columnNames":["A"],"columnTypes":["BIGINT"]}\n']
+
+    client = martlet.Client(serve({("POST", "/ksql"): statement, ("POST", "/query-stream"): query}).url)
+    run(client, "-- first\nSET 'auto.offset.reset' = 'earliest'; DEFINE city = 'Köln''s'; SELECT A FROM t WHERE c = '${city}';")
+    assert asked[-1]["properties"] == {"auto.offset.reset": "earliest"} and asked[-1]["sessionVariables"] == {"city": "Köln's"}
+    run(client, "unset 'auto.offset.reset'; UNDEFINE city; SELECT A FROM t;")
+    assert asked[-1]["properties"] == {} and "sessionVariables" not in asked[-1]
+    assert len(asked) == 6, "the server could refuse each"
+
+
+def test_an_explanation_shows_the_plan():
+    plan = " > [ SINK ]\n   > [ SOURCE ]"
+    fields = [{"name": "A", "schema": {"type": "INTEGER", "fields": None, "memberSchema": None}}]
+    table = table_of({"queryDescription": {"id": "Q_1", "fields": fields, "sources": ["S", "T"], "executionPlan": plan, "sinks": []}})
+    assert table.rows == [["id", "Q_1"], ["fields", "A INTEGER"], ["sources", "S, T"], ["executionPlan", plan]]
+    assert repr(table).splitlines()[-2:] == ["executionPlan |  > [ SINK ]", "              |    > [ SOURCE ]"]
+    assert "white-space: pre" in table._repr_html_() and table._repr_html_().count("white-space") == 1
+
+
 def test_a_query_may_begin_with_WITH():
     from martlet import statements
 

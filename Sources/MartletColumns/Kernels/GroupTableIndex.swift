@@ -22,7 +22,7 @@ struct ByteKeyTable {
     var slotCount: Int { live.count }
     var liveSlots: [UInt32] { live.indices.compactMap { live[$0] ? UInt32($0) : nil } }
     func isLive(_ slot: UInt32) -> Bool { Int(slot) < live.count && live[Int(slot)] }
-    var byteCount: Int { entries.count * 8 + keys.count * 17 + arena.capacity }
+    var byteCount: Int { entries.count * 8 + keys.capacity * 8 + lengths.capacity * 4 + live.capacity + free.capacity * 4 + arena.capacity }
 
     // MARK: words
 

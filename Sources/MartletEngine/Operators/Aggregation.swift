@@ -48,6 +48,9 @@ final class Aggregation: StreamOperator, StateStore {
     private var clock = EvictionClock()
     /// Windows that began before are gone from the index, or will be with the next commit.
     private var indexBegins = Int64.min
+    /// Of those that began at `indexBegins` or later the last that is gone.
+    private var lastExpired: ArraySlice<UInt8>?
+    private static let expiredAtOnce = 65_536
     private var valueBytes = AverageBytes()
 
     init(_ description: PhysicalOperator.Aggregate, _ setup: AggregationSetup) throws(MartletError) {
@@ -321,14 +324,15 @@ final class Aggregation: StreamOperator, StateStore {
         changed.removeAll { !isChanged[Int($0)] }
     }
 
-    /// The same of windows that are not in memory.
+    /// The same of windows that are not in memory: so many at each commit.
     private func expireIndex(before limit: Int64) throws(MartletError) {
         // Windows begin at multiples of the advance.
         let end = limit <= 0 ? 0 : (limit + advance - 1) / advance * advance
-        guard let index, end > indexBegins else { return }
-        let keys = try index.keys(ofWindows: indexBegins..<end)
-        indexBegins = end
+        guard let index, end > indexBegins, expired.count < Self.expiredAtOnce else { return }
+        let keys = try index.keys(ofWindows: indexBegins..<end, after: lastExpired, limit: Self.expiredAtOnce)
         for (row, slot) in try table.find(encoded: keys).enumerated() where slot == GroupTable.absent { expired.append(keys.slice(row)) }
+        lastExpired = keys.count == Self.expiredAtOnce ? keys.slice(keys.count - 1) : nil
+        if lastExpired == nil { indexBegins = end }
     }
 
     // MARK: state
@@ -380,6 +384,7 @@ final class Aggregation: StreamOperator, StateStore {
     }
 
     var memoryBytes: Int { table.count * bytesPerGroup }
+    var changedBytes: Int { changed.count * bytesPerGroup }
 
     /// Brings the groups of rows into memory.
     private func load(_ keys: [Column], _ windows: Batch.Windows?, _ rows: [UInt32]) throws(MartletError) {
@@ -391,7 +396,7 @@ final class Aggregation: StreamOperator, StateStore {
     private func load(windowsFrom first: Int64, upTo last: Int64) throws(MartletError) {
         // Windows begin at multiples of the advance.
         guard let index, last >= first, last / advance * advance >= first else { return }
-        let keys = try index.keys(ofWindows: first..<last + 1)
+        let keys = try index.keys(ofWindows: first..<last + 1, after: nil, limit: .max)
         let missing = try table.find(encoded: keys).enumerated().filter { $1 == GroupTable.absent }.map { UInt32($0.offset) }
         if missing.isEmpty { return }
         try enter(RestoredChanges(try index.find(keys.gathered(missing))))

@@ -280,7 +280,11 @@ final class ForeignKeyJoin: StreamOperator, StateStore {
     /// Foreign keys leave memory with their subscribers, which are a range of the keys of an index.
     var isEvicting: Bool { subscriptions.tracksChanges }
     var isPartial: Bool { subscriptions.index != nil }
-    var memoryBytes: Int { subscriptions.memoryBytes + foreignKeys.byteCount + foreignKeys.slotCount * 48 + subscriptions.count * 4 }
+    var memoryBytes: Int {
+        subscriptions.memoryBytes + foreignKeys.count * (foreignKeys.byteCount / max(foreignKeys.slotCount, 1) + 48) + subscriptions.count * 4
+    }
+
+    var changedBytes: Int { subscriptions.changedBytes }
 
     func complete(from index: any StateIndex) {
         subscriptions.complete(from: index)
@@ -370,6 +374,7 @@ final class Resolve: StreamOperator, StateStore {
     func restore(_ block: RecordBlock) throws(MartletError) { try answers.restore(block) }
 
     var memoryBytes: Int { answers.memoryBytes }
+    var changedBytes: Int { answers.changedBytes }
     var isEvicting: Bool { true }
     var isPartial: Bool { answers.index != nil }
     func complete(from index: any StateIndex) { answers.complete(from: index) }

@@ -68,6 +68,7 @@ final class JoinTable: StateStore {
     func restore(_ block: RecordBlock) throws(MartletError) { try rows.restore(block) }
 
     var memoryBytes: Int { rows.memoryBytes }
+    var changedBytes: Int { rows.changedBytes }
     var isEvicting: Bool { rows.tracksChanges }
     var isPartial: Bool { rows.index != nil }
     func complete(from index: any StateIndex) { rows.complete(from: index) }

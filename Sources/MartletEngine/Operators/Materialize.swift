@@ -37,6 +37,7 @@ final class Materialize: StreamOperator, StateStore {
     func restore(_ block: RecordBlock) throws(MartletError) { try rows.restore(block) }
 
     var memoryBytes: Int { rows.memoryBytes }
+    var changedBytes: Int { rows.changedBytes }
     var hasWindowedKeys: Bool { rows.table.isWindowed }
     var isEvicting: Bool { rows.tracksChanges }
     var isPartial: Bool { rows.index != nil }

@@ -473,7 +473,9 @@ final class SessionAggregation: StreamOperator, StateStore {
     private var bytesPerKey: Int { table.byteCount / max(table.slotCount, 1) + 48 }
     private var bytesPerSession: Int { 72 + (valueBytes.average ?? 16) * 3 / 2 }
 
-    var memoryBytes: Int { table.slotCount * bytesPerKey + (slotCount - freeSlots.count) * bytesPerSession }
+    var memoryBytes: Int { table.count * bytesPerKey + (slotCount - freeSlots.count) * bytesPerSession }
+
+    var changedBytes: Int { changed.count * (bytesPerKey + bytesPerSession) }
 
     /// The slots of keys; a new key gets one. Of a key that comes new all sessions may be elsewhere.
     private func slots(of keys: [Column], _ rows: [UInt32]) -> [UInt32] {

@@ -360,7 +360,9 @@ final class JoinWindow: StateStore {
     private var bytesPerKey: Int { table.byteCount / max(table.slotCount, 1) + 56 }
     private var bytesPerRow: Int { 40 + (valueBytes.average ?? 16 * types.count) }
 
-    var memoryBytes: Int { table.slotCount * bytesPerKey + count * bytesPerRow }
+    var memoryBytes: Int { table.count * bytesPerKey + count * bytesPerRow }
+
+    var changedBytes: Int { changed.count * bytesPerRow }
 
     func complete(from index: any StateIndex) {
         self.index = index

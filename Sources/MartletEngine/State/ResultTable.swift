@@ -140,7 +140,9 @@ final class ResultTable: Sendable {
                 if !mayWait, new > Self.recordsWithoutWaiting { return .success(false) }
                 for i in partitions.indices { try refresh(&state, i) }
                 if new > 0 { if mayWait { try trim(&state) } else if isOverShare(state) { return .success(false) } }
-                return .success(try body(&state.rows))
+                let isAnswered = try body(&state.rows)
+                if mayWait, state.rows.isPartial, isOverShare(state, slack: Self.broughtInBytes) { try trim(&state) }
+                return .success(isAnswered)
             } catch {
                 if state.rows.isPartial { beginAnew(&state) }
                 return .failure(error)
@@ -172,10 +174,13 @@ final class ResultTable: Sendable {
         state.block = nil
     }
 
-    private func isOverShare(_ state: State) -> Bool {
+    /// What questions may bring in before something else leaves memory for it.
+    private static let broughtInBytes = 1 << 20
+
+    private func isOverShare(_ state: State, slack: Int = 0) -> Bool {
         guard state.canSpill, let account else { return false }
         let used = state.rows.memoryBytes
-        return used / 9 * 8 > account.share(using: used, isEvicting: true)
+        return (used - slack) / 9 * 8 > account.share(using: used, isEvicting: true)
     }
 
     /// Gives up rows that there is no room for.

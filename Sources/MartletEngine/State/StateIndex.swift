@@ -9,8 +9,8 @@ protocol StateIndex: AnyObject {
     /// Entries whose key is not before `lower[i]` and is before `upper[i]`, for any i; the ranges have nothing in common. Not for windowed keys.
     func find(from lower: BytesColumn, before upper: BytesColumn) throws(MartletError) -> RecordBlock
 
-    /// Keys whose window begins in `starts`, of a store that has windowed keys.
-    func keys(ofWindows starts: Range<Int64>) throws(MartletError) -> BytesColumn
+    /// Keys whose window begins in `starts`, of a store that has windowed keys, by window and then by key; those behind `last`, at most `limit`.
+    func keys(ofWindows starts: Range<Int64>, after last: ArraySlice<UInt8>?, limit: Int) throws(MartletError) -> BytesColumn
 
     /// Places (`EntryTime`) of entries that are listed by time, in their order, not before `first` and at most `limit`.
     func keys(byTimeFrom first: [UInt8], limit: Int) throws(MartletError) -> [[UInt8]]
@@ -54,9 +54,11 @@ final class MemoryIndex: StateIndex {
         return Array(places.filter { !$0.lexicographicallyPrecedes(first) }.sorted { $0.lexicographicallyPrecedes($1) }.prefix(limit))
     }
 
-    func keys(ofWindows starts: Range<Int64>) throws(MartletError) -> BytesColumn {
+    func keys(ofWindows starts: Range<Int64>, after last: ArraySlice<UInt8>?, limit: Int) throws(MartletError) -> BytesColumn {
+        var places = entries.keys.filter { $0.count > 16 && starts.contains(KeyEncoding.windowStart(of: $0)) }.map { KeyEncoding.windowFirst($0) }
+        if let last { places.removeAll { !KeyEncoding.windowFirst(last).lexicographicallyPrecedes($0) } }
         var found = BytesColumn()
-        for key in entries.keys where key.count > 16 && starts.contains(KeyEncoding.windowStart(of: key)) { found.append(key) }
+        for place in places.sorted(by: { $0.lexicographicallyPrecedes($1) }).prefix(limit) { found.append(KeyEncoding.windowLast(place)) }
         return found
     }
 }

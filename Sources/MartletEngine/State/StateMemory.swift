@@ -38,6 +38,9 @@ final class StateMemory: Sendable {
 
         deinit { memory.uses.withLock { _ = $0.byStore.removeValue(forKey: id) } }
 
+        /// Of all stores together.
+        var budget: Int { memory.budget }
+
         /// Tells what the store uses; gives what it may use. Stores that keep everything have what they need, the others share the rest in the
         /// proportion of what they use.
         func share(using bytes: Int, isEvicting: Bool) -> Int { memory.share(id, Use(bytes: bytes, isEvicting: isEvicting)) }
@@ -78,9 +81,10 @@ struct MemoryGrowth {
 
     mutating func begin(_ store: any StateStore) { begins = store.memoryBytes }
 
-    /// Whether the store is over its share, and an eighth of that came since the last commit.
+    /// Whether the store is over its share, and an eighth of that came since the last commit; or has changed by an eighth of what there is.
     func isTooMuch(_ store: any StateStore, _ account: StateMemory.Account) -> Bool {
         guard store.isEvicting else { return false }
+        if store.changedBytes > max(account.budget / 8, Self.bytesMin) { return true }
         let used = store.memoryBytes
         guard used - begins > Self.bytesMin else { return false }
         let share = account.share(using: used, isEvicting: true)

@@ -43,6 +43,8 @@ protocol StateStore: AnyObject {
     var expiry: EntryExpiry? { get }
     /// Bytes of memory that its entries take, about.
     var memoryBytes: Int { get }
+    /// What of that `takeChanges` would give: with the results made of it, it is in memory more than once at a commit.
+    var changedBytes: Int { get }
     /// Whether it can be without some of its entries, and ask an index for them when their keys come.
     var isEvicting: Bool { get }
     /// Some of its entries are not in memory.
@@ -70,6 +72,7 @@ extension StateStore {
     var expiry: EntryExpiry? { nil }
     var hasWindowedKeys: Bool { false }
     var memoryBytes: Int { 0 }
+    var changedBytes: Int { 0 }
     var isEvicting: Bool { false }
     var isPartial: Bool { false }
     func complete(from index: any StateIndex) {}

@@ -8,7 +8,7 @@ import MartletLog
 /// The copy has what the store gave as changes, up to an offset of the topic that is committed; the rows from there on are read again.
 final class TableCopy {
     /// What may wait in memory to be written, before the task does it itself.
-    private static let waitingBytesMax = 64 << 20
+    private let waitingBytesMax: Int
 
     let store: any StateStore
     /// Which of the task's readers brings the rows.
@@ -26,6 +26,7 @@ final class TableCopy {
         self.directory = directory
         self.index = index
         account = index == nil ? nil : directory?.memory.account()
+        waitingBytesMax = min(max((directory?.memory.budget ?? 0) / 8, 1 << 20), 64 << 20)
     }
 
     /// Gives the store what its copy has.
@@ -66,8 +67,8 @@ final class TableCopy {
         guard let index, let account else { return }
         let waiting = index.add(done.changes, upTo: done.position)
         let used = store.memoryBytes, share = account.share(using: used, isEvicting: store.isEvicting)
-        if used <= share, waiting < Self.waitingBytesMax {
-            if waiting > Self.waitingBytesMax / 8 { directory?.hurry() }
+        if used <= share, waiting < waitingBytesMax {
+            if waiting > waitingBytesMax / 8 { directory?.hurry() }
             return
         }
         do throws(MartletError) {

@@ -213,6 +213,7 @@ final class TableRows {
 
     /// Bytes of memory, about.
     var memoryBytes: Int { table.count * bytesPerKey + timestamps.count * bytesPerRow }
+    var changedBytes: Int { changed.count * (bytesPerKey + bytesPerRow) }
 
     /// From now on rows that are not in memory are asked of `index`.
     func complete(from index: any StateIndex) { self.index = index }

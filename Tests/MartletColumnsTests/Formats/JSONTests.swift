@@ -293,6 +293,8 @@ import Testing
                 == [Field("R", .structure([Field("X", .double)])), Field("S", .string)])
         let union = try columns(#"{"type":"object","properties":{"v":{"type":["null","string","integer"]}}}"#)
         #expect(union == [Field("V", .structure([Field("IO.CONFLUENT.CONNECT.JSON.ONEOF.FIELD.0", .string), Field("IO.CONFLUENT.CONNECT.JSON.ONEOF.FIELD.1", .bigint)]))])
+        // What contains itself comes once.
+        #expect(try columns(##"{"allOf":[{"$ref":"#/$defs/n"},{"$ref":"#/$defs/n"}],"$defs":{"n":{"allOf":[{"$ref":"#/$defs/n"},{"$ref":"#"},{"properties":{"a":{"type":"integer"}}}]}}}"##) == [Field("A", .bigint)])
         #expect(throws: MartletError.self) { try columns(#"{"type":"object","properties":{"r":{"type":"object","properties":{"a":{"type":"string"},"A":{"type":"string"}}}}}"#) }
     }
 

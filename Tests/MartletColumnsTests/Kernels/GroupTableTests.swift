@@ -80,7 +80,7 @@ import Testing
             (.boolean, [.null, .boolean(false), .boolean(true)]),
             (.integer, [.null, .integer(.min), .integer(-1), .integer(0), .integer(1), .integer(.max)]),
             (.bigint, [.bigint(.min), .bigint(-256), .bigint(-255), .bigint(0), .bigint(.max)]),
-            (.double, [.double(-.infinity), .double(-1.5), .double(-0.0), .double(0), .double(5e-324), .double(2), .double(.infinity), .double(.nan)]),
+            (.double, [.double(-.infinity), .double(-1.5), .double(-0.0), .double(0), .double(.leastNonzeroMagnitude), .double(2), .double(.infinity), .double(.nan)]),
             (.string, ["", "\0", "\0a", "a", "a\0", "a\0b", "ab", "b", "é", "\u{10000}"].map { .string($0) }),
             (.decimal(precision: 38, scale: 0), [-1 << 100, -1, 0, 1 << 64, 1 << 100].map { .decimal(Decimal128(unscaled: $0, scale: 0)) }),
             (.array(.integer), [.null, .array([]), .array([.null]), .array([.integer(1)]), .array([.integer(1), .integer(0)]), .array([.integer(2)])]),

@@ -29,6 +29,63 @@ import Testing
         #expect(a.share(using: 90, isEvicting: true) == .max)
     }
 
+    private final class Store: StateStore {
+        let name = "store"
+        var memoryBytes = 0
+        var changedBytes = 0
+        var isEvicting = true
+        func takeChanges(_ out: inout StateChanges) throws(MartletError) {}
+        func restore(_ block: RecordBlock) throws(MartletError) {}
+    }
+
+    @Test func aStoreOverItsShareAsksForACommitOnceItHasGrown() {
+        let memory = StateMemory(budget: 64 << 20), account = memory.account(), store = Store()
+        var growth = MemoryGrowth()
+        growth.begin(store)
+        store.memoryBytes = 63 << 20
+        #expect(!growth.isTooMuch(store, account))
+        store.memoryBytes = 65 << 20
+        #expect(growth.isTooMuch(store, account))
+        // After a commit that could take nothing out of memory another one is no use before there is more.
+        growth.begin(store)
+        store.memoryBytes = 72 << 20
+        #expect(!growth.isTooMuch(store, account))
+        store.memoryBytes = 74 << 20
+        #expect(growth.isTooMuch(store, account))
+        store.isEvicting = false
+        #expect(!growth.isTooMuch(store, account))
+    }
+
+    /// What a commit has to hand over is in memory more than once then.
+    @Test func manyChangesAreAReasonForACommit() {
+        let account = StateMemory(budget: 64 << 20).account(), store = Store(), growth = MemoryGrowth()
+        store.memoryBytes = 20 << 20
+        store.changedBytes = 8 << 20
+        #expect(!growth.isTooMuch(store, account))
+        store.changedBytes += 1
+        #expect(growth.isTooMuch(store, account))
+    }
+
+    @Test func littleGrowthIsNoReasonForACommit() {
+        let memory = StateMemory(budget: 1), account = memory.account(), store = Store(), growth = MemoryGrowth()
+        store.memoryBytes = 1 << 20
+        #expect(!growth.isTooMuch(store, account))
+        store.memoryBytes += 1
+        #expect(growth.isTooMuch(store, account))
+    }
+
+    /// Slots that weigh something, enough of them, and none twice.
+    @Test(arguments: 0..<20) func theClockWeighs(seed: Int) {
+        var random = SeededRandom(seed: UInt64(seed)), clock = EvictionClock()
+        let weights = (0..<Int.random(in: 1...100, using: &random)).map { _ in Int.random(in: 0...5, using: &random) }
+        clock.use((0..<UInt32(weights.count)).filter { _ in Bool.random(using: &random) })
+        let all = weights.reduce(0, +), wanted = Int.random(in: 0...all + 5, using: &random)
+        let victims = clock.victims(wanted, among: weights.count, weight: { weights[Int($0)] })
+        let sum = victims.reduce(0) { $0 + weights[Int($1)] }
+        #expect(Set(victims).count == victims.count && victims.allSatisfy { weights[Int($0)] > 0 })
+        #expect(sum >= min(wanted, all) && sum < wanted + 5)
+    }
+
     /// Nobody leaves who may not, nobody twice, and those that were used are spared while there are others.
     @Test(arguments: 0..<20) func theClockSparesWhatWasUsed(seed: Int) {
         var random = SeededRandom(seed: UInt64(seed)), clock = EvictionClock()

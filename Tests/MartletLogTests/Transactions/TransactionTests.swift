@@ -515,7 +515,7 @@ import Testing
             try send(1, log)
             try partitions[1].flush()
             var random = SeededRandom(seed: seed)
-            let disk = system.crashed(.tornTail, &random)
+            let disk = system.crashed(seed % 3 == 0 ? .kill : .tornTail, &random)
             for operations in 0..<40 {
                 var random = SeededRandom(seed: seed)
                 let first = disk.crashed(.kill, &random)

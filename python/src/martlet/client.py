@@ -34,6 +34,7 @@ class Client:
     def __init__(self, url="http://127.0.0.1:8088", *, timeout=15.0, api_key=None, secret=None, retries=0):
         self.url = url
         self.properties = {}
+        self.variables = {}
         self._wire = Wire(url, timeout=timeout, api_key=api_key, secret=secret, retries=retries)
 
     def __repr__(self):
@@ -54,12 +55,11 @@ class Client:
         """Carries out one or several statements and returns the list of their results, as the REST API shapes them.
 
         - ``properties``: e.g. ``{"auto.offset.reset": "earliest"}``, over those in ``client.properties``.
-        - ``variables``: values for ``${name}`` in the statements.
+        - ``variables``: values for ``${name}`` in the statements, over those in ``client.variables``.
         - Raises `MartletError`; its ``entities`` are the results of the statements before the refused one.
         """
         body = {"ksql": statements.terminated(sql), "streamsProperties": {**self.properties, **(properties or {})}}
-        if variables:
-            body["sessionVariables"] = {key: str(value) for key, value in variables.items()}
+        body.update(self._session_variables(variables))
         try:
             entities = self._wire.post("/ksql", body) or []
         except MartletError as refusal:
@@ -71,6 +71,10 @@ class Client:
             if status.get("status") == "ERROR":
                 raise MartletError(status.get("message", "the statement failed"), statement=entity.get("statementText"), entities=entities)
         return entities
+
+    def _session_variables(self, more=None):
+        variables = {**self.variables, **(more or {})}
+        return {"sessionVariables": {key: str(value) for key, value in variables.items()}} if variables else {}
 
     def rows(self, sql, properties=None, timeout=None):
         """Yields each row of a query as a dict with Python values (see `martlet.types`).
@@ -107,7 +111,7 @@ class Client:
 
     def query(self, sql, properties=None, timeout=None):
         """Starts a query and returns its `QueryResult`: names, types, then batches of plain rows."""
-        body = {"sql": statements.terminated(sql), "properties": {**self.properties, **(properties or {})}}
+        body = {"sql": statements.terminated(sql), "properties": {**self.properties, **(properties or {})}, **self._session_variables()}
         try:
             return QueryResult(self._wire.stream("/query-stream", body, DELIMITED), timeout)
         except MartletError as refusal:
@@ -117,7 +121,7 @@ class Client:
 
     def lines(self, sql, properties=None, timeout=None):
         """Yields the lines of a PRINT statement."""
-        body = {"sql": statements.terminated(sql), "properties": {**self.properties, **(properties or {})}}
+        body = {"sql": statements.terminated(sql), "properties": {**self.properties, **(properties or {})}, **self._session_variables()}
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._wire.stream("/query-stream", body, DELIMITED) as answer:
             for line in _lines(answer, deadline):

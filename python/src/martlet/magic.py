@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 import os
 
 from . import statements
@@ -35,7 +36,7 @@ class Table:
     def _repr_html_(self):
         head = "".join(f"<th>{html.escape(str(name))}</th>" for name in self.names)
         body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(_text(value))}</td>" for value in row) + "</tr>" for row in self.rows[:SHOWN_ROWS_MAX]
+            "<tr>" + "".join(map(_cell, row)) + "</tr>" for row in self.rows[:SHOWN_ROWS_MAX]
         )
         notes = list(self.notes)
         if len(self.rows) > SHOWN_ROWS_MAX:
@@ -45,12 +46,21 @@ class Table:
         return table + tail
 
     def __repr__(self):
-        cells = [[str(name) for name in self.names]] + [[_text(value) for value in row] for row in self.rows[:SHOWN_ROWS_MAX]]
+        cells = [[str(name) for name in self.names]]
+        for row in self.rows[:SHOWN_ROWS_MAX]:
+            # A text of several lines goes on below itself.
+            cells += [list(line) for line in itertools.zip_longest(*(_text(value).split("\n") for value in row), fillvalue="")]
         widths = [max(len(row[index]) for row in cells) for index in range(len(self.names))]
         lines = [" | ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells]
         if self.names:
             lines.insert(1, "-+-".join("-" * width for width in widths))
         return "\n".join([line for line in lines if line] + self.notes)
+
+
+def _cell(value):
+    text = _text(value)
+    style = ' style="text-align: left; white-space: pre"' if "\n" in text else ""
+    return f"<td{style}>{html.escape(text)}</td>"
 
 
 def _text(value):
@@ -74,7 +84,10 @@ def table_of(entity):
     notes = [f"warning: {warning['message']}" for warning in entity.get("warnings") or [] if "message" in warning]
     if "commandStatus" in entity:
         return Table(["message"], [[entity["commandStatus"].get("message", "")]], notes)
-    content = entity.get("sourceDescription") or entity.get("queryDescription") or entity
+    if isinstance(entity.get("queryDescription"), dict):
+        description = entity["queryDescription"]
+        return Table(["property", "value"], [[key, _described(key, value)] for key, value in description.items() if value], notes)
+    content = entity.get("sourceDescription") or entity
     for name in _LISTS:
         items = content.get(name)
         if isinstance(items, list):
@@ -84,6 +97,13 @@ def table_of(entity):
             return Table([name], [[item] for item in items], notes)
     hidden = ("@type", "statementText", "warnings")
     return Table(["property", "value"], [[key, value] for key, value in content.items() if key not in hidden], notes)
+
+
+def _described(key, value):
+    """A property of a query as one text: columns as in SQL, lists with commas."""
+    if key == "fields":
+        return ", ".join(f"{field['name']} {_field(field['schema'])}" for field in value)
+    return _text(value)
 
 
 def _field(value):
@@ -111,6 +131,10 @@ def run(client, text, limit_seconds=PUSH_SECONDS_MAX):
         elif which == "print":
             seconds = None if "LIMIT" in statements.words(statement) else limit_seconds
             results.append(Table(["record"], [[line] for line in client.lines(statement, timeout=seconds)]))
+        elif which == "statement" and statements.words(statement)[:1] in (["SET"], ["UNSET"], ["DEFINE"], ["UNDEFINE"]):
+            client.execute(statement)  # So that the server can refuse it.
+            statements.remember(statement, client.properties, client.variables)
+            results.append(Table([], [], ["done"]))
         else:
             results += [table_of(entity) for entity in client.execute(statement)] or [Table([], [], ["done"])]
     return results

@@ -17,6 +17,9 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
+# At the beginning of a statement, where none is inside a string.
+_COMMENT = re.compile(r"\A(?:\s*(?:--[^\n]*\n|/\*.*?\*/))+", re.DOTALL)
+
 
 def split(text):
     """Returns the statements of ``text``, each with its semicolon; the last one may lack it. Semicolons in strings,
@@ -51,6 +54,31 @@ def kind(statement):
     if first in (["SELECT"], ["WITH"]):
         return "query"
     return "print" if first == ["PRINT"] else "statement"
+
+
+_ASSIGNMENT = re.compile(
+    r"""\s*(?:(?P<set>SET)\s+'(?P<property>[^']+)'\s*=\s*'(?P<value>(?:[^']|'')*)'
+      | (?P<unset>UNSET)\s+'(?P<cleared>[^']+)'
+      | (?P<define>DEFINE)\s+(?P<variable>\w+)\s*=\s*'(?P<text>(?:[^']|'')*)'
+      | (?P<undefine>UNDEFINE)\s+(?P<forgotten>\w+))\s*;?\s*\Z""",
+    re.VERBOSE | re.IGNORECASE,
+)
+
+
+def remember(statement, properties, variables):
+    """Carries out SET, UNSET, DEFINE or UNDEFINE on the two dicts; True if ``statement`` was one of them."""
+    found = _ASSIGNMENT.match(_COMMENT.sub("", statement))
+    if not found:
+        return False
+    if found["set"]:
+        properties[found["property"]] = found["value"].replace("''", "'")
+    elif found["unset"]:
+        properties.pop(found["cleared"], None)
+    elif found["define"]:
+        variables[found["variable"]] = found["text"].replace("''", "'")
+    else:
+        variables.pop(found["forgotten"], None)
+    return True
 
 
 def is_unbounded(statement):

@@ -41,9 +41,20 @@ struct JSONSchemaDocument: Sendable {
 
     /// The schema of an object's property, also if it is in a part of an `allOf`; nil: there is none.
     func property(_ name: String, of place: Place) -> Place? {
-        let object = resolved(place)
-        if let found = object.value["properties"]?[name] { return object.inner(found) }
-        return object.value["allOf"]?.arrayValue?.lazy.compactMap { property(name, of: object.inner($0)) }.first
+        parts(of: place).lazy.compactMap { part in part.value["properties"]?[name].map { part.inner($0) } }.first
+    }
+
+    /// The schema and the parts of its `allOf`, and theirs, each where its references lead; what contains itself comes once.
+    func parts(of place: Place) -> [Place] {
+        var out: [Place] = [], seen: Set<String> = []
+        func add(_ given: Place, _ depth: Int) {
+            let part = resolved(given)
+            if depth > 20 || part.reference.map({ !seen.insert("\(part.document ?? "")|\($0)").inserted }) == true { return }
+            out.append(part)
+            for inner in part.value["allOf"]?.arrayValue ?? [] { add(part.inner(inner), depth + 1) }
+        }
+        add(place, 0)
+        return out
     }
 
     /// The first reference that leads nowhere.

@@ -149,17 +149,13 @@ private struct Reader {
     /// The properties of all parts of an `allOf` (and of the object that it stands in), of references and `allOf`s in it too; none if no part has any.
     func merged(_ place: JSONSchemaDocument.Place, path: String, depth: Int) throws(MartletError) -> [Field] {
         var found: [(name: String, place: JSONSchemaDocument.Place)] = []
-        func collect(_ given: JSONSchemaDocument.Place, _ depth: Int) {
-            let part = document.resolved(given)
-            if depth > 20 { return }
+        for part in document.parts(of: place) {
             for member in Self.hashed(part.value["properties"]?.objectValue?.members ?? []) {
                 let inner = part.inner(member.value)
                 // Of two with one name the later counts, at the earlier place.
                 if let known = found.firstIndex(where: { $0.name == member.name }) { found[known].place = inner } else { found.append((member.name, inner)) }
             }
-            for inner in part.value["allOf"]?.arrayValue ?? [] { collect(part.inner(inner), depth + 1) }
         }
-        collect(place, 0)
         var out: [Field] = []
         for (name, place) in found {
             let shown = keepsCase ? name : name.uppercased()

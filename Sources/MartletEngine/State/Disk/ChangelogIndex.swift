@@ -22,8 +22,6 @@ final class ChangelogIndex: StateIndex, Sendable {
     private static let metadataKey: [UInt8] = [0xfe]
     private static let listed: UInt8 = 0xfd
     private static let format: UInt8 = 2
-    /// About what is read of the changelog at once: the more, the more often a key is there only with its last value.
-    private static let readBytes = 4 << 20
 
     let folder: String
     let log: PartitionLog
@@ -34,6 +32,7 @@ final class ChangelogIndex: StateIndex, Sendable {
     private let expiry: EntryExpiry?
     /// Reads the changelog itself.
     private let isFollowing: Bool
+    private let readBytes: Int
     private let time: TimeSource
 
     private struct Progress {
@@ -58,8 +57,13 @@ final class ChangelogIndex: StateIndex, Sendable {
     /// Opens the index in `folder`, or begins a new one.
     ///
     /// - `position`: of a table's topic, how far its rows have been processed; nil: the log is a changelog, to be followed.
+    /// - `readBytes`: about what is read of the changelog at once: the more, the more often a key is there only with its last value. In memory it is
+    ///   several times as much.
     /// - Throws: `.corruptRecord` with the reason if what is there is not the beginning of this changelog: it has to be made anew; `.io`.
-    init(_ folder: String, of log: PartitionLog, topicID: [UInt8], for store: any StateStore, position: Int64? = nil, _ shared: RocksShared, time: TimeSource) throws(MartletError) {
+    init(
+        _ folder: String, of log: PartitionLog, topicID: [UInt8], for store: any StateStore, position: Int64? = nil, readBytes: Int = 4 << 20,
+        _ shared: RocksShared, time: TimeSource
+    ) throws(MartletError) {
         self.folder = folder
         self.log = log
         isWindowFirst = store.hasWindowedKeys
@@ -68,6 +72,7 @@ final class ChangelogIndex: StateIndex, Sendable {
         precondition(listing == nil || !isWindowFirst, "what has its window in front is in the order of time anyway")
         self.time = time
         isFollowing = position == nil
+        self.readBytes = readBytes
         identity =
             [Self.format] + topicID + withUnsafeBytes(of: log.id.partition.bigEndian) { Array($0) } + [isWindowFirst ? 1 : 0]
         database = try RocksDatabase(folder, shared)
@@ -139,7 +144,7 @@ final class ChangelogIndex: StateIndex, Sendable {
             let end = log.lastStableOffset
             var reused: RecordBlock?
             while progress.applied < end, deadlineNs == .max || time.monotonicNs < deadlineNs {
-                let block = try log.readBlock(from: progress.applied, maxBytes: Self.readBytes, isolation: .readCommitted, reusing: &reused)
+                let block = try log.readBlock(from: progress.applied, maxBytes: readBytes, isolation: .readCommitted, reusing: &reused)
                 if block.nextOffset == progress.applied { break }
                 do throws(MartletError) {
                     try database.write(changes(block))
@@ -280,16 +285,16 @@ final class ChangelogIndex: StateIndex, Sendable {
         return out
     }
 
-    func keys(ofWindows starts: Range<Int64>) throws(MartletError) -> BytesColumn {
+    func keys(ofWindows starts: Range<Int64>, after last: ArraySlice<UInt8>?, limit: Int) throws(MartletError) -> BytesColumn {
         var out = BytesColumn()
         func bound(_ start: Int64) -> [UInt8] { withUnsafeBytes(of: (UInt64(bitPattern: start) ^ 1 << 63).bigEndian) { Array($0) } }
-        let end = bound(starts.upperBound)
+        let first = last.map { KeyEncoding.windowFirst($0) + [0] } ?? bound(starts.lowerBound), end = bound(starts.upperBound)
         try noting { () throws(MartletError) in
-            try database.scan(from: bound(starts.lowerBound)) { key, _ in
+            try database.scan(from: first) { key, _ in
                 guard key.count > 16 else { return true }
                 if !key.prefix(8).lexicographicallyPrecedes(end) { return false }
                 out.append(KeyEncoding.windowLast(key))
-                return true
+                return out.count < limit
             }
         }
         return out

@@ -80,7 +80,9 @@ final class StateDirectory: Sendable {
         guard let shared = shared(&state) else { return nil }
         func open() throws(MartletError) -> ChangelogIndex {
             try Self.make(path)
-            return try ChangelogIndex(path, of: log, topicID: topicID, for: store, position: position, shared, time: time)
+            return try ChangelogIndex(
+                path, of: log, topicID: topicID, for: store, position: position, readBytes: min(max(memory.budget / 64, 256 << 10), 4 << 20), shared,
+                time: time)
         }
         var opened: ChangelogIndex?
         do throws(MartletError) {
