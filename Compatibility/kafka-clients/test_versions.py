@@ -18,7 +18,7 @@ from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 # What Kafka 4.0 speaks to clients of a single broker, key: newest version.
 KAFKA_4 = {
     0: 12, 1: 17, 2: 10, 3: 13, 8: 9, 9: 9, 10: 6, 11: 9, 12: 4, 13: 5, 14: 5, 15: 6, 16: 5, 17: 1, 18: 4, 19: 7, 20: 6, 21: 2, 22: 5, 23: 4, 24: 5, 25: 4,
-    26: 5, 28: 5, 29: 3, 30: 3, 31: 3, 32: 4, 33: 2, 35: 4, 36: 2, 37: 3, 42: 2, 43: 2, 44: 1, 45: 0, 46: 0, 47: 0, 48: 1, 49: 1, 50: 0, 51: 0, 60: 2,
+    26: 5, 27: 1, 28: 5, 29: 3, 30: 3, 31: 3, 32: 4, 33: 2, 34: 2, 35: 4, 36: 2, 37: 3, 38: 3, 39: 2, 40: 2, 41: 3, 42: 2, 43: 2, 44: 1, 45: 0, 46: 0, 47: 0, 48: 1, 49: 1, 50: 0, 51: 0, 57: 2, 60: 2,
     61: 0, 65: 0, 66: 1, 68: 1, 69: 1, 75: 0}
 NOT_SPOKEN = {10: 5}  # FindCoordinator 6 is for share groups, which there are not
 
@@ -364,3 +364,14 @@ def test_what_else_is_asked(client, make_topic):
     for version in client.versions("DescribeUserScramCredentials"):
         answer = client.send("DescribeUserScramCredentials", version, users=[{"name": os.urandom(4).hex()}])
         assert (answer.error_code, answer.results[0].error_code) == (0, 91), "RESOURCE_NOT_FOUND"
+    for version in client.versions("AlterReplicaLogDirs"):
+        answer = client.send("AlterReplicaLogDirs", version, dirs=[{"path": "/elsewhere", "topics": [{"name": name, "partitions": [0]}]}])
+        assert answer.results[0].partitions[0].error_code == 57, "LOG_DIR_NOT_FOUND"
+    for version in client.versions("UpdateFeatures"):
+        answer = client.send("UpdateFeatures", version, timeout_ms=1000, validate_only=True, feature_updates=[
+            {"feature": "no.such.feature", "max_version_level": 1, "upgrade_type": 1}])
+        assert 95 in [answer.error_code, *(one.error_code for one in answer.results)], "INVALID_UPDATE_VERSION"
+    for version in client.versions("WriteTxnMarkers"):
+        answer = client.send("WriteTxnMarkers", version, markers=[
+            {"producer_id": 1_000_000, "producer_epoch": 0, "transaction_result": False, "coordinator_epoch": 0, "topics": [{"name": name, "partition_indexes": [7]}]}])
+        assert answer.markers[0].topics[0].partitions[0].error_code == 3, "UNKNOWN_TOPIC_OR_PARTITION"

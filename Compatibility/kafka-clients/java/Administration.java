@@ -208,10 +208,19 @@ public class Administration {
             });
             refused("createAcls where nobody is asked", SecurityDisabledException.class, () -> get(admin.createAcls(List.of(new AclBinding(
                 new ResourcePattern(ResourceType.TOPIC, topic, PatternType.LITERAL), new AccessControlEntry("User:a", "*", AclOperation.READ, AclPermissionType.ALLOW)))).all()));
+            refused("createDelegationToken where nobody is asked", UnsupportedByAuthenticationException.class,
+                () -> get(admin.createDelegationToken().delegationToken()));
             refused("describeAcls where nobody is asked", SecurityDisabledException.class, () -> get(admin.describeAcls(AclBindingFilter.ANY).values()));
             check("describeClientQuotas", () -> { require(get(admin.describeClientQuotas(ClientQuotaFilter.all()).entities()).isEmpty(), "quotas"); return null; });
-            refused("alterClientQuotas", PolicyViolationException.class, () -> get(admin.alterClientQuotas(List.of(new ClientQuotaAlteration(
-                new ClientQuotaEntity(Map.of("client-id", "c")), List.of(new ClientQuotaAlteration.Op("consumer_byte_rate", 1000.0))))).all()));
+            check("alterClientQuotas", () -> {
+                ClientQuotaEntity entity = new ClientQuotaEntity(Map.of("client-id", id));
+                ClientQuotaFilter its = ClientQuotaFilter.containsOnly(List.of(ClientQuotaFilterComponent.ofEntity("client-id", id)));
+                get(admin.alterClientQuotas(List.of(new ClientQuotaAlteration(entity, List.of(new ClientQuotaAlteration.Op("consumer_byte_rate", 1e6))))).all());
+                require(get(admin.describeClientQuotas(its).entities()).equals(Map.of(entity, Map.of("consumer_byte_rate", 1e6))), "not there");
+                get(admin.alterClientQuotas(List.of(new ClientQuotaAlteration(entity, List.of(new ClientQuotaAlteration.Op("consumer_byte_rate", null))))).all());
+                require(get(admin.describeClientQuotas(its).entities()).isEmpty(), "still there");
+                return null;
+            });
 
             // replicas: there is one
             check("electLeaders", () -> { get(admin.electLeaders(ElectionType.PREFERRED, Set.of(zero)).partitions()); return null; });
@@ -224,7 +233,6 @@ public class Administration {
 
             // what a broker without tokens, tiers, share groups and a quorum of controllers does not serve
             for (Map.Entry<String, Call> call : new TreeMap<String, Call>(Map.of(
-                "createDelegationToken", () -> get(admin.createDelegationToken().delegationToken()),
                 "describeMetadataQuorum", () -> get(admin.describeMetadataQuorum().quorumInfo()),
                 "describeShareGroups", () -> get(admin.describeShareGroups(List.of(group)).all()),
                 "listConfigResources", () -> get(admin.listConfigResources(Set.of(ConfigResource.Type.CLIENT_METRICS), new ListConfigResourcesOptions()).all()),

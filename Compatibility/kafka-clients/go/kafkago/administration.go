@@ -80,8 +80,9 @@ func administration([]string) {
 // Offsets of a group in transactions, request by request: kafka-go has no transactional writer.
 func transactions([]string) {
 	in, group, id := topic("tx", 1), unique("tx"), unique("tx")
-	session := func() *kafka.ProducerSession {
-		made := must(client.InitProducerID(background, &kafka.InitProducerIDRequest{TransactionalID: id, TransactionTimeoutMs: 10_000}))
+	session := func(has kafka.ProducerSession) *kafka.ProducerSession {
+		made := must(client.InitProducerID(background, &kafka.InitProducerIDRequest{
+			TransactionalID: id, TransactionTimeoutMs: 10_000, ProducerID: has.ProducerID, ProducerEpoch: has.ProducerEpoch}))
 		check(made.Error)
 		return made.Producer
 	}
@@ -103,7 +104,8 @@ func transactions([]string) {
 		return must(client.EndTxn(background, &kafka.EndTxnRequest{
 			TransactionalID: id, ProducerID: by.ProducerID, ProducerEpoch: by.ProducerEpoch, Committed: commits})).Error
 	}
-	first := session()
+	// What kafka-go says when its caller says nothing: producer 0.
+	first := session(kafka.ProducerSession{})
 	partitions := must(client.AddPartitionsToTxn(background, &kafka.AddPartitionsToTxnRequest{
 		TransactionalID: id, ProducerID: first.ProducerID, ProducerEpoch: first.ProducerEpoch, Topics: map[string][]kafka.AddPartitionToTxn{in: {{Partition: 0}}}}))
 	require(partitions.Topics[in][0].Error == nil, partitions)
@@ -115,7 +117,7 @@ func transactions([]string) {
 	check(end(first, false))
 	require(offset() == 5, "after an abort: ", offset())
 	check(add(first, 11))
-	second := session()
+	second := session(kafka.ProducerSession{ProducerID: -1, ProducerEpoch: -1})
 	require(second.ProducerEpoch > first.ProducerEpoch, "epochs: ", first, second)
 	require(end(first, true) != nil, "a zombie committed")
 	check(add(second, 12))
