@@ -77,12 +77,15 @@ struct ResultTableTests {
         #expect(try ask(mayWait: true) == (.answered, [.integer(1)]))
         let table = try #require(await harness.engine.resultTables["COPY"])
         #expect(table.isPartial)
-        // It was brought in for the answer.
-        #expect(try ask(mayWait: false) == (.answered, [.integer(1)]))
+        // It was brought in for the answer, unless a commit gave it up again meanwhile.
+        var isInMemory = false
+        for _ in 0..<1000 where !isInMemory {
+            #expect(try ask(mayWait: true) == (.answered, [.integer(1)]))
+            isInMemory = try ask(mayWait: false) == (.answered, [.integer(1)])
+        }
+        #expect(isInMemory)
         table.trim()
         #expect(try ask(mayWait: false) == (.wouldWait, []))
-        #expect(try ask(mayWait: true) == (.answered, [.integer(1)]))
-        #expect(try ask(mayWait: false) == (.answered, [.integer(1)]))
         await harness.close()
     }
 
