@@ -67,7 +67,7 @@ final class StreamTask {
         }
     }
 
-    /// Records were read since a commit was prepared.
+    /// Records were read or processed since a commit was prepared.
     private(set) var hasUncommittedWork = false
     /// Its offsets changed since a commit was prepared. Alone, that is no reason to commit: what lies between the committed offset and here are
     /// transaction markers and aborted records, nothing that could be processed twice. Else each commit would cause another one downstream.
@@ -101,6 +101,8 @@ final class StreamTask {
         // Once a reader has handed out everything it has to be filled first: its next rows may be older than the others'.
         while let (i, limit) = readers.first {
             let (target, batch) = readers[i].take(before: limit)
+            // Also rows that were read before the last commit was prepared: their results are none of its.
+            hasUncommittedWork = true
             var context = OperatorContext()
             let made: Batch
             do throws(MartletError) {
