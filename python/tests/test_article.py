@@ -458,7 +458,7 @@ def test_drop_and_terminate(article):
     status, _, text = article.curl("/ksql", {"ksql": "DROP STREAM copied DELETE TOPIC;"})
     error = json.loads(text)
     assert status == 400 and (error["@type"], error["error_code"]) == ("statement_error", 40001)
-    assert "Cannot drop COPIED." in error["message"] and "CSAS_COPIED_AGAIN" in error["message"]
+    assert "Cannot drop COPIED." in error["message"] and "read from this source: [COPIED_AGAIN]" in error["message"]
     terminated = article.api.ksql(f"TERMINATE {identity}")[0]
     assert terminated["commandStatus"]["status"] == "SUCCESS" and terminated["commandId"] == f"terminate/{identity}/execute"
     assert not any(query["id"] == identity for query in article.api.ksql("SHOW QUERIES")[0]["queries"])
