@@ -5,10 +5,12 @@ itself. Without it the test is skipped.
 """
 
 import os
+import pathlib
 import shlex
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 
@@ -19,24 +21,27 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from test_confluent import assigned, consume, eventually
 
 SERVER = os.environ.get("MARTLET_COMMAND", "")
+FREE_OFFSET = pathlib.Path(__file__).parents[2] / "Scripts/free_offset.py"
 pytestmark = pytest.mark.skipif(not SERVER, reason="MARTLET_COMMAND (a command with {data} and {offset}) is not set")
 
 
 @pytest.fixture
 def server(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    # All its ports are free, and none is of those that outgoing connections get.
+    offset = int(subprocess.run([sys.executable, FREE_OFFSET], capture_output=True, text=True, check=True).stdout)
+    port = 9092 + offset
 
     class Server:
         bootstrap = f"127.0.0.1:{port}"
 
         def start(self):
-            self.process = subprocess.Popen(
-                shlex.split(SERVER.format(offset=port - 9092, data=tmp_path / "data")), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            with open(tmp_path / "log", "ab") as log:
+                self.process = subprocess.Popen(
+                    shlex.split(SERVER.format(offset=offset, data=tmp_path / "data")), stdout=log, stderr=subprocess.STDOUT)
             eventually(self.is_listening, "the server listens")
 
         def is_listening(self):
+            assert self.process.poll() is None, (tmp_path / "log").read_text()
             try:
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
                 return True
