@@ -15,7 +15,7 @@ final class RocksShared: @unchecked Sendable {  // The library's objects are saf
 
     fileprivate let writeBufferBytes: Int
 
-    /// - `cacheBytes`: of blocks, indexes and filters together; `writeBufferBytes`: what a database holds of its newest writes, at most twice.
+    /// - `cacheBytes`: of blocks; `writeBufferBytes`: what a database holds of its newest writes, at most twice.
     init(_ library: RocksLibrary, cacheBytes: Int, writeBufferBytes: Int = 4 << 20) throws(MartletError) {
         self.writeBufferBytes = writeBufferBytes
         guard let cache = library.cacheCreate(cacheBytes), let environment = library.environmentCreate(), let write = library.writeOptionsCreate(),
@@ -79,8 +79,8 @@ final class RocksDatabase: @unchecked Sendable {  // As the library says of its 
         library.setLogFileSize(options, 64 << 10)
         library.setStatisticsPeriod(options, 0)
         library.setBlockCache(table, shared.cache)
-        library.setCachesIndexAndFilter(table, 1)
-        library.setPinsFirstLevel(table, 1)
+        // Indexes and filters stay with their open files, some two bytes a key. In a small cache of blocks each look-up would read megabytes of them anew.
+        library.setCachesIndexAndFilter(table, 0)
         // The table takes the filter over.
         if let filter = library.bloomFilter(10) { library.setFilterPolicy(table, filter) }
         library.setTableFactory(options, table)

@@ -50,7 +50,6 @@ struct RocksLibrary: @unchecked Sendable {  // Pointers to code, never changed.
     let setBlockCache: SetObject
     let setFilterPolicy: SetObject
     let setCachesIndexAndFilter: SetFlag
-    let setPinsFirstLevel: SetFlag
     let bloomFilter: @convention(c) (Double) -> Object?
     let cacheCreate: @convention(c) (Int) -> Object?
     let cacheDestroy: Destroy
@@ -151,7 +150,6 @@ struct RocksLibrary: @unchecked Sendable {  // Pointers to code, never changed.
         setBlockCache = try find("block_based_options_set_block_cache")
         setFilterPolicy = try find("block_based_options_set_filter_policy")
         setCachesIndexAndFilter = try find("block_based_options_set_cache_index_and_filter_blocks")
-        setPinsFirstLevel = try find("block_based_options_set_pin_l0_filter_and_index_blocks_in_cache")
         bloomFilter = try find("filterpolicy_create_bloom_full")
         cacheCreate = try find("cache_create_lru")
         cacheDestroy = try find("cache_destroy")
