@@ -10,6 +10,20 @@ struct PartitionError: WireMessage {
     }
 }
 
+/// A thing with a name, and how a request went for it.
+struct NamedOutcome: WireMessage {
+    var name = ""
+    var error = KafkaErrorCode.none
+    var errorMessage: String?
+
+    mutating func code(_ wire: inout Wire) throws(WireError) {
+        try wire.field(&name)
+        try wire.field(&error)
+        try wire.field(&errorMessage)
+        try wire.tags()
+    }
+}
+
 /// A topic and something for each of its partitions: the shape of most lists in the protocol.
 ///
 /// APIs that have moved to topic ids (KIP-516) carry the id instead of the name from some version on; the message says from which with

@@ -45,11 +45,7 @@ struct ProducerStates: Sendable, Equatable {
     /// Judges a batch of a client before it is written.
     func check(_ header: BatchHeader, _ partition: TopicPartition) throws(LogFailure) -> Verdict {
         guard header.hasProducer, let producer = producers[header.producerID] else { return .fresh }
-        if header.producerEpoch < producer.epoch {
-            throw LogFailure(
-                .invalidProducerEpoch, .fenced,
-                "producer \(header.producerID) has epoch \(producer.epoch) in \(partition), not \(header.producerEpoch)")
-        }
+        try refuseOldEpoch(header, producer, partition)
         if !header.isTransactional && producer.openSince != nil && header.producerEpoch == producer.epoch {
             throw LogFailure(
                 .invalidTxnState, .badRequest, "producer \(header.producerID) has an open transaction in \(partition)")
@@ -71,16 +67,19 @@ struct ProducerStates: Sendable, Equatable {
     /// Judges a marker of somebody other than our coordinator before it is written.
     func checkMarker(_ header: BatchHeader, coordinatorEpoch: Int32, _ partition: TopicPartition) throws(LogFailure) {
         guard let producer = producers[header.producerID] else { return }
-        if header.producerEpoch < producer.epoch {
-            throw LogFailure(
-                .invalidProducerEpoch, .fenced,
-                "producer \(header.producerID) has epoch \(producer.epoch) in \(partition), not \(header.producerEpoch)")
-        }
+        try refuseOldEpoch(header, producer, partition)
         if coordinatorEpoch < producer.coordinatorEpoch {
             throw LogFailure(
                 .transactionCoordinatorFenced, .fenced,
                 "a coordinator of epoch \(producer.coordinatorEpoch) has ended a transaction of producer \(header.producerID) in \(partition), later than \(coordinatorEpoch)")
         }
+    }
+
+    private func refuseOldEpoch(_ header: BatchHeader, _ producer: Producer, _ partition: TopicPartition) throws(LogFailure) {
+        guard header.producerEpoch < producer.epoch else { return }
+        throw LogFailure(
+            .invalidProducerEpoch, .fenced,
+            "producer \(header.producerID) has epoch \(producer.epoch) in \(partition), not \(header.producerEpoch)")
     }
 
     private func outOfOrder(_ header: BatchHeader, expected: Int32, _ partition: TopicPartition) -> LogFailure {

@@ -41,21 +41,8 @@ struct CreatePartitionsRequest: WireRequest {
 }
 
 struct CreatePartitionsResponse: WireMessage {
-    struct Topic: WireMessage {
-        var name = ""
-        var error = KafkaErrorCode.none
-        var errorMessage: String?
-
-        mutating func code(_ wire: inout Wire) throws(WireError) {
-            try wire.field(&name)
-            try wire.field(&error)
-            try wire.field(&errorMessage)
-            try wire.tags()
-        }
-    }
-
     var throttleTimeMs: Int32 = 0
-    var topics: [Topic] = []
+    var topics: [NamedOutcome] = []
 
     mutating func code(_ wire: inout Wire) throws(WireError) {
         try wire.field(&throttleTimeMs)

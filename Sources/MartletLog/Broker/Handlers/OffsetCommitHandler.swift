@@ -44,18 +44,7 @@ struct OffsetCommitRequest: WireRequest {
 }
 
 struct OffsetCommitResponse: WireMessage {
-    struct Partition: WireMessage {
-        var index: Int32 = 0
-        var error = KafkaErrorCode.none
-
-        mutating func code(_ wire: inout Wire) throws(WireError) {
-            try wire.field(&index)
-            try wire.field(&error)
-            try wire.tags()
-        }
-    }
-
-    typealias Topic = PerTopic<Partition>
+    typealias Topic = PerTopic<PartitionError>
 
     var throttleTimeMs: Int32 = 0
     var topics: [Topic] = []
@@ -94,7 +83,7 @@ extension RequestRouter {
             response.topics.append(
                 topic.answer { partition in
                     let id = TopicPartition(topic.name, partition.index)
-                    var answer = OffsetCommitResponse.Partition(index: partition.index)
+                    var answer = PartitionError(index: partition.index)
                     if log.partition(id) == nil {
                         answer.error = topic.errorIfMissing
                     } else if partition.metadata?.utf8.count ?? 0 > groups.config.offsetMetadataBytesMax {

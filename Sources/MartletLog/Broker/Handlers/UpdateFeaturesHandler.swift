@@ -33,24 +33,11 @@ struct UpdateFeaturesRequest: WireRequest {
 }
 
 struct UpdateFeaturesResponse: WireMessage {
-    struct Outcome: WireMessage {
-        var name = ""
-        var error = KafkaErrorCode.none
-        var errorMessage: String?
-
-        mutating func code(_ wire: inout Wire) throws(WireError) {
-            try wire.field(&name)
-            try wire.field(&error)
-            try wire.field(&errorMessage)
-            try wire.tags()
-        }
-    }
-
     var throttleTimeMs: Int32 = 0
     var error = KafkaErrorCode.none
     var errorMessage: String?
     /// Up to version 1; later the first error stands for all.
-    var results: [Outcome] = []
+    var results: [NamedOutcome] = []
 
     mutating func code(_ wire: inout Wire) throws(WireError) {
         try wire.field(&throttleTimeMs)

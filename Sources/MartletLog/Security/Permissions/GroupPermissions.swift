@@ -50,7 +50,7 @@ extension OffsetCommitRequest {
         let refused = topics.takeOut { isMember && ($0.isUnknownID || access.allows(.read, .topic, $0.name)) }
         let code: KafkaErrorCode = isMember ? .topicAuthorizationFailed : .groupAuthorizationFailed
         let answers = refused.map { topic in
-            topic.answer { OffsetCommitResponse.Partition(index: $0.index, error: code) }
+            topic.answer { PartitionError(index: $0.index, error: code) }
         }
         if !isMember { return .refused(.init(topics: answers)) }
         return refused.isEmpty ? .granted : .limited { $0.topics += answers }

@@ -50,7 +50,7 @@ extension TxnOffsetCommitRequest {
             mayTransact ? (isMember ? .topicAuthorizationFailed : .groupAuthorizationFailed) : .transactionalIDAuthorizationFailed
         let refused = topics.takeOut { mayTransact && isMember && access.allows(.read, .topic, $0.name) }
         let answers = refused.map { topic in
-            topic.answer { OffsetCommitResponse.Partition(index: $0.index, error: code) }
+            topic.answer { PartitionError(index: $0.index, error: code) }
         }
         if !mayTransact || !isMember { return .refused(.init(topics: answers)) }
         return refused.isEmpty ? .granted : .limited { $0.topics += answers }
