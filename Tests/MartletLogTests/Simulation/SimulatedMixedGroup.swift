@@ -32,13 +32,11 @@ struct SimulatedMixedGroup {
     private var members: [Member] = []
     /// Fell silent, with what they believe.
     private var silent: [Member] = []
-    private var acknowledged: [Int32: Int64] = [:]
-    private var inDoubt: [Int32: Set<Int64>] = [:]
     private var nextID = 0
     private var kind: Bool?
     /// How often the group went over to the other protocol, as a member saw it.
     private(set) var changes = 0
-    private(set) var commits = 0
+    private(set) var commits = SimulatedCommits(group: SimulatedMixedGroup.group)
 
     mutating func step(_ node: SimulatedNode, _ random: inout SeededRandom) throws {
         switch Int.random(in: 0..<24, using: &random) {
@@ -112,7 +110,7 @@ struct SimulatedMixedGroup {
                 member.positions = [:]
                 guard !answer.assignment.isEmpty else { return }
                 let assignment = try ConsumerMetadata.read(ConsumerAssignment.self, answer.assignment).message
-                for partition in assignment.partitions.flatMap(\.partitions) { member.positions[partition] = committed(node, partition) }
+                for partition in assignment.partitions.flatMap(\.partitions) { member.positions[partition] = commits.committed(node, partition) }
             case .rebalanceInProgress: join(node, &member)
             default: member.forget()
             }
@@ -126,10 +124,6 @@ struct SimulatedMixedGroup {
             default: member.forget()
             }
         }
-    }
-
-    private func committed(_ node: SimulatedNode, _ partition: Int32) -> Int64 {
-        node.log.groupOffsets.committed(group: Self.group, TopicPartition("events", partition))?.offset ?? 0
     }
 
     /// Gives up everything first.
@@ -175,7 +169,7 @@ struct SimulatedMixedGroup {
         guard let assignment = answer.assignment else { return }
         let wanted = Set(assignment.map(\.index))
         member.positions = member.positions.filter { wanted.contains($0.key) }
-        for partition in wanted.sorted() where member.positions[partition] == nil { member.positions[partition] = committed(node, partition) }
+        for partition in wanted.sorted() where member.positions[partition] == nil { member.positions[partition] = commits.committed(node, partition) }
     }
 
     // MARK: offsets
@@ -184,18 +178,9 @@ struct SimulatedMixedGroup {
         guard let partition = member.positions.keys.sorted().randomElement(using: &random), let position = member.positions[partition] else { return }
         let taken = try node.partition("events", partition).rows(from: position, .readCommitted).prefix(Int.random(in: 0...3, using: &random))
         let next = taken.last.map { $0.offset + 1 } ?? position
-        let code = node.groups.commit(
-            group: Self.group, memberID: member.id, instanceID: nil, generation: member.epoch,
-            [TopicPartition("events", partition): CommittedOffset(offset: next)])
         member.positions[partition] = next
-        if node.hasCrashed || code == .kafkaStorageError {
-            inDoubt[partition, default: []].insert(next)
-        } else if code == .none {
-            #expect(next >= acknowledged[partition] ?? 0, "offset \(next) of events-\(partition) was accepted after \(acknowledged[partition] ?? 0)")
-            acknowledged[partition] = next
-            inDoubt[partition] = nil
-            commits += 1
-        } else if code == .rebalanceInProgress {
+        guard let code = commits.commit(node, member: member.id, generation: member.epoch, partition, next) else { return }
+        if code == .rebalanceInProgress {
             #expect(member.isClassic)
         } else {
             #expect([.unknownMemberID, .staleMemberEpoch, .illegalGeneration].contains(code), "\(code)")
@@ -209,14 +194,5 @@ struct SimulatedMixedGroup {
         kind = nil
     }
 
-    mutating func check(_ node: SimulatedNode, _ note: String) {
-        for partition in Int32(0)..<2 {
-            let committed = committed(node, partition), promised = acknowledged[partition] ?? 0
-            #expect(
-                committed == promised || inDoubt[partition]?.contains(committed) == true,
-                "\(note): offset \(committed) of events-\(partition) in the mixed group, not \(promised)")
-            acknowledged[partition] = max(committed, promised)
-            inDoubt[partition] = nil
-        }
-    }
+    mutating func check(_ node: SimulatedNode, _ note: String) { commits.check(node, note) }
 }

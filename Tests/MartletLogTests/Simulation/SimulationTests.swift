@@ -154,6 +154,6 @@ import Darwin
                 }
             }
         }
-        return (node.lives, transactions.reduce(0) { $0 + $1.survivors }, readers.commits.count + mixed.commits, mixed.changes)
+        return (node.lives, transactions.reduce(0) { $0 + $1.survivors }, readers.commits.count + mixed.commits.count, mixed.changes)
     }
 }
