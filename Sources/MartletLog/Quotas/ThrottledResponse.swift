@@ -35,10 +35,12 @@ extension ElectLeadersResponse: ThrottledResponse {}
 extension EndTxnResponse: ThrottledResponse {}
 extension FetchResponse: ThrottledResponse {}
 extension FindCoordinatorResponse: ThrottledResponse {}
+extension GetTelemetrySubscriptionsResponse: ThrottledResponse {}
 extension HeartbeatResponse: ThrottledResponse {}
 extension InitProducerIDResponse: ThrottledResponse {}
 extension JoinGroupResponse: ThrottledResponse {}
 extension LeaveGroupResponse: ThrottledResponse {}
+extension ListConfigResourcesResponse: ThrottledResponse {}
 extension ListGroupsResponse: ThrottledResponse {}
 extension ListOffsetsResponse: ThrottledResponse {}
 extension ListPartitionReassignmentsResponse: ThrottledResponse {}
@@ -49,6 +51,8 @@ extension OffsetDeleteResponse: ThrottledResponse {}
 extension OffsetFetchResponse: ThrottledResponse {}
 extension OffsetForLeaderEpochResponse: ThrottledResponse {}
 extension ProduceResponse: ThrottledResponse {}
+extension PushTelemetryResponse: ThrottledResponse {}
+extension RaftVoterResponse: ThrottledResponse {}
 extension SyncGroupResponse: ThrottledResponse {}
 extension TokenExpiryResponse: ThrottledResponse {}
 extension TxnErrorResponse: ThrottledResponse {}

@@ -22,7 +22,7 @@ public final class EmbeddedLog: Sendable {
     public let transactions: TransactionCoordinator
     let services: LogServices
     /// Counts the starts of the node on this directory. A partition's leader epoch counts those since its topic was made.
-    private let nodeEpoch: Int32
+    let nodeEpoch: Int32
     private let topicState: Mutex<[String: Topic]>
     private let producerIDs: Mutex<ProducerIDBlock>
     private let lock: Mutex<(any Sendable)?>
@@ -54,7 +54,7 @@ public final class EmbeddedLog: Sendable {
     public static func open(
         directory: String, config: LogConfig = LogConfig(), time: TimeSource = .system, logger: Logger = Logger(label: "martlet.log")
     ) throws(MartletError) -> EmbeddedLog {
-        let log = try EmbeddedLog(directory: directory, config: config, time: time, logger: logger)
+        let log = try EmbeddedLog(directory: directory, config: config, time: time, logger: logger.named("martlet.log"))
         if config.worksInBackground { try log.services.startSync() }
         do throws(MartletError) {
             try log.transactions.recover()
@@ -162,6 +162,10 @@ public final class EmbeddedLog: Sendable {
         return epoch + 1
     }
 
+    /// Where a log of the metadata would end: which start of the node in the upper half, the changes to topics and settings since in the lower. Never
+    /// goes back.
+    var metadataEnd: Int64 { Int64(nodeEpoch) << 32 + services.metadataChanges }
+
     // MARK: topics
 
     /// Sorted by name.
@@ -265,7 +269,9 @@ public final class EmbeddedLog: Sendable {
     ) throws(KafkaError) {
         try topicState.withLock { (topics) throws(KafkaError) in
             let before = services.topicDefaults
-            guard try services.settings.change(owner, keeps: keeps, change), services.topicDefaults != before else { return }
+            guard try services.settings.change(owner, keeps: keeps, change) else { return }
+            services.countMetadataChange()
+            guard services.topicDefaults != before else { return }
             let defaults = services.topicDefaults
             for topic in topics.values {
                 do throws(MartletError) {

@@ -3,7 +3,7 @@ struct FindCoordinatorRequest: WireRequest {
     static let api = APIKey.findCoordinator
 
     var key = ""
-    /// 0 a group, 1 a transactional id.
+    /// 0 a group, 1 a transactional id, 2 a partition of a share group: `group:topic id:partition` (KIP-932).
     var keyType: Int8 = 0
     var keys: [String] = []
 
@@ -63,13 +63,23 @@ extension RequestRouter {
         return .now(
             FindCoordinatorResponse(
                 coordinators: keys.map { key in
-                    guard request.keyType == 0 || request.keyType == 1 else {
-                        return .init(key: key, error: .invalidRequest, errorMessage: "key type is 0 (group) or 1 (transaction)")
+                    guard request.keyType == 0 || request.keyType == 1 || request.keyType == 2 && context.version >= 6 else {
+                        return .init(key: key, error: .invalidRequest, errorMessage: "key type is 0 (group), 1 (transaction) or from version 6 on 2 (share)")
+                    }
+                    if request.keyType == 2, !Self.isSharePartition(key) {
+                        return .init(key: key, error: .invalidRequest, errorMessage: "the key of a share is group:topic id:partition")
                     }
                     guard request.keyType == 1 || !key.isEmpty else {
                         return .init(key: key, error: .invalidGroupID, errorMessage: "a group id is not empty")
                     }
                     return .init(key: key, nodeID: Self.nodeID, host: context.advertisedHost, port: context.advertisedPort)
                 }))
+    }
+
+    /// A group's id may have colons in it.
+    private static func isSharePartition(_ key: String) -> Bool {
+        let parts = key.split(separator: ":", omittingEmptySubsequences: false)
+        guard parts.count >= 3, let partition = Int32(parts[parts.count - 1]), partition >= 0 else { return false }
+        return parts[parts.count - 2].count == 22 && key.utf8.count > parts[parts.count - 1].utf8.count + 24
     }
 }

@@ -8,7 +8,11 @@ extension FindCoordinatorRequest {
             case 1: .transactionalID
             default: nil
             }
-        guard let kind else { return access.allowsCluster(.clusterAction) ? .granted : .closed }
+        guard let kind else {
+            // Shares are coordinated among brokers.
+            if access.allowsCluster(.clusterAction) { return .granted }
+            return .refused(.init(coordinators: (keys.isEmpty ? [key] : keys).map { .init(key: $0, error: .clusterAuthorizationFailed) }))
+        }
         let code: KafkaErrorCode = kind == .group ? .groupAuthorizationFailed : .transactionalIDAuthorizationFailed
         // Up to version 3 there is one key, and `keys` is empty.
         if keys.isEmpty {
