@@ -6,6 +6,11 @@ public struct ClientMetricSample: Sendable, Hashable {
     public struct Label: Sendable, Hashable {
         public var name: String
         public var value: String
+
+        public init(name: String, value: String) {
+            self.name = name
+            self.value = value
+        }
     }
 
     /// As the client calls it, e.g. `org.apache.kafka.producer.record.send.total`.
@@ -18,6 +23,15 @@ public struct ClientMetricSample: Sendable, Hashable {
     public var labels: [Label]
     /// When the client took it, in milliseconds since 1970.
     public var timestampMs: Int64
+
+    public init(name: String, unit: String, isCounter: Bool, value: Double, labels: [Label], timestampMs: Int64) {
+        self.name = name
+        self.unit = unit
+        self.isCounter = isCounter
+        self.value = value
+        self.labels = labels
+        self.timestampMs = timestampMs
+    }
 }
 
 /// The metrics that clients push (KIP-714): who is asked for which, how often, and what they last said.
