@@ -8,7 +8,8 @@ import uuid
 
 import pytest
 from confluent_kafka import Consumer, Producer
-from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+
+from test_versions import Client
 
 SERVER = os.environ.get("MARTLET_SERVER")
 
@@ -20,31 +21,23 @@ def samples(family):
     return [(dict(re.findall(r'(\w+)="([^"]*)"', line)), float(line.rsplit(" ", 1)[1])) for line in page.splitlines() if line.startswith(family + "{")]
 
 
-def alter(admin, name, operation, **settings):
-    if not hasattr(ResourceType, "CLIENT_METRICS"):
-        return alter_by_wire(name, operation, settings)
-    entries = [ConfigEntry(key.replace("_", "."), value, incremental_operation=operation) for key, value in settings.items()]
-    resource = ConfigResource(ResourceType.CLIENT_METRICS, name, incremental_configs=entries)
-    for future in admin.incremental_alter_configs([resource]).values():
-        future.result(30)
+SET, DELETE = 0, 1
 
 
-def alter_by_wire(name, operation, settings):
-    """librdkafka's admin client does not know this kind of resource."""
-    from test_versions import Client
-
-    client = Client(os.environ["MARTLET_BOOTSTRAP"])
+def alter(bootstrap, name, operation, **settings):
+    """By the wire: librdkafka's admin client does not know this kind of resource."""
+    client = Client(bootstrap)
     answer = client.send("IncrementalAlterConfigs", validate_only=False, resources=[{"resource_type": 16, "resource_name": name, "configs": [
-        {"name": key.replace("_", "."), "config_operation": operation.value, "value": value} for key, value in settings.items()]}])
+        {"name": key.replace("_", "."), "config_operation": operation, "value": value} for key, value in settings.items()]}])
     client.socket.close()
     assert answer.responses[0].error_code == 0, answer.responses[0].error_message
 
 
 @pytest.fixture
-def subscription(admin):
+def subscription(bootstrap):
     name = f"compat-{uuid.uuid4().hex[:12]}"
-    yield lambda **settings: alter(admin, name, AlterConfigOpType.SET, **settings)
-    alter(admin, name, AlterConfigOpType.DELETE, metrics=None, interval_ms=None, match=None)
+    yield lambda **settings: alter(bootstrap, name, SET, **settings)
+    alter(bootstrap, name, DELETE, metrics=None, interval_ms=None, match=None)
 
 
 @pytest.mark.skipif(SERVER is None, reason="MARTLET_SERVER (the address of the SQL port) is not set")
