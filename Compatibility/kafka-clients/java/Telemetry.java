@@ -47,8 +47,15 @@ public class Telemetry {
             for (int round = 0; round < 2; round++) {
                 try (KafkaProducer<String, String> producer = new KafkaProducer<>(settings, new StringSerializer(), new StringSerializer());
                      KafkaConsumer<String, String> consumer = new KafkaConsumer<>(settings, new StringDeserializer(), new StringDeserializer())) {
-                    Uuid id = producer.clientInstanceId(Duration.ofSeconds(30)), reader = consumer.clientInstanceId(Duration.ofSeconds(30));
-                    if (id.equals(Uuid.ZERO_UUID) || id.equals(reader)) throw new AssertionError(id + " " + reader);
+                    consumer.assign(List.of(new org.apache.kafka.common.TopicPartition(run, 0)));
+                    consumer.seekToBeginning(consumer.assignment());
+                    Uuid id = producer.clientInstanceId(Duration.ofSeconds(30)), reader = null;
+                    // A consumer speaks to the broker while it is polled.
+                    for (int i = 0; i < 300 && reader == null; i++) {
+                        consumer.poll(Duration.ofMillis(100));
+                        reader = consumer.clientInstanceId(Duration.ZERO);
+                    }
+                    if (id.equals(Uuid.ZERO_UUID) || reader == null || id.equals(reader)) throw new AssertionError(id + " " + reader);
                     List<String> labels = List.of("client_id=\"" + run + "\"", "client_instance_id=\"" + id + "\"", "client_software_name=\"apache-kafka-java\"");
                     double first = shown("kafka_client_org_apache_kafka_producer_record_send_total", labels,
                         () -> producer.send(new ProducerRecord<>(run, "v")).get(30, TimeUnit.SECONDS));
@@ -57,8 +64,6 @@ public class Telemetry {
                     while (shown("kafka_client_org_apache_kafka_producer_record_send_total", labels,
                         () -> producer.send(new ProducerRecord<>(run, "v")).get(30, TimeUnit.SECONDS)) <= first)
                         if (System.currentTimeMillis() > end) throw new AssertionError("stays " + first);
-                    consumer.assign(List.of(new org.apache.kafka.common.TopicPartition(run, 0)));
-                    consumer.seekToBeginning(consumer.assignment());
                     shown("kafka_client_org_apache_kafka_consumer_fetch_manager_records_consumed_total", List.of("client_instance_id=\"" + reader + "\""),
                         () -> consumer.poll(Duration.ofMillis(100)));
                 }
