@@ -35,7 +35,6 @@ public struct BrokerConfig: Sendable {
     public var quotaWindowSeconds = 1
 
     public var groups = GroupConfig()
-    public var shares = ShareConfig()
 
     /// Names of settings that were given at the start, whatever their value.
     public var given: Set<String> = []
@@ -94,8 +93,8 @@ public final class KafkaBroker: Sendable {
                 store: try AccessRuleStore(directory: log.directory, fileSystem: fileSystem), superUsers: config.security.superUsers,
                 allowsWithoutRule: config.security.allowsWithoutRule)
         }
-        let groups = GroupCoordinator(log: log, timers: group, time: time, logger: logger, config: config.groups)
         let shares = try SharePartitions(log: log, timers: group, time: time, logger: logger)
+        let groups = GroupCoordinator(log: log, timers: group, time: time, logger: logger, config: config.groups, sharing: shares)
         router = RequestRouter(
             log: log, groups: groups, shares: shares, blocking: NIOThreadPool(numberOfThreads: 4), config: config, security: security,
             quotas: try ClientQuotas(

@@ -18,7 +18,7 @@ extension SharePartition {
         var batchSize: Int64 = 500
         var isStrict = false
         var now: Int64
-        var settings = ShareGroupSettings()
+        var settings: ShareGroupSettings
     }
 
     /// Neighbours that were handed out, for the same time each.
@@ -94,7 +94,7 @@ extension SharePartition {
 
         /// How many of `free` neighbours may be handed out that came back `deliveries` times; 0 if they have to wait.
         mutating func part(of free: Int64, deliveries: Int16) -> Int64 {
-            let limit = Int64(wish.settings.deliveriesMax), times = Int64(deliveries)
+            let limit = wish.settings.deliveryCountLimit, times = Int64(deliveries)
             let careful = max(1, (limit + 1) / 2)
             var part = free
             if times >= careful {
@@ -141,7 +141,7 @@ extension SharePartition {
     }
 
     private mutating func acquireNew(_ first: Int64, _ last: Int64, _ handed: inout Handed) {
-        let room = Int64(handed.wish.settings.recordLocksMax) - windowCount
+        let room = handed.wish.settings.partitionRecordLocksMax - windowCount
         var part = handed.part(of: last - first + 1, deliveries: 0)
         if handed.wish.isStrict { part = min(part, room) }
         guard room > 0, part > 0 else {
@@ -158,7 +158,7 @@ extension SharePartition {
             run.phase = .acquired
             run.deliveries = deliveries
             run.owner = wish.member
-            run.lockedUntil = wish.now + wish.settings.lockMs
+            run.lockedUntil = wish.now + wish.settings.recordLockDurationMs
         }
         handed.add(first, last, deliveries)
     }
@@ -213,6 +213,7 @@ extension SharePartition {
     ) throws(KafkaError) {
         let first = max(first, startOffset)
         guard first <= last else { return }
+        guard type != .renew || settings.allowsRenewal else { throw KafkaError(.invalidRecordState, "locks of this group are not renewed") }
         guard last < endOffset else { throw KafkaError(.invalidRecordState, "nobody has offset \(max(first, endOffset))") }
         for run in runs[index(of: first)...index(of: last)] where run.phase != .acquired || run.owner != member {
             throw KafkaError(.invalidRecordState, "the member has not got offset \(max(first, run.first))")
@@ -220,18 +221,18 @@ extension SharePartition {
         change(first, last) { run in
             switch type {
             case .renew:
-                run.lockedUntil = now + settings.lockMs
+                run.lockedUntil = now + settings.recordLockDurationMs
                 return
             case .accept: run.end(.acknowledged)
             case .gap, .reject: run.end(.archived)
-            case .release: run.giveBack(deliveriesMax: settings.deliveriesMax)
+            case .release: run.giveBack(deliveriesMax: settings.deliveryCountLimit)
             }
             Self.add(Change(first: run.first, last: run.last, phase: run.phase, deliveries: run.deliveries), &changes)
         }
     }
 
     /// Takes back what members have had for too long; what was handed out as often as may be is archived.
-    mutating func expire(now: Int64, deliveriesMax: Int32) -> [Change] {
+    mutating func expire(now: Int64, deliveriesMax: Int64) -> [Change] {
         var changes: [Change] = []
         for i in runs.indices where runs[i].phase == .acquired && runs[i].lockedUntil <= now {
             runs[i].giveBack(deliveriesMax: deliveriesMax)
@@ -265,8 +266,12 @@ extension SharePartition {
 extension SharePartition.Run {
     fileprivate mutating func end(_ phase: SharePartition.Phase) { self = .init(first: first, last: last, phase: phase) }
 
-    fileprivate mutating func giveBack(deliveriesMax: Int32) {
-        if Int32(deliveries) >= deliveriesMax { return end(.archived) }
+    fileprivate mutating func giveBack(deliveriesMax: Int64) {
+        if Int64(deliveries) >= deliveriesMax { return end(.archived) }
         self = .init(first: first, last: last, phase: .available, deliveries: deliveries)
     }
+}
+
+extension ShareGroupSettings {
+    var isolation: Isolation { isolationLevel == .readCommitted ? .readCommitted : .readUncommitted }
 }

@@ -70,9 +70,9 @@ struct SharePartition: Sendable, Equatable {
 
     /// Where to read on: the first record that is free, or the first that was not looked at. Nil if there is none below `end`, or as many
     /// are under way as may be.
-    func nextOffset(below end: Int64, recordLocksMax: Int32) -> Int64? {
+    func nextOffset(below end: Int64, recordLocksMax: Int64) -> Int64? {
         if let free = runs.first(where: { $0.phase == .available }) { return free.first < end ? free.first : nil }
-        return endOffset < end && windowCount < Int64(recordLocksMax) ? endOffset : nil
+        return endOffset < end && windowCount < recordLocksMax ? endOffset : nil
     }
 
     // MARK: records come and go

@@ -7,7 +7,7 @@ import Synchronization
 ///
 /// What a group has done with a partition is in `__share_group_state`, which is made when the first group comes, and is read as a whole at the start.
 /// A topic that is deleted takes what groups have done with it along; that is found out when somebody looks.
-final class SharePartitions: Sendable {
+final class SharePartitions: ShareGroupStore {
     let log: EmbeddedLog
     let time: TimeSource
     let waiters = ShareWaiters()
@@ -23,21 +23,9 @@ final class SharePartitions: Sendable {
 
     private struct State {
         var states: ShareStateLog?
-        var groups: [String: [TopicPartition: SharedPartition]] = [:]
-        /// Read at the start, of topics that exist.
+        var groups: [String: [GroupPartition: SharedPartition]] = [:]
         var timers: [ShareKey: (deadline: Int64, task: Scheduled<Void>)] = [:]
         var isClosed = false
-    }
-
-    /// What a group has done with a partition, for administrators.
-    struct Summary: Sendable, Equatable {
-        var startOffset: Int64
-        var leaderEpoch: Int32
-        /// Records behind `startOffset` that are done with.
-        var deliveryCompleteCount: Int32
-        /// Records that are not done with.
-        var lag: Int64
-        var stateEpoch: Int32
     }
 
     /// - Throws: `.corruptRecord`, `.io` if what groups have done cannot be read.
@@ -60,18 +48,17 @@ final class SharePartitions: Sendable {
         guard let partition = log.shareStatePartition else { return }
         let states = ShareStateLog(log: partition)
         let names = Dictionary(log.topics.map { (UUIDBytes($0.topicID), $0.name) }, uniquingKeysWith: { $1 })
-        var groups: [String: [TopicPartition: SharedPartition]] = [:]
+        var groups: [String: [GroupPartition: SharedPartition]] = [:]
         var gone: [(key: ShareKey, updatesEver: Int)] = []
-        for (key, stored) in try states.load().sorted(by: { ($0.key.group, $0.key.partition) < ($1.key.group, $1.key.partition) }) {
-            guard let name = names[key.topicID], let found = log.partition(TopicPartition(name, key.partition)) else {
+        for (key, stored) in try states.load().sorted(by: { ShareKey.precedes($0.key, $1.key) }) {
+            guard let name = names[key.partition.topic], let found = log.partition(TopicPartition(name, key.partition.index)) else {
                 gone.append((key, stored.updatesEver))
                 continue
             }
             var stored = stored
             stored.partition.cut(at: found.endOffset)
-            let id = TopicPartition(name, key.partition)
-            groups[key.group, default: [:]][id] = SharedPartition(
-                key: key, id: id, log: found, states: states, stored: stored, durableFrom: 0, logger: logger)
+            groups[key.group, default: [:]][key.partition] = SharedPartition(
+                key: key, id: found.id, log: found, states: states, stored: stored, durableFrom: 0, logger: logger)
         }
         do throws(LogFailure) {
             if !gone.isEmpty { _ = try states.delete(gone) }
@@ -105,78 +92,64 @@ final class SharePartitions: Sendable {
 
     // MARK: partitions
 
-    /// Nil if the group has no state there: `initialize` makes it.
-    func partition(group: String, _ id: TopicPartition) -> SharedPartition? {
+    /// Nil if the group does not have the partition: `initialize` gives it.
+    func partition(group: String, _ id: GroupPartition) -> SharedPartition? {
         dropDeleted()
         return state.withLock { $0.groups[group]?[id] }
     }
 
-    /// Groups that have state, sorted.
     var groups: [String] {
         dropDeleted()
         return state.withLock { $0.groups.keys.sorted() }
     }
 
-    func exists(group: String) -> Bool {
+    func partitions(group: String) -> [GroupPartition] {
         dropDeleted()
-        return state.withLock { $0.groups[group] != nil }
+        return state.withLock { Array(($0.groups[group] ?? [:]).values) }.map(\.key).sorted(by: ShareKey.precedes).map(\.partition)
     }
 
-    /// Where the group has state.
-    func partitions(group: String) -> [TopicPartition] {
-        dropDeleted()
-        return state.withLock { Array(($0.groups[group] ?? [:]).keys) }.sorted { ($0.topic, $0.partition) < ($1.topic, $1.partition) }
-    }
-
-    /// The first record that the group is not done with; nil without state.
-    func startOffset(group: String, _ id: TopicPartition) -> Int64? { partition(group: group, id)?.partition.startOffset }
-
-    func summary(group: String, _ id: TopicPartition) -> Summary? {
+    func summary(group: String, partition id: GroupPartition) -> ShareSummary? {
         guard let shared = partition(group: group, id) else { return nil }
-        let now = shared.partition, end = shared.readableEnd(settings(ofGroup: group).isolation)
-        return Summary(
-            startOffset: now.startOffset, leaderEpoch: shared.log.leaderEpoch, deliveryCompleteCount: Int32(clamping: now.doneCount),
-            lag: max(0, end - now.startOffset - now.doneCount), stateEpoch: shared.stateEpoch)
+        let now = shared.partition
+        return ShareSummary(startOffset: now.startOffset, leaderEpoch: shared.log.leaderEpoch, deliveryCompleteCount: now.doneCount)
     }
 
-    /// Gives the group a place to begin in partitions where it has none, by its share.auto.offset.reset. May wait for the disk: to make
-    /// `__share_group_state` once, and to look up times.
-    ///
-    /// - Returns: where the state's log ends behind it; see `whenDurable`. Partitions that do not exist are passed over.
-    /// - Throws: KAFKA_STORAGE_ERROR.
-    @discardableResult
-    func initialize(group: String, _ partitions: [TopicPartition]) throws(KafkaError) -> Int64 {
+    /// Gives the group a place to begin, by its share.auto.offset.reset, in those partitions that it does not have; it is durable before anything is
+    /// handed out. May wait for the disk: to make `__share_group_state` once, and to look up times. Partitions that do not exist are passed over.
+    func initialize(group: String, partitions: [GroupPartition]) throws(KafkaError) {
         dropDeleted()
-        return try initializing.withLock { (_) throws(KafkaError) in
+        try initializing.withLock { (_) throws(KafkaError) in
             let known = state.withLock { $0.groups[group] ?? [:] }
-            let start = settings(ofGroup: group).start, isolation = settings(ofGroup: group).isolation
-            var fresh: [(id: TopicPartition, log: PartitionLog, key: ShareKey, offset: Int64)] = []
-            for id in Set(partitions) where known[id] == nil {
-                guard let found = log.partition(id), let topic = log.topic(id.topic), !topic.isInternal else { continue }
-                let end = isolation == .readCommitted ? found.lastStableOffset : found.highWatermark
-                let offset: Int64 =
-                    switch start {
+            let wanted = Set(partitions).subtracting(known.keys)
+            if wanted.isEmpty { return }
+            let names = Dictionary(log.topics.filter { !$0.isInternal }.map { (UUIDBytes($0.topicID), $0.name) }, uniquingKeysWith: { $1 })
+            let settings = settings(ofGroup: group)
+            var fresh: [(key: ShareKey, log: PartitionLog, start: Int64)] = []
+            for id in wanted {
+                guard let name = names[id.topic], let found = log.partition(TopicPartition(name, id.index)) else { continue }
+                let end = settings.isolation == .readCommitted ? found.lastStableOffset : found.highWatermark
+                let start: Int64 =
+                    switch settings.offsetReset {
                     case .earliest: found.startOffset
                     case .latest: end
                     case .byDuration(let ms): found.offset(forTimestamp: time.wallMs - ms)?.offset ?? end
                     }
-                fresh.append((id, found, ShareKey(group: group, topicID: UUIDBytes(topic.topicID), partition: id.partition), offset))
+                fresh.append((ShareKey(group: group, partition: id), found, start))
             }
-            guard !fresh.isEmpty else { return 0 }
-            fresh.sort { ($0.id.topic, $0.id.partition) < ($1.id.topic, $1.id.partition) }
+            if fresh.isEmpty { return }
+            fresh.sort { ShareKey.precedes($0.key, $1.key) }
             do throws(LogFailure) {
                 let states = try stateLog()
                 let end = try states.append(
-                    fresh.map { .init(key: $0.key, update: nil, stateEpoch: 0, snapshotEpoch: 0, startOffset: $0.offset, changes: []) })
+                    fresh.map { .init(key: $0.key, update: nil, stateEpoch: 0, snapshotEpoch: 0, startOffset: $0.start, changes: []) })
                 let made = fresh
                 state.withLock { state in
                     for new in made {
-                        state.groups[group, default: [:]][new.id] = SharedPartition(
-                            key: new.key, id: new.id, log: new.log, states: states,
-                            stored: .init(stateEpoch: 0, snapshotEpoch: 0, partition: SharePartition(startOffset: new.offset)), durableFrom: end, logger: logger)
+                        let stored = ShareStateLog.Stored(stateEpoch: 0, snapshotEpoch: 0, partition: SharePartition(startOffset: new.start))
+                        state.groups[group, default: [:]][new.key.partition] = SharedPartition(
+                            key: new.key, id: new.log.id, log: new.log, states: states, stored: stored, durableFrom: end, logger: logger)
                     }
                 }
-                return end
             } catch {
                 throw error.kafka
             }
@@ -213,14 +186,12 @@ final class SharePartitions: Sendable {
 
     // MARK: administration
 
-    /// Lets the group go on elsewhere, durably on return; it gets state where it has none. Waits for the disk.
-    ///
-    /// - Throws: KAFKA_STORAGE_ERROR. Partitions that do not exist are passed over.
-    func setStartOffset(group: String, _ offsets: [TopicPartition: Int64]) throws(KafkaError) {
-        try initialize(group: group, Array(offsets.keys))
+    /// Durable on return. Waits for the disk. Partitions that do not exist are passed over.
+    func setStartOffsets(group: String, _ offsets: [GroupPartition: Int64]) throws(KafkaError) {
+        try initialize(group: group, partitions: Array(offsets.keys))
+        let found = offsets.compactMap { id, offset in partition(group: group, id).map { (shared: $0, offset: offset) } }
         var end: Int64 = 0
-        for (id, offset) in offsets.sorted(by: { ($0.key.topic, $0.key.partition) < ($1.key.topic, $1.key.partition) }) {
-            guard let shared = partition(group: group, id) else { continue }
+        for (shared, offset) in found.sorted(by: { ShareKey.precedes($0.shared.key, $1.shared.key) }) {
             do throws(LogFailure) {
                 end = max(end, try shared.setStart(offset))
             } catch {
@@ -231,53 +202,45 @@ final class SharePartitions: Sendable {
         try sync(end)
     }
 
-    /// Forgets what the group has done with a topic, durably on return.
-    func delete(group: String, topic: String) throws(KafkaError) { try delete { $0 == group && $1.topic == topic } }
+    /// Durable on return. Waits for the disk.
+    func delete(group: String, topic: UUIDBytes) throws(KafkaError) { try delete { $0.group == group && $0.partition.topic == topic } }
 
-    /// Forgets the group, durably on return.
-    func delete(group: String) throws(KafkaError) { try delete { name, _ in name == group } }
+    /// Durable on return. Waits for the disk.
+    func delete(group: String) throws(KafkaError) { try delete { $0.group == group } }
 
-    private func delete(_ isMeant: (String, TopicPartition) -> Bool) throws(KafkaError) {
-        let (gone, states) = state.withLock { state in
-            var gone: [SharedPartition] = []
-            for (group, partitions) in state.groups {
-                for (id, shared) in partitions where isMeant(group, id) {
-                    gone.append(shared)
-                    state.groups[group]?[id] = nil
-                    state.timers.removeValue(forKey: shared.key)?.task.cancel()
-                }
-                if state.groups[group]?.isEmpty == true { state.groups[group] = nil }
-            }
-            return (gone, state.states)
-        }
-        guard !gone.isEmpty, let states else { return }
+    private func delete(_ isMeant: (ShareKey) -> Bool) throws(KafkaError) {
+        let gone = state.withLock { state in state.groups.values.flatMap { $0.values.filter { isMeant($0.key) } } }
         let end: Int64
         do throws(LogFailure) {
-            end = try states.delete(gone.sorted { ($0.id.topic, $0.id.partition) < ($1.id.topic, $1.id.partition) }.map { ($0.key, $0.close()) })
+            end = try forget(gone)
         } catch {
             throw error.kafka
         }
         try sync(end)
     }
 
+    /// Writes that groups do not have these any more, then it is so. Returns where the state's log ends behind it.
+    private func forget(_ gone: [SharedPartition]) throws(LogFailure) -> Int64 {
+        guard !gone.isEmpty, let states = state.withLock(\.states) else { return 0 }
+        let sorted = gone.sorted { ShareKey.precedes($0.key, $1.key) }
+        let end = try states.delete(sorted.map { ($0.key, $0.close()) })
+        state.withLock { state in
+            for shared in gone where state.groups[shared.key.group]?[shared.key.partition] === shared {
+                state.groups[shared.key.group]?[shared.key.partition] = nil
+                if state.groups[shared.key.group]?.isEmpty == true { state.groups[shared.key.group] = nil }
+                state.timers.removeValue(forKey: shared.key)?.task.cancel()
+            }
+        }
+        for shared in gone { waiters.wake(shared.id, group: shared.key.group) }
+        return end
+    }
+
     /// Forgets what was done with topics that do not exist any more, if there may be such.
     private func dropDeleted() {
         guard topicsChanged.exchange(false, ordering: .sequentiallyConsistent) else { return }
-        let gone = state.withLock { state in
-            var gone: [SharedPartition] = []
-            for (group, partitions) in state.groups {
-                for (id, shared) in partitions where log.partition(id) !== shared.log {
-                    gone.append(shared)
-                    state.groups[group]?[id] = nil
-                    state.timers.removeValue(forKey: shared.key)?.task.cancel()
-                }
-                if state.groups[group]?.isEmpty == true { state.groups[group] = nil }
-            }
-            return gone
-        }
-        guard !gone.isEmpty, let states = state.withLock(\.states) else { return }
+        let gone = state.withLock { state in state.groups.values.flatMap { $0.values.filter { log.partition($0.id) !== $0.log } } }
         do throws(LogFailure) {
-            _ = try states.delete(gone.map { ($0.key, $0.close()) })
+            _ = try forget(gone)
         } catch {
             // The next start finds them and tries again.
             logger.warning("state of share groups in deleted topics stays", metadata: ["error": "\(error.error)"])
@@ -308,7 +271,7 @@ final class SharePartitions: Sendable {
     func schedule(_ shared: SharedPartition) {
         let deadline = shared.nextDeadline
         state.withLock { state in
-            guard !state.isClosed, state.groups[shared.key.group]?[shared.id] === shared else { return }
+            guard !state.isClosed, state.groups[shared.key.group]?[shared.key.partition] === shared else { return }
             if let running = state.timers[shared.key] {
                 // One that fires early only looks again: most locks end by acknowledgement.
                 if let deadline, running.deadline <= deadline { return }

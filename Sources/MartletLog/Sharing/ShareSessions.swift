@@ -1,12 +1,6 @@
 import MartletCore
 import Synchronization
 
-/// One partition of a share session, by the topic's id.
-struct SharedID: Sendable, Hashable {
-    var topicID: UUIDBytes
-    var index: Int32
-}
-
 /// Share sessions (KIP-932): what each member reads, named once and then only changed. A session belongs to a member of a group and to the connection on
 /// which it was begun; each request carries the epoch that follows the last: 0 begins one, −1 ends it.
 final class ShareSessions: Sendable {
@@ -18,8 +12,8 @@ final class ShareSessions: Sendable {
     private struct Session {
         /// That the next request must carry.
         var epoch: Int32 = 1
-        var partitions: [SharedID]
-        var known: Set<SharedID>
+        var partitions: [GroupPartition]
+        var known: Set<GroupPartition>
         var connection: ObjectIdentifier
         var token: ShareSessionToken
     }
@@ -31,7 +25,7 @@ final class ShareSessions: Sendable {
     /// Begins a session in place of the member's last one; what that has in hand stays the member's.
     ///
     /// - Throws: SHARE_SESSION_LIMIT_REACHED.
-    func begin(_ key: Key, _ partitions: [SharedID], on connection: ObjectIdentifier, sessionsMax: Int) throws(KafkaError) -> ShareSessionToken {
+    func begin(_ key: Key, _ partitions: [GroupPartition], on connection: ObjectIdentifier, sessionsMax: Int) throws(KafkaError) -> ShareSessionToken {
         try state.withLock { (sessions) throws(KafkaError) in
             let old = sessions[key]
             guard old != nil || sessions.count < sessionsMax else {
@@ -51,8 +45,8 @@ final class ShareSessions: Sendable {
     ///
     /// - Throws: SHARE_SESSION_NOT_FOUND, INVALID_SHARE_SESSION_EPOCH.
     func advance(
-        _ key: Key, epoch: Int32, adding: [SharedID] = [], forgetting: [SharedID] = []
-    ) throws(KafkaError) -> (partitions: [SharedID], token: ShareSessionToken) {
+        _ key: Key, epoch: Int32, adding: [GroupPartition] = [], forgetting: [GroupPartition] = []
+    ) throws(KafkaError) -> (partitions: [GroupPartition], token: ShareSessionToken) {
         try state.withLock { (sessions) throws(KafkaError) in
             guard var session = sessions.removeValue(forKey: key) else {
                 throw KafkaError(.shareSessionNotFound, "member \(key.member) of group \(key.group) has no share session")
@@ -105,7 +99,7 @@ final class ShareSessionToken: Sendable {
 }
 
 extension ShareSessions.Session {
-    fileprivate mutating func add(_ more: [SharedID]) {
+    fileprivate mutating func add(_ more: [GroupPartition]) {
         for id in more where known.insert(id).inserted { partitions.append(id) }
     }
 }

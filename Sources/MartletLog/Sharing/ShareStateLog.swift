@@ -3,8 +3,13 @@ import MartletCore
 /// A partition in a share group. By the topic's id: a topic that is made anew by the same name has nothing of the old one.
 struct ShareKey: Sendable, Hashable {
     var group: String
-    var topicID: UUIDBytes
-    var partition: Int32
+    var partition: GroupPartition
+
+    /// The order in which things are done, the same each time.
+    static func precedes(_ one: ShareKey, _ other: ShareKey) -> Bool {
+        let (a, b) = (one.partition, other.partition)
+        return (one.group, a.topic.high, a.topic.low, a.index) < (other.group, b.topic.high, b.topic.low, b.index)
+    }
 }
 
 /// What share groups have done with their partitions, as records of the compacted topic `__share_group_state` (KIP-932, "Managing durable
@@ -104,9 +109,9 @@ struct ShareStateLog: Sendable {
         out.put(UInt8(1))
         out.put(UInt8(update == nil ? 0 : 1))
         out.put(key.group)
-        out.put(key.topicID.high)
-        out.put(key.topicID.low)
-        out.put(key.partition)
+        out.put(key.partition.topic.high)
+        out.put(key.partition.topic.low)
+        out.put(key.partition.index)
         if let update { out.put(UInt16(clamping: update)) }
         return out.bytes
     }
@@ -114,9 +119,9 @@ struct ShareStateLog: Sendable {
     private static func decodeKey(_ bytes: [UInt8]) -> (ShareKey, update: Int?)? {
         var reader = ByteReader(bytes)
         guard reader.take() == UInt8(1), let kind: UInt8 = reader.take(), kind <= 1, let group = reader.takeString(), let high: UInt64 = reader.take(),
-            let low: UInt64 = reader.take(), let partition: Int32 = reader.take()
+            let low: UInt64 = reader.take(), let index: Int32 = reader.take()
         else { return nil }
-        let key = ShareKey(group: group, topicID: UUIDBytes(high: high, low: low), partition: partition)
+        let key = ShareKey(group: group, partition: GroupPartition(topic: UUIDBytes(high: high, low: low), index: index))
         if kind == 0 { return (key, nil) }
         guard let update: UInt16 = reader.take() else { return nil }
         return (key, Int(update))

@@ -61,7 +61,7 @@ final class SharedPartition: Sendable {
         return state.withLock { state in
             guard !state.isGone else { return nil }
             state.stored.partition.moveStart(to: start)
-            return state.stored.partition.nextOffset(below: end, recordLocksMax: settings.recordLocksMax)
+            return state.stored.partition.nextOffset(below: end, recordLocksMax: settings.partitionRecordLocksMax)
         }
     }
 
@@ -149,7 +149,7 @@ final class SharedPartition: Sendable {
         state.withLock { state in
             guard !state.isGone else { return false }
             var next = state.stored.partition
-            let changes = next.expire(now: now, deliveriesMax: settings.deliveriesMax)
+            let changes = next.expire(now: now, deliveriesMax: settings.deliveryCountLimit)
             guard !changes.isEmpty else { return false }
             do throws(LogFailure) {
                 _ = try write(next, changes, &state)
@@ -183,7 +183,7 @@ final class SharedPartition: Sendable {
         }
     }
 
-    /// Nothing is handed out or taken back any more. Returns how many updates have to be forgotten.
+    /// Nothing is handed out or taken back any more, whatever becomes of what is written about it. Returns how many updates have to be forgotten.
     func close() -> Int {
         state.withLock { state in
             state.isGone = true

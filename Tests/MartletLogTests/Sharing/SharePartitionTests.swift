@@ -7,14 +7,14 @@ import Testing
 @Suite struct SharePartitionTests {
     typealias Batch = SharePartition.LogBatch
 
-    private func wish(_ member: String, _ count: Int64 = 500, strict: Bool = false, now: Int64 = 0, _ settings: ShareGroupSettings = .init()) -> SharePartition.Wish {
+    private func wish(_ member: String, _ count: Int64 = 500, strict: Bool = false, now: Int64 = 0, _ settings: ShareGroupSettings = .init(own: [:], broker: .init())) -> SharePartition.Wish {
         .init(member: member, recordsMax: count, isStrict: strict, now: now, settings: settings)
     }
 
     private func acknowledge(
         _ partition: inout SharePartition, _ member: String, _ first: Int64, _ last: Int64, _ types: [Int8], now: Int64 = 0
     ) throws(KafkaError) -> [SharePartition.Change] {
-        try partition.acknowledge([.init(first: first, last: last, types: types)], by: member, now: now, .init())
+        try partition.acknowledge([.init(first: first, last: last, types: types)], by: member, now: now, .init(own: [:], broker: .init()))
     }
 
     @Test func aRecordAcceptedMovesTheStart() throws {
@@ -107,8 +107,8 @@ import Testing
     }
 
     @Test func onlySoManyRecordsAreUnderWay() throws {
-        var settings = ShareGroupSettings()
-        settings.recordLocksMax = 15
+        var settings = ShareGroupSettings(own: [:], broker: .init())
+        settings.partitionRecordLocksMax = 15
         var partition = SharePartition(startOffset: 0)
         let log = (0..<10).map { Batch(first: $0 * 10, last: $0 * 10 + 9) }
         #expect(partition.acquire(log, from: 0, wish("a", settings)) == [.init(first: 0, last: 19, deliveries: 1)], "a batch comes whole")
@@ -152,10 +152,10 @@ import Testing
     @Test func neverHandsOutWhatIsDoneWithAndLosesNothing() {
         withSeeds(600) { seed, random in
             var model = Model(), now: Int64 = 0
-            var settings = ShareGroupSettings()
-            settings.lockMs = Int64.random(in: 5...40, using: &random)
-            settings.deliveriesMax = Int32.random(in: 2...6, using: &random)
-            settings.recordLocksMax = Int32.random(in: 5...60, using: &random)
+            var settings = ShareGroupSettings(own: [:], broker: .init())
+            settings.recordLockDurationMs = Int64.random(in: 5...40, using: &random)
+            settings.deliveryCountLimit = Int64.random(in: 2...6, using: &random)
+            settings.partitionRecordLocksMax = Int64.random(in: 5...60, using: &random)
             var partition = SharePartition(startOffset: 0)
             var written: [(Int64, [SharePartition.Change])] = []
             let members = ["a", "b", "c"]
@@ -178,7 +178,7 @@ import Testing
                 }
             }
             func read(_ member: String, strict: Bool, _ count: Int64) {
-                guard let next = partition.nextOffset(below: model.end, recordLocksMax: settings.recordLocksMax) else { return }
+                guard let next = partition.nextOffset(below: model.end, recordLocksMax: settings.partitionRecordLocksMax) else { return }
                 let batches = model.batches(from: next, Int.random(in: 1...5, using: &random))
                 let wanted = wish(member, count, strict: strict, now: now, settings)
                 let pieces = partition.acquire(batches, from: next, wanted)
@@ -196,7 +196,7 @@ import Testing
                         model.records[offset]?.phase = .acquired
                         model.records[offset]?.deliveries += 1
                         model.records[offset]?.owner = member
-                        model.records[offset]?.until = now + settings.lockMs
+                        model.records[offset]?.until = now + settings.recordLockDurationMs
                     }
                 }
                 if strict { #expect(total <= count) }
@@ -205,7 +205,7 @@ import Testing
             func giveBack(_ offset: Int64, counts: Bool) {
                 guard var record = model.records[offset] else { return }
                 record.owner = ""
-                if counts, Int32(record.deliveries) >= settings.deliveriesMax {
+                if counts, Int64(record.deliveries) >= settings.deliveryCountLimit {
                     record.phase = .archived
                 } else {
                     record.phase = .available
@@ -235,14 +235,14 @@ import Testing
                             model.accepted.insert(offset)
                             model.records[offset] = .init(phase: .acknowledged)
                         case 2: giveBack(offset, counts: true)
-                        case 4: model.records[offset]?.until = now + settings.lockMs
+                        case 4: model.records[offset]?.until = now + settings.recordLockDurationMs
                         default: model.records[offset] = .init(phase: .archived)
                         }
                     }
                     check("acknowledge")
                 case 9:
                     now += Int64.random(in: 1...15, using: &random)
-                    let changes = partition.expire(now: now, deliveriesMax: settings.deliveriesMax)
+                    let changes = partition.expire(now: now, deliveriesMax: settings.deliveryCountLimit)
                     if !changes.isEmpty { written.append((partition.startOffset, changes)) }
                     for (offset, record) in model.records where record.phase == .acquired && record.until <= now { giveBack(offset, counts: true) }
                     check("expire")
@@ -269,7 +269,7 @@ import Testing
                     check("restart")
                 default: break
                 }
-                #expect(partition.windowCount <= Int64(settings.recordLocksMax) + 12, "seed \(seed): the window is bounded")
+                #expect(partition.windowCount <= settings.partitionRecordLocksMax + 12, "seed \(seed): the window is bounded")
             }
             // Members that accept everything get to the end.
             model.append(&random)

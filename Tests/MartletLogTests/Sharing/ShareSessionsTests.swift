@@ -5,7 +5,7 @@ import Testing
 @Suite struct ShareSessionsTests {
     private final class Connection: Sendable {}
     private let key = ShareSessions.Key(group: "g", member: "m")
-    private func id(_ index: Int32) -> SharedID { SharedID(topicID: UUIDBytes(high: 1, low: 2), index: index) }
+    private func id(_ index: Int32) -> GroupPartition { GroupPartition(topic: UUIDBytes(high: 1, low: 2), index: index) }
 
     @Test func epochsFollowEachOther() throws {
         let sessions = ShareSessions(), connection = Connection()

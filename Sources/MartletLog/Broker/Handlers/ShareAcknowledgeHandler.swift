@@ -64,7 +64,7 @@ struct ShareAcknowledgeResponse: WireMessage {
 
 /// How acknowledgements went, partition by partition, and when they are on disk.
 struct AcknowledgementOutcome: Sendable {
-    var results: [(id: SharedID, error: KafkaErrorCode, message: String?)] = []
+    var results: [(id: GroupPartition, error: KafkaErrorCode, message: String?)] = []
     /// The state's log has to be durable to here; 0 if nothing was written.
     var end: Int64 = 0
 
@@ -75,10 +75,10 @@ struct AcknowledgementOutcome: Sendable {
     func tell(_ response: inout ShareAcknowledgeResponse) {
         for result in results {
             let answer = ShareAcknowledgeResponse.Partition(index: result.id.index, error: result.error, errorMessage: result.message)
-            if let last = response.topics.last, last.id == result.id.topicID {
+            if let last = response.topics.last, last.id == result.id.topic {
                 response.topics[response.topics.count - 1].partitions.append(answer)
             } else {
-                response.topics.append(.init(id: result.id.topicID, partitions: [answer]))
+                response.topics.append(.init(id: result.id.topic, partitions: [answer]))
             }
         }
     }
@@ -102,7 +102,7 @@ extension RequestRouter {
         let settings = shares.settings(ofGroup: group)
         let outcome = acknowledge(request.topics, group, member, allowsRenewal: request.renews, settings, context)
         if request.sessionEpoch == -1 { shares.release(group: group, memberID: member) }
-        let response = ShareAcknowledgeResponse(lockMs: Int32(clamping: settings.lockMs))
+        let response = ShareAcknowledgeResponse(lockMs: Int32(clamping: settings.recordLockDurationMs))
         return durably(outcome, response, context) { outcome, response in outcome.tell(&response) }
     }
 
@@ -122,7 +122,7 @@ extension RequestRouter {
                     if let problem = SharePartition.problem(in: batches, allowsRenewal: allowsRenewal) { throw KafkaError(.invalidRequest, problem) }
                     guard let name = topicIDs.name(of: topic.id) else { throw KafkaError(.unknownTopicID, "no topic has this id") }
                     guard context.access.allows(.read, .topic, name) else { throw KafkaError(.topicAuthorizationFailed, "Authorization failed.") }
-                    guard let shared = shares.partition(group: group, TopicPartition(name, partition.index)) else {
+                    guard let shared = shares.partition(group: group, GroupPartition(topic: topic.id, index: partition.index)) else {
                         throw KafkaError(.unknownTopicOrPartition, "group \(group) does not read \(name)-\(partition.index)")
                     }
                     outcome.end = max(outcome.end, try shared.acknowledge(batches, by: member, now: shares.nowMs, settings))
@@ -130,7 +130,7 @@ extension RequestRouter {
                 } catch let failure {
                     (error, message) = (failure.code, failure.message)
                 }
-                outcome.results.append((SharedID(topicID: topic.id, index: partition.index), error, message))
+                outcome.results.append((GroupPartition(topic: topic.id, index: partition.index), error, message))
             }
         }
         return outcome

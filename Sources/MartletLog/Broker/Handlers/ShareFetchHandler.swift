@@ -130,12 +130,12 @@ struct ShareFetchResponse: WireMessage {
     var recordBytes: Int { topics.reduce(0) { sum, topic in topic.partitions.reduce(sum) { $0 + ($1.records?.readableBytes ?? 0) } } }
 
     /// The answer for a partition, made where there is none yet.
-    mutating func amend(_ id: SharedID, _ change: (inout Partition) -> Void) {
+    mutating func amend(_ id: GroupPartition, _ change: (inout Partition) -> Void) {
         let t: Int
-        if let known = topics.lastIndex(where: { $0.id == id.topicID }) {
+        if let known = topics.lastIndex(where: { $0.id == id.topic }) {
             t = known
         } else {
-            topics.append(Topic(id: id.topicID))
+            topics.append(Topic(id: id.topic))
             t = topics.count - 1
         }
         let p: Int
@@ -163,20 +163,20 @@ extension RequestRouter {
         if request.renews, request.waitMsMax != 0 || request.bytesMin != 0 || request.bytesMax != 0 || request.recordsMax != 0 {
             return .now(.init(error: .invalidRequest, errorMessage: "a request that renews locks does not ask for records"))
         }
-        var wanted: [SharedID] = []
+        var wanted: [GroupPartition] = []
         var token: ShareSessionToken?
         do throws(KafkaError) {
             switch request.sessionEpoch {
             case 0:
                 if acknowledged { throw KafkaError(.invalidRequest, "the first request of a share session acknowledges nothing") }
-                wanted = request.topics.flatMap { topic in topic.partitions.map { SharedID(topicID: topic.id, index: $0.index) } }
-                token = try shares.sessions.begin(key, wanted, on: ObjectIdentifier(context.life), sessionsMax: log.settings.broker.shares.sessionsMax)
+                wanted = request.topics.flatMap { topic in topic.partitions.map { GroupPartition(topic: topic.id, index: $0.index) } }
+                token = try shares.sessions.begin(key, wanted, on: ObjectIdentifier(context.life), sessionsMax: log.settings.broker.groups.sharing.sessionsMax)
                 let shares = shares, connection = ObjectIdentifier(context.life)
                 context.life.onEnd { shares.connectionEnded(connection) }
             case -1: try shares.sessions.end(key)
             default:
-                let adding = request.topics.flatMap { topic in topic.partitions.map { SharedID(topicID: topic.id, index: $0.index) } }
-                let forgetting = request.forgottenTopics.flatMap { topic in topic.partitions.map { SharedID(topicID: topic.id, index: $0) } }
+                let adding = request.topics.flatMap { topic in topic.partitions.map { GroupPartition(topic: topic.id, index: $0.index) } }
+                let forgetting = request.forgottenTopics.flatMap { topic in topic.partitions.map { GroupPartition(topic: topic.id, index: $0) } }
                 let next = try shares.sessions.advance(key, epoch: request.sessionEpoch, adding: adding, forgetting: forgetting)
                 (wanted, token) = (next.partitions, next.token)
             }
@@ -184,7 +184,7 @@ extension RequestRouter {
             return .now(.init(error: error.code, errorMessage: error.message))
         }
         let outcome = acknowledge(request.topics, group, member, allowsRenewal: request.renews, settings, context)
-        let empty = ShareFetchResponse(lockMs: Int32(clamping: settings.lockMs))
+        let empty = ShareFetchResponse(lockMs: Int32(clamping: settings.recordLockDurationMs))
         guard let token, request.recordsMax > 0, request.bytesMax > 0, allowance != 0 else {
             if request.sessionEpoch == -1 { shares.release(group: group, memberID: member) }
             return durably(outcome, empty, context) { outcome, response in outcome.tell(&response) }
@@ -215,7 +215,7 @@ extension RequestRouter {
         let shares = shares
         let initialized = blocking.runIfActive(eventLoop: context.loop) { () -> KafkaError? in
             do throws(KafkaError) {
-                _ = try shares.initialize(group: group, missing)
+                try shares.initialize(group: group, partitions: missing)
                 return nil
             } catch {
                 return error
@@ -252,7 +252,7 @@ extension RequestRouter {
 /// A ShareFetch with its partitions looked up; hands out any number of times, from any thread.
 struct ShareFetchPlan: Sendable {
     private struct Partition: Sendable {
-        var wanted: SharedID
+        var wanted: GroupPartition
         var id: TopicPartition
         var shared: SharedPartition?
         /// Why it is not looked at at all.
@@ -272,7 +272,7 @@ struct ShareFetchPlan: Sendable {
     private let isStrict: Bool
 
     init(
-        _ request: ShareFetchRequest, _ group: String, _ member: String, _ wanted: [SharedID], _ router: RequestRouter, _ settings: ShareGroupSettings,
+        _ request: ShareFetchRequest, _ group: String, _ member: String, _ wanted: [GroupPartition], _ router: RequestRouter, _ settings: ShareGroupSettings,
         _ access: Access, _ token: ShareSessionToken, bytesMax: Int
     ) {
         self.group = group
@@ -286,22 +286,21 @@ struct ShareFetchPlan: Sendable {
         batchSize = Int64(max(1, request.batchSize))
         isStrict = request.acquireMode == 1
         partitions = wanted.map { wanted in
-            guard let name = router.topicIDs.name(of: wanted.topicID) else {
+            guard let name = router.topicIDs.name(of: wanted.topic) else {
                 return Partition(wanted: wanted, id: TopicPartition("", wanted.index), refusal: .unknownTopicID)
             }
             let id = TopicPartition(name, wanted.index)
             guard access.allows(.read, .topic, name) else { return Partition(wanted: wanted, id: id, refusal: .topicAuthorizationFailed) }
-            let shared = router.shares.partition(group: group, id)
+            let shared = router.shares.partition(group: group, wanted)
             return Partition(wanted: wanted, id: id, shared: shared, refusal: shared == nil ? .unknownTopicOrPartition : .none)
         }
     }
 
     /// Partitions of these in which the group has not got a place to begin yet.
-    static func uninitialized(_ wanted: [SharedID], _ group: String, _ router: RequestRouter, _ access: Access) -> [TopicPartition] {
-        wanted.compactMap { wanted in
-            guard let name = router.topicIDs.name(of: wanted.topicID), access.allows(.read, .topic, name) else { return nil }
-            let id = TopicPartition(name, wanted.index)
-            return router.shares.partition(group: group, id) == nil && router.log.partition(id) != nil ? id : nil
+    static func uninitialized(_ wanted: [GroupPartition], _ group: String, _ router: RequestRouter, _ access: Access) -> [GroupPartition] {
+        wanted.filter { wanted in
+            guard router.shares.partition(group: group, wanted) == nil, let name = router.topicIDs.name(of: wanted.topic) else { return false }
+            return access.allows(.read, .topic, name) && router.log.partition(TopicPartition(name, wanted.index)) != nil
         }
     }
 
@@ -335,7 +334,7 @@ struct ShareFetchPlan: Sendable {
     /// Hands out, one partition after the other, until there is enough; each gets the same part of the bytes at first. Names the partitions
     /// with records or errors only.
     func read() -> ShareFetchResponse {
-        var response = ShareFetchResponse(lockMs: Int32(clamping: settings.lockMs))
+        var response = ShareFetchResponse(lockMs: Int32(clamping: settings.recordLockDurationMs))
         if token.isOver { return response }
         var bytesLeft = bytesMax, recordsLeft = recordsMax
         let ready = partitions.count { $0.shared?.hasRecords(settings) ?? false }
@@ -368,7 +367,7 @@ struct ShareFetchPlan: Sendable {
     func takeBack(_ response: ShareFetchResponse) {
         for topic in response.topics {
             for answer in topic.partitions where !answer.acquired.isEmpty {
-                guard let partition = partitions.first(where: { $0.wanted == SharedID(topicID: topic.id, index: answer.index) }) else { continue }
+                guard let partition = partitions.first(where: { $0.wanted == GroupPartition(topic: topic.id, index: answer.index) }) else { continue }
                 let pieces = answer.acquired.map { SharePartition.Acquired(first: $0.firstOffset, last: $0.lastOffset, deliveries: $0.deliveryCount) }
                 if let shared = partition.shared, shared.release(member, only: pieces) { shares.changed(shared) }
             }
