@@ -234,11 +234,13 @@ extension SharePartition {
     /// Takes back what members have had for too long; what was handed out as often as may be is archived.
     mutating func expire(now: Int64, deliveriesMax: Int64) -> [Change] {
         var changes: [Change] = []
-        for i in runs.indices where runs[i].phase == .acquired && runs[i].lockedUntil <= now {
-            runs[i].giveBack(deliveriesMax: deliveriesMax)
-            Self.add(Change(first: runs[i].first, last: runs[i].last, phase: runs[i].phase, deliveries: runs[i].deliveries), &changes)
+        guard let deadline = nextDeadline, deadline <= now else { return [] }
+        change(startOffset, endOffset - 1) { run in
+            guard run.phase == .acquired, run.lockedUntil <= now else { return }
+            run.giveBack(deliveriesMax: deliveriesMax)
+            Self.add(Change(first: run.first, last: run.last, phase: run.phase, deliveries: run.deliveries), &changes)
         }
-        if !changes.isEmpty { settle() }
+        settle()
         return changes
     }
 
@@ -253,12 +255,8 @@ extension SharePartition {
             found = true
             run = Run(first: run.first, last: run.last, phase: .available, deliveries: run.deliveries - 1)
         }
-        if let pieces {
-            for piece in pieces where piece.last >= startOffset && piece.first < endOffset { change(piece.first, piece.last) { free(&$0) } }
-        } else {
-            for i in runs.indices { free(&runs[i]) }
-        }
-        if found || pieces != nil { settle() }
+        for piece in pieces ?? [Acquired(first: startOffset, last: endOffset - 1, deliveries: 0)] { change(piece.first, piece.last, free) }
+        settle()
         return found
     }
 }

@@ -223,7 +223,13 @@ final class SharePartitions: ShareGroupStore {
     private func forget(_ gone: [SharedPartition]) throws(LogFailure) -> Int64 {
         guard !gone.isEmpty, let states = state.withLock(\.states) else { return 0 }
         let sorted = gone.sorted { ShareKey.precedes($0.key, $1.key) }
-        let end = try states.delete(sorted.map { ($0.key, $0.close()) })
+        let end: Int64
+        do throws(LogFailure) {
+            end = try states.delete(sorted.map { ($0.key, $0.close()) })
+        } catch {
+            for shared in sorted { shared.reopen() }
+            throw error
+        }
         state.withLock { state in
             for shared in gone where state.groups[shared.key.group]?[shared.key.partition] === shared {
                 state.groups[shared.key.group]?[shared.key.partition] = nil

@@ -16,6 +16,10 @@ final class ShareSessions: Sendable {
         var known: Set<GroupPartition>
         var connection: ObjectIdentifier
         var token: ShareSessionToken
+
+        mutating func add(_ more: [GroupPartition]) {
+            for id in more where known.insert(id).inserted { partitions.append(id) }
+        }
     }
 
     private let state = Mutex<[Key: Session]>([:])
@@ -96,10 +100,4 @@ final class ShareSessionToken: Sendable {
     var isOver: Bool { ended.load(ordering: .acquiring) }
 
     func end() { ended.store(true, ordering: .releasing) }
-}
-
-extension ShareSessions.Session {
-    fileprivate mutating func add(_ more: [GroupPartition]) {
-        for id in more where known.insert(id).inserted { partitions.append(id) }
-    }
 }

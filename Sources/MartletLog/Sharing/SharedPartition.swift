@@ -183,7 +183,9 @@ final class SharedPartition: Sendable {
         }
     }
 
-    /// Nothing is handed out or taken back any more, whatever becomes of what is written about it. Returns how many updates have to be forgotten.
+    func reopen() { state.withLock { $0.isGone = false } }
+
+    /// Nothing is handed out or taken back any more. Returns how many updates have to be forgotten.
     func close() -> Int {
         state.withLock { state in
             state.isGone = true

@@ -205,11 +205,10 @@ public final class EmbeddedLog: Sendable {
     func makeShareStatePartition() throws(MartletError) -> PartitionLog {
         var isNew = false
         let partition = try topicState.withLock { (topics) throws(MartletError) in
-            let known = topics[Self.shareStateTopic]
-            isNew = known == nil
-            let topic = try known ?? Self.makeTopic(
-                Self.shareStateTopic, partitions: 1, settings: Self.internalSettings, directory, services, nodeEpoch)
+            if let known = topics[Self.shareStateTopic] { return known.partitions[0] }
+            let topic = try Self.makeTopic(Self.shareStateTopic, partitions: 1, settings: Self.internalSettings, directory, services, nodeEpoch)
             topics[Self.shareStateTopic] = topic
+            isNew = true
             return topic.partitions[0]
         }
         if isNew { services.notify(.topicsChanged) }

@@ -1,5 +1,6 @@
 import MartletCore
 import NIOCore
+import NIOPosix
 
 // ShareFetch (KIP-932; version 2: KIP-1206, KIP-1222).
 
@@ -163,17 +164,21 @@ extension RequestRouter {
         if request.renews, request.waitMsMax != 0 || request.bytesMin != 0 || request.bytesMax != 0 || request.recordsMax != 0 {
             return .now(.init(error: .invalidRequest, errorMessage: "a request that renews locks does not ask for records"))
         }
-        var wanted: [GroupPartition] = []
-        var token: ShareSessionToken?
+        let wanted: [GroupPartition]
+        let token: ShareSessionToken?
         do throws(KafkaError) {
             switch request.sessionEpoch {
             case 0:
                 if acknowledged { throw KafkaError(.invalidRequest, "the first request of a share session acknowledges nothing") }
                 wanted = request.topics.flatMap { topic in topic.partitions.map { GroupPartition(topic: topic.id, index: $0.index) } }
-                token = try shares.sessions.begin(key, wanted, on: ObjectIdentifier(context.life), sessionsMax: log.settings.broker.groups.sharing.sessionsMax)
+                token = try shares.sessions.begin(
+                    key, wanted, on: ObjectIdentifier(context.life), sessionsMax: log.settings.broker.groups.sharing.sessionsMax
+                )
                 let shares = shares, connection = ObjectIdentifier(context.life)
                 context.life.onEnd { shares.connectionEnded(connection) }
-            case -1: try shares.sessions.end(key)
+            case -1:
+                try shares.sessions.end(key)
+                (wanted, token) = ([], nil)
             default:
                 let adding = request.topics.flatMap { topic in topic.partitions.map { GroupPartition(topic: topic.id, index: $0.index) } }
                 let forgetting = request.forgottenTopics.flatMap { topic in topic.partitions.map { GroupPartition(topic: topic.id, index: $0) } }
