@@ -70,7 +70,7 @@ extension RequestRouter {
                 }))
     }
 
-    private static func refusal(ofKey key: String, type: Int8, _ version: Int16) -> KafkaError? {
+    static func refusal(ofKey key: String, type: Int8, _ version: Int16) -> KafkaError? {
         switch type {
         case 0: return key.isEmpty ? KafkaError(.invalidGroupID, "a group id is not empty") : nil
         case 1: return nil

@@ -123,13 +123,13 @@ struct ShareGroupDescribeResponse: WireMessage {
 
 extension RequestRouter {
     func shareGroupHeartbeat(_ request: ShareGroupHeartbeatRequest, _ context: RequestContext) -> Answer<ShareGroupHeartbeatResponse> {
-        func response(_ answer: AssignmentAnswer) -> ShareGroupHeartbeatResponse {
+        @Sendable func response(_ answer: AssignmentAnswer) -> ShareGroupHeartbeatResponse {
             .init(
                 memberID: answer.memberID, memberEpoch: answer.epoch,
                 heartbeatIntervalMs: log.settings.shareSettings(ofGroup: request.groupID).heartbeatIntervalMs,
                 assignment: answer.assignment.map { .init(topics: ConsumerGroupHeartbeatRequest.Topic.list($0)) })
         }
-        func refusal(_ error: KafkaError) -> ShareGroupHeartbeatResponse { .init(error: error.code, errorMessage: error.message) }
+        @Sendable func refusal(_ error: KafkaError) -> ShareGroupHeartbeatResponse { .init(error: error.code, errorMessage: error.message) }
         do throws(KafkaError) {
             try Self.check(request)
             let heartbeat = ShareGroup.Heartbeat(
