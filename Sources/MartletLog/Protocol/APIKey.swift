@@ -58,6 +58,8 @@ enum APIKey: Int16, Sendable, CaseIterable {
     case describeTopicPartitions = 75
     case shareGroupHeartbeat = 76
     case shareGroupDescribe = 77
+    case shareFetch = 78
+    case shareAcknowledge = 79
     case describeShareGroupOffsets = 90
     case alterShareGroupOffsets = 91
     case deleteShareGroupOffsets = 92
@@ -107,6 +109,7 @@ enum APIKey: Int16, Sendable, CaseIterable {
         case .describeUserScramCredentials, .alterUserScramCredentials: (0...0, 0)
         case .alterPartitionReassignments, .consumerGroupHeartbeat, .consumerGroupDescribe: (0...1, 0)
         case .shareGroupHeartbeat, .shareGroupDescribe: (1...1, 0)
+        case .shareFetch, .shareAcknowledge: (1...2, 0)
         case .describeShareGroupOffsets: (0...1, 0)
         case .alterShareGroupOffsets, .deleteShareGroupOffsets: (0...0, 0)
         case .updateFeatures, .describeCluster, .listTransactions: (0...2, 0)

@@ -3,6 +3,14 @@ protocol ThrottledResponse: WireMessage {
     var throttleTimeMs: Int32 { get set }
 }
 
+/// An answer that carries records, which count against the limit of what a client may fetch.
+protocol RecordAnswer {
+    var recordBytes: Int { get }
+}
+
+extension FetchResponse: RecordAnswer {}
+extension ShareFetchResponse: RecordAnswer {}
+
 extension AddPartitionsToTxnResponse: ThrottledResponse {}
 extension AlterClientQuotasResponse: ThrottledResponse {}
 extension AlterConfigsResponse: ThrottledResponse {}
@@ -52,6 +60,8 @@ extension OffsetDeleteResponse: ThrottledResponse {}
 extension OffsetFetchResponse: ThrottledResponse {}
 extension OffsetForLeaderEpochResponse: ThrottledResponse {}
 extension ProduceResponse: ThrottledResponse {}
+extension ShareAcknowledgeResponse: ThrottledResponse {}
+extension ShareFetchResponse: ThrottledResponse {}
 extension ShareGroupDescribeResponse: ThrottledResponse {}
 extension ShareGroupHeartbeatResponse: ThrottledResponse {}
 extension SyncGroupResponse: ThrottledResponse {}

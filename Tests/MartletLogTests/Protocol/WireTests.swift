@@ -217,6 +217,38 @@ struct MessageSample: Sendable, CustomTestStringConvertible {
                 upsertions: [.init(name: "a", mechanism: 1, iterations: 4096, salt: [1], saltedPassword: [2])]),
             .alterUserScramCredentials),
         .init(AlterUserScramCredentialsResponse(results: [.init(user: "a", error: .resourceNotFound)]), .alterUserScramCredentials),
+        .init(
+            ShareFetchRequest(
+                groupID: "g", memberID: "m", sessionEpoch: 3, waitMsMax: 1, bytesMin: 1, bytesMax: 2, recordsMax: 3, batchSize: 4, acquireMode: 1, renews: true,
+                topics: [
+                    .init(
+                        id: UUIDBytes(high: 1, low: 2),
+                        partitions: [.init(index: 1, acknowledgements: [.init(firstOffset: 3, lastOffset: 5, types: [1, 2, 3])])])
+                ], forgottenTopics: [.init(id: UUIDBytes(high: 3, low: 4), partitions: [0, 7])]), .shareFetch),
+        .init(
+            ShareFetchResponse(
+                error: .shareSessionNotFound, errorMessage: "m", lockMs: 5,
+                topics: [
+                    .init(
+                        id: UUIDBytes(high: 1, low: 2),
+                        partitions: [
+                            .init(
+                                index: 2, error: .corruptMessage, errorMessage: "e", acknowledgeError: .invalidRecordState, acknowledgeMessage: "a",
+                                records: ByteBuffer(string: "r"), acquired: [.init(firstOffset: 1, lastOffset: 2, deliveryCount: 3)])
+                        ])
+                ], endpoints: [.init(nodeID: 1, host: "h", port: 2, rack: "r")]), .shareFetch),
+        .init(
+            ShareAcknowledgeRequest(
+                groupID: "g", memberID: "m", sessionEpoch: 3, renews: true,
+                topics: [
+                    .init(
+                        id: UUIDBytes(high: 1, low: 2), partitions: [.init(index: 1, acknowledgements: [.init(firstOffset: 3, lastOffset: 5, types: [4])])])
+                ]), .shareAcknowledge),
+        .init(
+            ShareAcknowledgeResponse(
+                error: .invalidRequest, errorMessage: "m", lockMs: 5,
+                topics: [.init(id: UUIDBytes(high: 1, low: 2), partitions: [.init(index: 2, error: .invalidRecordState, errorMessage: "e")])],
+                endpoints: [.init(nodeID: 1, host: "h", port: 2)]), .shareAcknowledge),
         .init(ApiVersionsRequest(clientSoftwareName: "a", clientSoftwareVersion: "1"), .apiVersions),
         .init(ApiVersionsResponse(error: .unsupportedVersion, apis: [.init(apiKey: 3, min: 0, max: 9)], throttleTimeMs: 4), .apiVersions),
         .init(MetadataRequest(topics: [.init(id: UUIDBytes(high: 1, low: 2), name: "t")]), .metadata),

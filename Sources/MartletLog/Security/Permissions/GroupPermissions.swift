@@ -153,6 +153,19 @@ extension ConsumerGroupDescribeRequest {
     }
 }
 
+extension ShareFetchRequest {
+    /// Each partition is looked at when it is read: those of a session are named once and read many times.
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<ShareFetchResponse> {
+        access.allows(.read, .group, groupID ?? "") ? .granted : .refused(.init(error: .groupAuthorizationFailed))
+    }
+}
+
+extension ShareAcknowledgeRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<ShareAcknowledgeResponse> {
+        access.allows(.read, .group, groupID ?? "") ? .granted : .refused(.init(error: .groupAuthorizationFailed))
+    }
+}
+
 extension ShareGroupHeartbeatRequest {
     mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<ShareGroupHeartbeatResponse> {
         guard access.allows(.read, .group, groupID) else { return .refused(.init(error: .groupAuthorizationFailed)) }
