@@ -43,7 +43,10 @@ public final class EmbeddedLog: Sendable {
     static let formatVersion = 1
     static let offsetsTopic = "__consumer_offsets"
     static let transactionsTopic = "__transaction_state"
-    static let internalTopics: Set<String> = [offsetsTopic, transactionsTopic]
+    /// Made when the first share group comes.
+    static let shareStateTopic = "__share_group_state"
+    static let internalTopics: Set<String> = [offsetsTopic, transactionsTopic, shareStateTopic]
+    private static let internalSettings = ["cleanup.policy": "compact", "segment.bytes": "16777216"]
 
     // MARK: open and close
 
@@ -82,12 +85,12 @@ public final class EmbeddedLog: Sendable {
             if let topic = try Self.openTopic(name, directory, services, nodeEpoch) { topics[name] = topic }
         }
         var internals: [String: PartitionLog] = [:]
-        for name in Self.internalTopics.sorted() {
+        for name in [Self.offsetsTopic, Self.transactionsTopic] {
             let topic: Topic
             if let existing = topics[name] {
                 topic = existing
             } else {
-                topic = try Self.makeTopic(name, partitions: 1, settings: ["cleanup.policy": "compact", "segment.bytes": "16777216"], directory, services, nodeEpoch)
+                topic = try Self.makeTopic(name, partitions: 1, settings: Self.internalSettings, directory, services, nodeEpoch)
             }
             topics[name] = topic
             internals[name] = topic.partitions[0]
@@ -187,11 +190,29 @@ public final class EmbeddedLog: Sendable {
     public func createTopic(_ name: String, partitions: Int32, settings: [String: String] = [:]) throws(MartletError) {
         try Self.checkName(name)
         try Self.checkPartitions(partitions)
+        if Self.internalTopics.contains(name), topic(name) == nil { throw MartletError(.badRequest, "topic \(name) is internal, its owner makes it") }
         try topicState.withLock { (topics) throws(MartletError) in
             if topics[name] != nil { throw MartletError(.alreadyExists, "topic \(name) already exists") }
             topics[name] = try Self.makeTopic(name, partitions: partitions, settings: settings, directory, services, nodeEpoch)
         }
         services.notify(.topicsChanged)
+    }
+
+    /// Where the state of share groups is kept; nil as long as there never was one.
+    var shareStatePartition: PartitionLog? { partition(TopicPartition(Self.shareStateTopic, 0)) }
+
+    /// The same, made if need be, durably.
+    func makeShareStatePartition() throws(MartletError) -> PartitionLog {
+        var isNew = false
+        let partition = try topicState.withLock { (topics) throws(MartletError) in
+            if let known = topics[Self.shareStateTopic] { return known.partitions[0] }
+            let topic = try Self.makeTopic(Self.shareStateTopic, partitions: 1, settings: Self.internalSettings, directory, services, nodeEpoch)
+            topics[Self.shareStateTopic] = topic
+            isNew = true
+            return topic.partitions[0]
+        }
+        if isNew { services.notify(.topicsChanged) }
+        return partition
     }
 
     /// From now on, until the log is closed, Kafka clients may read the topic and nothing else. For topics that hold the state of the program;
