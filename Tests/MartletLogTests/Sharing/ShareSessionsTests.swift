@@ -9,7 +9,7 @@ import Testing
 
     @Test func epochsFollowEachOther() throws {
         let sessions = ShareSessions(), connection = Connection()
-        #expect(throws: KafkaError(.shareSessionNotFound, "member m of group g has no share session")) { try sessions.advance(key, epoch: 1) }
+        #expect(throws: KafkaError.self) { try sessions.advance(key, epoch: 1) }
         _ = try sessions.begin(key, [id(0), id(1)], on: ObjectIdentifier(connection), sessionsMax: 1)
         #expect(try Set(sessions.advance(key, epoch: 1).partitions) == [id(0), id(1)])
         for wrong in [Int32(1), 3, 0, -1, .max] {

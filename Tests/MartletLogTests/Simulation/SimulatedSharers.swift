@@ -86,11 +86,13 @@ struct SimulatedSharers {
     }
 
     private mutating func giveBack(_ node: SimulatedNode, _ member: String, _ random: inout SeededRandom) throws {
-        guard var held = members[member], let at = held.indices.randomElement(using: &random) else { return }
+        guard var held = members[member], !held.isEmpty else { return }
+        let at = Int.random(in: held.indices, using: &random)
         let piece = held.remove(at: at), p = Int(piece.partition)
         members[member] = held
         guard let shared = try shared(node, piece.partition) else { return }
-        let types = (piece.first...piece.last).map { _ in [Int8(1), 1, 1, 2, 3, 4].randomElement(using: &random) ?? 1 }
+        let choices: [Int8] = [1, 1, 1, 2, 3, 4]
+        let types: [Int8] = (piece.first...piece.last).map { _ in choices[Int.random(in: 0..<choices.count, using: &random)] }
         var over: Set<Int64> = []
         for (offset, type) in zip(piece.first...piece.last, types) where type == 1 || type == 3 { over.insert(offset) }
         do {
