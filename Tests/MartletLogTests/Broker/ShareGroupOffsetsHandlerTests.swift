@@ -164,7 +164,8 @@ import Testing
             #expect(groups.listings.map { "\($0.id) \($0.type) \($0.state)" } == ["moved share Empty", "read share Empty"])
             #expect(shares.summary(group: "moved", partition: partition)?.startOffset == 0)
             #expect(throws: KafkaError.self) { try groups.heartbeat(group: "read", .init(memberID: "m", epoch: 1)) }
-            #expect(try groups.heartbeat(group: "read", .init(memberID: "m", epoch: 0, names: ["t"])).assignment == [partition])
+            let joined = try groups.heartbeat(group: "read", .init(memberID: "m", epoch: 0, names: ["t"]))
+            #expect(joined.assignment == [partition] && joined.epoch == 1)
             #expect(groups.delete("moved") == .none && groups.delete("read") == .nonEmptyGroup)
         }
         try run { _, groups, _ in #expect(groups.listings.map(\.id) == ["read"]) }
