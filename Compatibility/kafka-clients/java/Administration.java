@@ -231,10 +231,9 @@ public class Administration {
             check("deleteTopics", () -> { get(admin.deleteTopics(List.of(topic)).all()); return null; });
             refused("deleteTopics again", UnknownTopicOrPartitionException.class, () -> get(admin.deleteTopics(List.of(topic)).all()));
 
-            // what a broker without tokens, tiers, share groups and a quorum of controllers does not serve
+            // what a broker without tokens, tiers and a quorum of controllers does not serve
             for (Map.Entry<String, Call> call : new TreeMap<String, Call>(Map.of(
                 "describeMetadataQuorum", () -> get(admin.describeMetadataQuorum().quorumInfo()),
-                "describeShareGroups", () -> get(admin.describeShareGroups(List.of(group)).all()),
                 "listConfigResources", () -> get(admin.listConfigResources(Set.of(ConfigResource.Type.CLIENT_METRICS), new ListConfigResourcesOptions()).all()),
                 "unregisterBroker", () -> get(admin.unregisterBroker(7).all()))).entrySet())
                 refused(call.getKey() + " is not served", UnsupportedVersionException.class, call.getValue());

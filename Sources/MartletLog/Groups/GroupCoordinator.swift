@@ -301,6 +301,7 @@ final class GroupCoordinator: Sendable {
             guard let group = state.groups[id] else { return hasOffsets ? .none : .groupIDNotFound }
             guard !group.hasMembers else { return .nonEmptyGroup }
             state.groups[id] = nil
+            state.emptySince[id] = nil
             state.timers.removeValue(forKey: id)?.task.cancel()
             return .none
         }
@@ -412,7 +413,10 @@ final class GroupCoordinator: Sendable {
         schedule(id, now, &state)
         noteMembers(id, hasAny: state.groups[id]?.hasMembers ?? false, &state)
         // Ids that are used once would pile up.
-        if state.groups[id]?.isUnused == true, !log.groupOffsets.hasAny(group: id) { state.groups[id] = nil }
+        if state.groups[id]?.isUnused == true, !log.groupOffsets.hasAny(group: id) {
+            state.groups[id] = nil
+            state.emptySince[id] = nil
+        }
     }
 
     private func schedule(_ id: String, _ now: Int64, _ state: inout State) {
