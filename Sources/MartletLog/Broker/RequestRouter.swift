@@ -141,6 +141,8 @@ final class RequestRouter: Sendable {
         case .consumerGroupHeartbeat:
             return try serve(ConsumerGroupHeartbeatRequest.self) { consumerGroupHeartbeat($0, context) }
         case .consumerGroupDescribe: return try serve(ConsumerGroupDescribeRequest.self) { consumerGroupDescribe($0) }
+        case .streamsGroupHeartbeat: return try serve(StreamsGroupHeartbeatRequest.self) { streamsGroupHeartbeat($0, context) }
+        case .streamsGroupDescribe: return try serve(StreamsGroupDescribeRequest.self) { streamsGroupDescribe($0) }
         case .createTopics: return try serve(CreateTopicsRequest.self) { createTopics($0, context) }
         case .deleteTopics: return try serve(DeleteTopicsRequest.self) { deleteTopics($0, context) }
         case .createPartitions: return try serve(CreatePartitionsRequest.self) { createPartitions($0, context) }

@@ -42,7 +42,7 @@ extension GroupCoordinator {
 
     /// A classic member's request to a consumer group with members.
     /// - Returns: nil if it is no such group.
-    func asConsumer<Answer>(_ id: String, _ body: (inout ConsumerGroup, GroupCatalog, _ now: Int64) -> Answer) -> Answer? {
+    func asConsumer<Answer: Sendable>(_ id: String, _ body: (inout ConsumerGroup, GroupCatalog, _ now: Int64) -> Answer) -> Answer? {
         let now = nowMs
         return state.withLock { state in
             guard !state.isClosed, state.groups[id]?.hasMembers == true else { return nil }

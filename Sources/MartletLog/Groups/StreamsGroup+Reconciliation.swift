@@ -38,15 +38,11 @@ extension StreamsGroup {
                 revoked.warmup.insert(task)
             }
         }
-        func set(_ epoch: Int32) {
-            if member.epoch != epoch { member.previousEpoch = member.epoch }
-            member.epoch = epoch
-        }
         member.assigned = kept
         if !revoked.isEmpty, owned.map({ !$0.isDisjoint(with: revoked) }) ?? true {
             member.revoking = revoked
             member.state = .unrevoked
-            set(epoch)
+            member.advance(to: epoch)
             return
         }
         member.revoking = Tasks()
@@ -69,7 +65,7 @@ extension StreamsGroup {
         take(target.standby, into: \.standby)
         take(target.warmup, into: \.warmup)
         member.state = isWaiting ? .unreleased : .stable
-        set(assignmentEpoch)  // (3)
+        member.advance(to: assignmentEpoch)  // (3)
     }
 
     /// Whether nobody else stands in the way of this member's having the task.

@@ -9,20 +9,18 @@
 // group is empty: nobody can tell then that it was ever different, as after a restart of the broker.
 extension StreamsGroup {
     /// - `now`: milliseconds; never less than in the call before.
-    mutating func receive(_ heartbeat: Heartbeat, catalog: Catalog, now: Int64) -> Answer {
-        if heartbeat.epoch < 0 { return leave(heartbeat, now) }
-        if let topology = heartbeat.topology, let refusal = refusal(of: topology) { return refusal }
-        var member: Member
-        var isChanged = false
-        switch identify(heartbeat) {
-        case .refused(let code, let message): return Answer(error: code, message: message)
-        case .known(let found): member = found
-        case .new(let made):
-            (member, isChanged) = (made, true)
-            if members.isEmpty { start(now) }
-        case .replaces(let oldID, let made):
-            forget(oldID, successor: made.id)
-            member = made
+    /// - Throws: UNKNOWN_MEMBER_ID, FENCED_MEMBER_EPOCH, FENCED_INSTANCE_ID, UNRELEASED_INSTANCE_ID, GROUP_MAX_SIZE_REACHED,
+    ///   STREAMS_INVALID_TOPOLOGY_EPOCH, STREAMS_TOPOLOGY_FENCED; then nothing has changed.
+    mutating func receive(_ heartbeat: Heartbeat, catalog: GroupCatalog, now: Int64) throws(KafkaError) -> Answer {
+        if heartbeat.epoch < 0 { return try leave(heartbeat, now) }
+        if let topology = heartbeat.topology { try checkEpoch(of: topology) }
+        var member = try identify(heartbeat)
+        var isChanged = members[member.id] == nil
+        if let instanceID = member.instanceID, let before = staticMembers[instanceID], before != member.id {
+            forget(before, successor: member.id)
+            isChanged = false
+        } else if members.isEmpty {
+            start(now)
         }
         if heartbeat.epoch == 0 {
             // Who joins has nothing, whatever it had before; it may have it again.
@@ -34,7 +32,7 @@ extension StreamsGroup {
         members[member.id] = member
         if let instanceID = member.instanceID { staticMembers[instanceID] = member.id }
         if heartbeat.requestsShutdown, shutdownRequestedBy == nil { shutdownRequestedBy = member.id }
-        look(at: catalog)
+        lookAnew(at: catalog)
         if isChanged || isPromotionDue(by: member) { epoch += 1 }
         if epoch > assignmentEpoch, now >= assignableAt { assign() }
 
@@ -57,16 +55,12 @@ extension StreamsGroup {
 
     /// Members whose time is up go; what waited for its time is assigned.
     mutating func expire(now: Int64) {
-        for member in membersInOrder where member.sessionDeadline <= now || member.revocationDeadline <= now {
-            forget(member.id, successor: nil)
-            epoch += 1
-        }
+        for member in membersInOrder where member.deadline <= now { remove(member.id) }
         if !members.isEmpty, epoch > assignmentEpoch, now >= assignableAt { assign() }
     }
 
-    /// When `expire` should be called; nil if nothing can run out.
     var nextDeadline: Int64? {
-        guard let first = members.values.map({ min($0.sessionDeadline, $0.revocationDeadline) }).min() else { return nil }
+        guard let first = members.values.lazy.map(\.deadline).min() else { return nil }
         return epoch > assignmentEpoch && assignableAt > .min ? min(first, assignableAt) : first
     }
 
@@ -78,50 +72,38 @@ extension StreamsGroup {
 
     // MARK: Who is it?
 
-    private enum Identity {
-        case known(Member)
-        case new(Member)
-        case replaces(String, Member)
-        case refused(KafkaErrorCode, String)
-    }
-
-    private mutating func identify(_ heartbeat: Heartbeat) -> Identity {
+    /// The member that this comes from: a known one, a new one, or one in the place of a static member that was away.
+    private mutating func identify(_ heartbeat: Heartbeat) throws(KafkaError) -> Member {
         let holder = heartbeat.instanceID.flatMap { staticMembers[$0] }
-        if heartbeat.epoch == 0 {
-            if let known = members[heartbeat.memberID], heartbeat.instanceID == known.instanceID { return .known(known) }
-            if let holder, var away = members[holder] {
-                guard away.isAway else { return .refused(.unreleasedInstanceID, "static member \(heartbeat.instanceID ?? "") is still there") }
-                away.id = heartbeat.memberID
-                away.isAway = false
-                away.previousEpoch = 0
-                return .replaces(holder, away)
-            }
-            guard members[heartbeat.memberID] == nil else { return .refused(.fencedInstanceID, "this member has another instance id") }
-            guard members.count < settings.membersMax else { return .refused(.groupMaxSizeReached, "the group has \(members.count) members") }
-            memberCount += 1
-            return .new(
-                Member(
-                    id: heartbeat.memberID, instanceID: heartbeat.instanceID, processID: heartbeat.processID ?? heartbeat.memberID,
-                    order: memberCount))
+        guard heartbeat.epoch == 0 else {
+            if let instanceID = heartbeat.instanceID { try checkHolder(of: instanceID, heartbeat.memberID) }
+            return try known(heartbeat.memberID, atEpoch: heartbeat.epoch) { heartbeat.owned?.isSubset(of: $0.assigned) ?? false }
         }
-        if heartbeat.instanceID != nil {
-            guard let holder else { return .refused(.unknownMemberID, "no member has this instance id") }
-            guard holder == heartbeat.memberID else { return .refused(.fencedInstanceID, "another member has this instance id") }
+        if let known = members[heartbeat.memberID], heartbeat.instanceID == known.instanceID { return known }
+        if let holder, var away = members[holder] {
+            guard away.isAway else { throw KafkaError(.unreleasedInstanceID, "static member \(heartbeat.instanceID ?? "") is still there") }
+            away.id = heartbeat.memberID
+            away.isAway = false
+            away.previousEpoch = 0
+            return away
         }
-        guard let known = members[heartbeat.memberID] else { return .refused(.unknownMemberID, "the group has no such member") }
-        if heartbeat.epoch == known.epoch { return .known(known) }
-        // The answer that raised the epoch may have been lost.
-        guard heartbeat.epoch < known.epoch, heartbeat.epoch == known.previousEpoch, let owned = heartbeat.owned, owned.isSubset(of: known.assigned)
-        else { return .refused(.fencedMemberEpoch, "the member's epoch is \(known.epoch), not \(heartbeat.epoch)") }
-        return .known(known)
+        guard members[heartbeat.memberID] == nil else { throw KafkaError(.fencedInstanceID, "this member has another instance id") }
+        guard members.count < settings.membersMax else {
+            throw KafkaError(.groupMaxSizeReached, "the group has \(members.count) members, and no more can be")
+        }
+        memberCount += 1
+        return Member(
+            id: heartbeat.memberID, instanceID: heartbeat.instanceID, processID: heartbeat.processID ?? heartbeat.memberID, order: memberCount)
     }
 
-    private mutating func leave(_ heartbeat: Heartbeat, _ now: Int64) -> Answer {
-        if let instanceID = heartbeat.instanceID {
-            guard let holder = staticMembers[instanceID] else { return Answer(error: .unknownMemberID, message: "no member has this instance id") }
-            guard holder == heartbeat.memberID else { return Answer(error: .fencedInstanceID, message: "another member has this instance id") }
-        }
-        guard var member = members[heartbeat.memberID] else { return Answer(error: .unknownMemberID, message: "the group has no such member") }
+    private func checkHolder(of instanceID: String, _ memberID: String) throws(KafkaError) {
+        guard let holder = staticMembers[instanceID] else { throw KafkaError(.unknownMemberID, "no member has this instance id") }
+        guard holder == memberID else { throw KafkaError(.fencedInstanceID, "another member has this instance id") }
+    }
+
+    private mutating func leave(_ heartbeat: Heartbeat, _ now: Int64) throws(KafkaError) -> Answer {
+        if let instanceID = heartbeat.instanceID { try checkHolder(of: instanceID, heartbeat.memberID) }
+        guard var member = members[heartbeat.memberID] else { throw KafkaError(.unknownMemberID, "the group has no such member") }
         if heartbeat.requestsShutdown, shutdownRequestedBy == nil { shutdownRequestedBy = member.id }
         if heartbeat.epoch == -2, member.instanceID != nil {
             member.isAway = true
@@ -132,14 +114,18 @@ extension StreamsGroup {
             member.sessionDeadline = now + settings.sessionTimeoutMs
             own(member)
         } else {
-            forget(member.id, successor: nil)
-            epoch += 1
+            remove(member.id)
         }
         return Answer(memberID: heartbeat.memberID, epoch: heartbeat.epoch)
     }
 
+    mutating func remove(_ memberID: String) {
+        forget(memberID, successor: nil)
+        epoch += 1
+    }
+
     /// Takes a member out; what it had is free. What it should have is for its successor, if there is one.
-    mutating func forget(_ id: String, successor: String?) {
+    private mutating func forget(_ id: String, successor: String?) {
         guard let member = members.removeValue(forKey: id) else { return }
         release(member)
         let due = target.removeValue(forKey: id), wanted = goal.removeValue(forKey: id)
@@ -164,18 +150,18 @@ extension StreamsGroup {
 
     // MARK: What does it run?
 
-    private func refusal(of other: StreamsTopology) -> Answer? {
-        guard let topology, !members.isEmpty else { return nil }
+    private func checkEpoch(of other: StreamsTopology) throws(KafkaError) {
+        guard let topology, !members.isEmpty else { return }
         if other.epoch < topology.epoch {
-            return Answer(error: .streamsTopologyFenced, message: "the group's topology has epoch \(topology.epoch), the member's \(other.epoch)")
+            throw KafkaError(.streamsTopologyFenced, "the group's topology has epoch \(topology.epoch), the member's \(other.epoch)")
         }
-        if other.epoch == topology.epoch {
-            return topology.means(the: other)
-                ? nil : Answer(error: .streamsInvalidTopologyEpoch, message: "the group's topology of epoch \(topology.epoch) is another one")
+        if other.epoch == topology.epoch, !topology.means(the: other) {
+            throw KafkaError(.streamsInvalidTopologyEpoch, "the group's topology of epoch \(topology.epoch) is another one")
         }
-        return other.epoch == topology.epoch + 1
-            ? nil
-            : Answer(error: .streamsInvalidTopologyEpoch, message: "the epoch after \(topology.epoch) of the group's topology is \(topology.epoch + 1), not \(other.epoch)")
+        if other.epoch > topology.epoch + 1 {
+            throw KafkaError(
+                .streamsInvalidTopologyEpoch, "after epoch \(topology.epoch) of the group's topology comes \(topology.epoch + 1), not \(other.epoch)")
+        }
     }
 
     private mutating func adopt(_ other: StreamsTopology) {
@@ -211,10 +197,13 @@ extension StreamsGroup {
     // MARK: Which tasks are there?
 
     /// Lays the topology over the topics as they are; a change raises the epoch.
-    private mutating func look(at catalog: Catalog) {
+    private mutating func lookAnew(at catalog: GroupCatalog) {
         guard catalogVersion != catalog.version, let topology else { return }
-        catalogVersion = catalog.version
-        let new = StreamsLayout(topology, catalog)
+        let internals = topology.internalTopics
+        let patterns = topology.subtopologies.flatMap(\.patterns)
+        matched = patterns.isEmpty ? [] : Set(catalog.topics.keys.filter { name in !internals.contains(name) && patterns.contains { $0.matches(name) } })
+        look(at: catalog, raisingEpoch: false)
+        let new = StreamsLayout(topology, topics)
         for topic in creationErrors.keys where !new.missing.contains(where: { $0.name == topic }) { creationErrors[topic] = nil }
         guard new != layout else { return }
         layout = new
@@ -283,11 +272,6 @@ extension StreamsGroup {
         if epoch < 0, members.isEmpty { return .none }
         guard let member = members[memberID] else { return .unknownMemberID }
         guard knowsEpochs else { return .unsupportedVersion }
-        return epoch == member.epoch ? .none : .staleMemberEpoch
-    }
-
-    func admitFetch(memberID: String, epoch: Int32) -> KafkaErrorCode {
-        guard let member = members[memberID] else { return .unknownMemberID }
         return epoch == member.epoch ? .none : .staleMemberEpoch
     }
 

@@ -4,8 +4,6 @@
 /// A value without clock, lock or I/O, as `ConsumerGroup` is. Times are milliseconds of one monotonic clock. The rules are in
 /// `StreamsGroup+StateMachine.swift` and `StreamsGroup+Reconciliation.swift`.
 struct StreamsGroup: Sendable {
-    typealias Catalog = ConsumerGroup.Catalog
-
     enum State: String, Sendable {
         case empty = "Empty"
         /// Source or internal topics are missing or wrong: nobody has tasks.
@@ -83,7 +81,7 @@ struct StreamsGroup: Sendable {
         var membersMax = 10_000
     }
 
-    struct Member: Sendable {
+    struct Member: EpochMember {
         enum State: Sendable {
             /// It has what it should have as of its epoch.
             case stable
@@ -119,6 +117,8 @@ struct StreamsGroup: Sendable {
         /// When it must have given up what it is to give up.
         var revocationDeadline: Int64 = .max
         var order = 0
+
+        var deadline: Int64 { min(sessionDeadline, revocationDeadline) }
     }
 
     let id: String
@@ -130,6 +130,9 @@ struct StreamsGroup: Sendable {
     /// When the first assignment may be worked out.
     var assignableAt: Int64 = .min
     var topology: StreamsTopology?
+    /// Topics that the topology's patterns matched when the catalog had version `catalogVersion`.
+    var matched: Set<String> = []
+    var topics: [String: GroupTopic] = [:]
     var layout: StreamsLayout?
     /// Subtopologies that are as they were for members that run an older topology.
     var unchanged: Set<String> = []
@@ -157,6 +160,18 @@ struct StreamsGroup: Sendable {
         self.settings = settings
     }
 
+    init(id: String, sessionTimeoutMs: Int64) {
+        self.init(id: id, settings: Settings())
+        self.sessionTimeoutMs = sessionTimeoutMs
+    }
+
+    var sessionTimeoutMs: Int64 {
+        get { settings.sessionTimeoutMs }
+        set { settings.sessionTimeoutMs = newValue }
+    }
+
+    var wantedTopics: Set<String> { Set(topology?.topics ?? []).union(matched) }
+
     var state: State {
         if members.isEmpty { return .empty }
         guard layout?.isReady == true else { return .notReady }
@@ -164,8 +179,6 @@ struct StreamsGroup: Sendable {
         let isStable = members.values.allSatisfy { $0.isAway || ($0.epoch == assignmentEpoch && $0.state == .stable) }
         return isStable ? .stable : .reconciling
     }
-
-    var membersInOrder: [Member] { members.values.sorted { $0.order < $1.order } }
 
     func isStale(_ member: Member) -> Bool { member.topologyEpoch < topology?.epoch ?? 0 }
 
@@ -197,8 +210,6 @@ struct StreamsGroup: Sendable {
     }
 
     struct Answer: Sendable {
-        var error = KafkaErrorCode.none
-        var message: String?
         var memberID = ""
         var epoch: Int32 = 0
         /// Nil: as they were.

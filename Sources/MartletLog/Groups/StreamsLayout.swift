@@ -14,19 +14,20 @@ struct StreamsLayout: Sendable, Hashable {
 
     var isReady: Bool { status == nil }
 
-    init(_ topology: StreamsTopology, _ catalog: ConsumerGroup.Catalog) {
+    /// - `topics`: all that the topology names or matches, as far as there are such.
+    init(_ topology: StreamsTopology, _ topics: [String: GroupTopic]) {
         var sources: [String: [String]] = [:]
         var absent: Set<String> = []
-        let internals = Set(topology.subtopologies.flatMap { ($0.repartitions + $0.changelogs).map(\.name) })
+        let internals = topology.internalTopics
         for part in topology.subtopologies {
             var names = Set(part.sources)
             for pattern in part.patterns {
-                let matched = catalog.topics.keys.filter { !internals.contains($0) && pattern.matches($0) }
+                let matched = topics.keys.filter { !internals.contains($0) && pattern.matches($0) }
                 if matched.isEmpty { absent.insert(pattern.text) }
                 names.formUnion(matched)
             }
             for name in names {
-                if let topic = catalog.topics[name] { partitions[name] = topic.partitions } else { absent.insert(name) }
+                if let topic = topics[name] { partitions[name] = topic.partitions } else { absent.insert(name) }
             }
             sources[part.id] = names.sorted()
         }
@@ -34,7 +35,7 @@ struct StreamsLayout: Sendable, Hashable {
             status = .init(.missingSourceTopics, "Source topics \(absent.sorted().joined(separator: ", ")) are missing.")
             return
         }
-        status = countRepartitions(topology, sources) ?? enforceCopartitioning(topology, catalog)
+        status = countRepartitions(topology, sources) ?? enforceCopartitioning(topology)
         guard status == nil else { return }
         for part in topology.subtopologies {
             var filled = part
@@ -47,7 +48,7 @@ struct StreamsLayout: Sendable, Hashable {
             tasks[part.id] = count
             subtopologies.append(filled)
         }
-        status = checkInternal(catalog)
+        status = checkInternal(topics)
         if status != nil { (tasks, subtopologies) = ([:], []) }
     }
 
@@ -81,7 +82,7 @@ struct StreamsLayout: Sendable, Hashable {
         return nil
     }
 
-    private mutating func enforceCopartitioning(_ topology: StreamsTopology, _ catalog: ConsumerGroup.Catalog) -> StreamsGroup.Status? {
+    private mutating func enforceCopartitioning(_ topology: StreamsTopology) -> StreamsGroup.Status? {
         for part in topology.subtopologies {
             let repartitions = Dictionary(part.repartitions.map { ($0.name, $0.partitions) }, uniquingKeysWith: { max($0, $1) })
             for group in part.copartitionGroups {
@@ -101,11 +102,11 @@ struct StreamsLayout: Sendable, Hashable {
         return nil
     }
 
-    private mutating func checkInternal(_ catalog: ConsumerGroup.Catalog) -> StreamsGroup.Status? {
+    private mutating func checkInternal(_ topics: [String: GroupTopic]) -> StreamsGroup.Status? {
         var wrong: [String] = []
         var seen: Set<String> = []
         for topic in subtopologies.flatMap({ $0.repartitions + $0.changelogs }) where seen.insert(topic.name).inserted {
-            guard let found = catalog.topics[topic.name] else {
+            guard let found = topics[topic.name] else {
                 missing.append(topic)
                 continue
             }

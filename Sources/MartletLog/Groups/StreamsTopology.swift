@@ -61,6 +61,9 @@ struct StreamsTopology: Sendable, Hashable {
     /// Every topic that it names, sorted.
     var topics: [String] { Set(subtopologies.flatMap(\.topics)).sorted() }
 
+    /// Names of the topics that the broker makes.
+    var internalTopics: Set<String> { Set(subtopologies.flatMap { ($0.repartitions + $0.changelogs).map(\.name) }) }
+
     func means(the other: StreamsTopology) -> Bool { subtopologies == other.subtopologies }
 
     /// - Throws: STREAMS_INVALID_TOPOLOGY that says what is wrong.

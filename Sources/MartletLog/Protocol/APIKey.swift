@@ -56,6 +56,8 @@ enum APIKey: Int16, Sendable, CaseIterable {
     case consumerGroupHeartbeat = 68
     case consumerGroupDescribe = 69
     case describeTopicPartitions = 75
+    case streamsGroupHeartbeat = 88
+    case streamsGroupDescribe = 89
 
     /// What we read and write, and what ApiVersions says.
     var versions: ClosedRange<Int16> { row.versions }
@@ -102,6 +104,7 @@ enum APIKey: Int16, Sendable, CaseIterable {
         case .describeUserScramCredentials, .alterUserScramCredentials: (0...0, 0)
         case .alterPartitionReassignments, .consumerGroupHeartbeat, .consumerGroupDescribe: (0...1, 0)
         case .updateFeatures, .describeCluster, .listTransactions: (0...2, 0)
+        case .streamsGroupHeartbeat, .streamsGroupDescribe: (0...0, 0)
         case .listPartitionReassignments, .describeProducers, .describeTransactions, .describeTopicPartitions: (0...0, 0)
         }
     }

@@ -49,6 +49,8 @@ extension OffsetDeleteResponse: ThrottledResponse {}
 extension OffsetFetchResponse: ThrottledResponse {}
 extension OffsetForLeaderEpochResponse: ThrottledResponse {}
 extension ProduceResponse: ThrottledResponse {}
+extension StreamsGroupDescribeResponse: ThrottledResponse {}
+extension StreamsGroupHeartbeatResponse: ThrottledResponse {}
 extension SyncGroupResponse: ThrottledResponse {}
 extension TokenExpiryResponse: ThrottledResponse {}
 extension TxnErrorResponse: ThrottledResponse {}

@@ -143,9 +143,11 @@ extension RequestRouter {
         .now(
             .init(
                 groups: request.groups.map { id in
-                    guard let group = groups.describeStreams(id) else {
-                        let message = groups.exists(id) ? "group \(id) is not a streams group" : "group \(id) does not exist"
-                        return .init(error: .groupIDNotFound, errorMessage: message, groupID: id)
+                    let group: StreamsGroup
+                    do throws(KafkaError) {
+                        group = try groups.describe(id, as: StreamsGroup.self)
+                    } catch {
+                        return .init(error: error.code, errorMessage: error.message, groupID: id)
                     }
                     return .init(
                         groupID: id, state: group.state.rawValue, epoch: group.epoch, assignmentEpoch: group.assignmentEpoch,

@@ -1,5 +1,6 @@
 import MartletCore
 import NIOCore
+import NIOPosix
 
 /// A member of a Kafka Streams application says that it is there, what it runs and which tasks it has (KIP-1071).
 struct StreamsGroupHeartbeatRequest: WireRequest {
@@ -157,18 +158,15 @@ struct StreamsGroupHeartbeatResponse: WireMessage {
 
 extension RequestRouter {
     func streamsGroupHeartbeat(_ request: StreamsGroupHeartbeatRequest, _ context: RequestContext) -> Answer<StreamsGroupHeartbeatResponse> {
-        let heartbeat: StreamsGroup.Heartbeat
+        let settings = log.settings.streamsSettings(ofGroup: request.groupID)
+        var answer: StreamsGroup.Answer
         do throws(KafkaError) {
-            heartbeat = try request.checked(clientID: context.clientID, clientHost: context.clientHost)
-            for pattern in heartbeat.topology?.subtopologies.flatMap(\.patterns) ?? [] where context.access.rules != nil {
-                let hidden = log.topics.first { !$0.isInternal && pattern.matches($0.name) && !context.access.allows(.describe, .topic, $0.name) }
-                if hidden != nil { throw KafkaError(.topicAuthorizationFailed, "pattern \(pattern.text) matches topics that \(context.access.principal) may not describe") }
-            }
+            let heartbeat = try request.checked(clientID: context.clientID, clientHost: context.clientHost)
+            if let topology = heartbeat.topology { try checkPatterns(topology, context.access) }
+            answer = try groups.heartbeat(group: request.groupID, heartbeat, settings)
         } catch {
             return .now(.init(error: error.code, errorMessage: error.message))
         }
-        var (answer, settings) = groups.heartbeat(group: request.groupID, heartbeat)
-        guard answer.error == .none else { return .now(.init(error: answer.error, errorMessage: answer.message)) }
         if !answer.missing.isEmpty { makeInternalTopics(&answer, request.groupID, context) }
         return .now(
             .init(
@@ -186,6 +184,15 @@ extension RequestRouter {
                 }))
     }
 
+    /// What a pattern matches is read by all members alike, so nobody may bring one that matches what is hidden from it.
+    private func checkPatterns(_ topology: StreamsTopology, _ access: Access) throws(KafkaError) {
+        guard access.rules != nil else { return }
+        for pattern in topology.subtopologies.flatMap(\.patterns) {
+            let isHidden = log.topics.contains { !$0.isInternal && pattern.matches($0.name) && !access.allows(.describe, .topic, $0.name) }
+            if isHidden { throw KafkaError(.topicAuthorizationFailed, "pattern \(pattern.text) matches topics that \(access.principal) may not describe") }
+        }
+    }
+
     /// Makes the application's internal topics, on a thread that may wait for the disk: members hear of them with a later heartbeat.
     private func makeInternalTopics(_ answer: inout StreamsGroup.Answer, _ group: String, _ context: RequestContext) {
         let access = context.access
@@ -196,7 +203,7 @@ extension RequestRouter {
             }
             return
         }
-        let topics = groups.beginMaking(answer.missing, for: group)
+        let topics = groups.beginMaking(answer.missing)
         if topics.isEmpty { return }
         let groups = groups
         let made = blocking.runIfActive(eventLoop: context.loop) {
