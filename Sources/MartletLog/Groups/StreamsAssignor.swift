@@ -94,37 +94,51 @@ enum StreamsAssignor {
 
         // MARK: standbys
 
+        /// What is a copy stays one, what is missing goes to who worked on the task or else to who has least; then copies move from the full to the
+        /// empty for as long as that makes it more even.
         mutating func placeStandbys(_ tasks: [StreamsTask], replicas: Int) {
             let perTask = min(replicas, membersOf.count - 1)
             guard perTask > 0 else { return }
-            let most = (tasks.count * perTask + candidates.count - 1) / candidates.count
-            var used: [StreamsTask: Set<String>] = [:]
-            for task in tasks { used[task] = owner[task].map { [candidates[$0].processID] } ?? [] }
+            var holders: [StreamsTask: [Int]] = [:]
+            var load = candidates.map { _ in 0 }
+            func isFree(_ task: StreamsTask, _ place: Int, moving: Int? = nil) -> Bool {
+                let process = candidates[place].processID
+                return owner[task].map { candidates[$0].processID != process } ?? true
+                    && holders[task, default: []].allSatisfy { $0 == moving || candidates[$0].processID != process }
+            }
+            func leastLoaded(_ task: StreamsTask, moving: Int? = nil) -> Int? {
+                func key(_ place: Int) -> (Int, Int, Int) { (load[place], active[place].count, place) }
+                return candidates.indices.filter { isFree(task, $0, moving: moving) }.min { key($0) < key($1) }
+            }
             func give(_ task: StreamsTask, to place: Int) {
-                standby[place].append(task)
-                used[task]?.insert(candidates[place].processID)
+                holders[task, default: []].append(place)
+                load[place] += 1
             }
-            func isFree(_ task: StreamsTask, _ place: Int) -> Bool { used[task]?.contains(candidates[place].processID) == false }
-            func isFull(_ task: StreamsTask) -> Bool { (used[task]?.count ?? 0) > perTask }
-            // What was a copy before stays one; then who had the task itself has its state.
-            for place in candidates.indices {
-                for task in tasks where candidates[place].copies.contains(task) && isFree(task, place) && !isFull(task) && standby[place].count < most {
-                    give(task, to: place)
+            for held in [\Candidate.copies, \Candidate.active] {
+                for place in candidates.indices {
+                    for task in tasks where candidates[place][keyPath: held].contains(task) && holders[task, default: []].count < perTask {
+                        if isFree(task, place) { give(task, to: place) }
+                    }
                 }
             }
-            for place in candidates.indices {
-                for task in tasks where candidates[place].active.contains(task) && isFree(task, place) && !isFull(task) && standby[place].count < most {
-                    give(task, to: place)
-                }
-            }
-            // The rest goes to whoever has least.
             for task in tasks {
-                while !isFull(task) {
-                    func key(_ place: Int) -> (Int, Int, Int) { (standby[place].count, active[place].count, place) }
-                    guard let place = candidates.indices.filter({ isFree(task, $0) }).min(by: { key($0) < key($1) }) else { break }
-                    give(task, to: place)
+                while holders[task, default: []].count < perTask, let place = leastLoaded(task) { give(task, to: place) }
+            }
+            var isMoved = true
+            // Each move makes the sum of squared loads smaller, so this ends.
+            while isMoved {
+                isMoved = false
+                for task in tasks {
+                    for from in holders[task, default: []] {
+                        guard let to = leastLoaded(task, moving: from), load[to] + 1 < load[from] else { continue }
+                        holders[task]?.removeAll { $0 == from }
+                        load[from] -= 1
+                        give(task, to: to)
+                        isMoved = true
+                    }
                 }
             }
+            for (task, places) in holders { for place in places { standby[place].append(task) } }
         }
     }
 }

@@ -32,7 +32,7 @@ extension StreamsGroup {
         members[member.id] = member
         if let instanceID = member.instanceID { staticMembers[instanceID] = member.id }
         if heartbeat.requestsShutdown, shutdownRequestedBy == nil { shutdownRequestedBy = member.id }
-        lookAnew(at: catalog)
+        if looksNew(at: catalog) { isChanged = true }
         if isChanged || isPromotionDue(by: member) { epoch += 1 }
         if epoch > assignmentEpoch, now >= assignableAt { assign() }
 
@@ -196,19 +196,21 @@ extension StreamsGroup {
 
     // MARK: Which tasks are there?
 
-    /// Lays the topology over the topics as they are; a change raises the epoch.
-    private mutating func lookAnew(at catalog: GroupCatalog) {
-        guard catalogVersion != catalog.version, let topology else { return }
+    /// Lays the topology over the topics as they are.
+    /// - Returns: whether that gives other tasks, or other reasons why there are none.
+    private mutating func looksNew(at catalog: GroupCatalog) -> Bool {
+        guard catalogVersion != catalog.version, let topology else { return false }
+        catalogVersion = catalog.version
         let internals = topology.internalTopics
         let patterns = topology.subtopologies.flatMap(\.patterns)
         matched = patterns.isEmpty ? [] : Set(catalog.topics.keys.filter { name in !internals.contains(name) && patterns.contains { $0.matches(name) } })
-        look(at: catalog, raisingEpoch: false)
+        topics = wantedTopics.reduce(into: [:]) { topics, name in topics[name] = catalog.topics[name] }
         let new = StreamsLayout(topology, topics)
         for topic in creationErrors.keys where !new.missing.contains(where: { $0.name == topic }) { creationErrors[topic] = nil }
-        guard new != layout else { return }
+        guard new != layout else { return false }
         layout = new
-        epoch += 1
         endpointEpoch += 1
+        return true
     }
 
     private func statuses(for member: Member, _ now: Int64) -> [Status] {
