@@ -60,6 +60,8 @@ enum APIKey: Int16, Sendable, CaseIterable {
     case shareGroupDescribe = 77
     case shareFetch = 78
     case shareAcknowledge = 79
+    case streamsGroupHeartbeat = 88
+    case streamsGroupDescribe = 89
     case describeShareGroupOffsets = 90
     case alterShareGroupOffsets = 91
     case deleteShareGroupOffsets = 92
@@ -113,6 +115,7 @@ enum APIKey: Int16, Sendable, CaseIterable {
         case .describeShareGroupOffsets: (0...1, 0)
         case .alterShareGroupOffsets, .deleteShareGroupOffsets: (0...0, 0)
         case .updateFeatures, .describeCluster, .listTransactions: (0...2, 0)
+        case .streamsGroupHeartbeat, .streamsGroupDescribe: (0...0, 0)
         case .listPartitionReassignments, .describeProducers, .describeTransactions, .describeTopicPartitions: (0...0, 0)
         }
     }
