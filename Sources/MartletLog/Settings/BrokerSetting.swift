@@ -51,6 +51,7 @@ public struct BrokerSetting: Sendable {
 
     // MARK: the table
 
+    static let telemetryBytes = "telemetry.max.bytes"
     private static let intMax = Int64(Int32.max)
 
     private static let ofConnections: [BrokerSetting] = [
@@ -73,6 +74,7 @@ public struct BrokerSetting: Sendable {
         number("fetch.max.bytes", "the most that a fetch is answered with; a single batch may be larger", 1024...intMax, \.broker.fetchBytesMax),
         number("quota.window.num", "over how many windows the rates of clients with quotas are taken", 2...1000, \.broker.quotaWindows),
         number("quota.window.size.seconds", "how long such a window is", 1...3600, \.broker.quotaWindowSeconds),
+        number(telemetryBytes, "the largest report of a client's metrics, compressed", 1...intMax, \.broker.telemetryBytesMax),
         number("max.incremental.fetch.session.cache.slots", "clients that may read with fetch sessions", 0...1_000_000, \.broker.fetchSessionsMax),
     ]
 

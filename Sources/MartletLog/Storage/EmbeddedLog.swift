@@ -22,7 +22,7 @@ public final class EmbeddedLog: Sendable {
     public let transactions: TransactionCoordinator
     let services: LogServices
     /// Counts the starts of the node on this directory. A partition's leader epoch counts those since its topic was made.
-    private let nodeEpoch: Int32
+    let nodeEpoch: Int32
     private let topicState: Mutex<[String: Topic]>
     /// Held while topics are made, changed and deleted, which waits for the disk; `topicState`, which every request looks into, only to tell the outcome.
     private let topicChanges = Mutex<Void>(())
@@ -59,7 +59,7 @@ public final class EmbeddedLog: Sendable {
     public static func open(
         directory: String, config: LogConfig = LogConfig(), time: TimeSource = .system, logger: Logger = Logger(label: "martlet.log")
     ) throws(MartletError) -> EmbeddedLog {
-        let log = try EmbeddedLog(directory: directory, config: config, time: time, logger: logger)
+        let log = try EmbeddedLog(directory: directory, config: config, time: time, logger: logger.named("martlet.log"))
         if config.worksInBackground { try log.services.startSync() }
         do throws(MartletError) {
             try log.transactions.recover()
@@ -166,6 +166,10 @@ public final class EmbeddedLog: Sendable {
         try system.replace(path, with: Array("\(epoch + 1)\n".utf8), durably: true)
         return epoch + 1
     }
+
+    /// Where a log of the metadata would end: which start of the node in the upper half, the changes to topics and settings since in the lower. Never
+    /// goes back.
+    var metadataEnd: Int64 { Int64(nodeEpoch) << 32 + services.metadataChanges }
 
     // MARK: topics
 
@@ -302,7 +306,9 @@ public final class EmbeddedLog: Sendable {
     ) throws(KafkaError) {
         try topicChanges.withLock { (_) throws(KafkaError) in
             let before = services.topicDefaults
-            guard try services.settings.change(owner, keeps: keeps, change), services.topicDefaults != before else { return }
+            guard try services.settings.change(owner, keeps: keeps, change) else { return }
+            services.countMetadataChange()
+            guard services.topicDefaults != before else { return }
             let defaults = services.topicDefaults
             for topic in topicState.withLock({ Array($0.values) }) {
                 do throws(MartletError) {

@@ -454,5 +454,5 @@ struct MessageSample: Sendable, CustomTestStringConvertible {
             .incrementalAlterConfigs),
         .init(DescribeClusterRequest(), .describeCluster),
         .init(DescribeClusterResponse(clusterID: "c", brokers: [.init(nodeID: 1, host: "h", port: 1)]), .describeCluster),
-    ]
+    ] + ofNodes
 }

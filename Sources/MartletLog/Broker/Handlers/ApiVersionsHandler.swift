@@ -78,6 +78,9 @@ struct ApiVersionsResponse: WireMessage {
 
 extension RequestRouter {
     func apiVersions(_ request: ApiVersionsRequest, _ context: RequestContext) -> Answer<ApiVersionsResponse> {
+        if context.version >= 3 {
+            context.session.software = .init(name: request.clientSoftwareName, version: request.clientSoftwareVersion)
+        }
         var response = Self.spoken
         // Clients that know version 3 and not 4 stumble over a lowest version of 0.
         if context.version < 4 { response.supportedFeatures = [] }
