@@ -96,9 +96,11 @@ public final class KafkaBroker: Sendable {
                 store: try AccessRuleStore(directory: log.directory, fileSystem: fileSystem), superUsers: config.security.superUsers,
                 allowsWithoutRule: config.security.allowsWithoutRule)
         }
-        let groups = GroupCoordinator(log: log, timers: group, time: time, logger: loggers.logger("martlet.groups"), config: config.groups)
+        let shares = try SharePartitions(log: log, timers: group, time: time, logger: loggers.logger("martlet.groups"))
+        let groups = GroupCoordinator(
+            log: log, timers: group, time: time, logger: loggers.logger("martlet.groups"), config: config.groups, sharing: shares)
         router = RequestRouter(
-            log: log, groups: groups, blocking: NIOThreadPool(numberOfThreads: 4), config: config, security: security,
+            log: log, groups: groups, shares: shares, blocking: NIOThreadPool(numberOfThreads: 4), config: config, security: security,
             quotas: try ClientQuotas(
                 directory: log.directory, fileSystem: fileSystem, burstSeconds: Double(max(1, config.quotaWindows - 1) * config.quotaWindowSeconds)),
             time: time, loggers: loggers)
@@ -188,6 +190,7 @@ public final class KafkaBroker: Sendable {
         guard first else { return }
         if let logListener { log.removeListener(logListener) }
         router.groups.close()
+        router.shares.close()
         for listener in listeners { try? listener.close().wait() }  // it may have been closed by an error before
         for connection in connections { try? connection.close().wait() }
         router.blocking.shutdownGracefully { _ in }

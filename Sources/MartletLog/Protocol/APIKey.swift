@@ -61,8 +61,17 @@ enum APIKey: Int16, Sendable, CaseIterable {
     case pushTelemetry = 72
     case listConfigResources = 74
     case describeTopicPartitions = 75
+    case shareGroupHeartbeat = 76
+    case shareGroupDescribe = 77
+    case shareFetch = 78
+    case shareAcknowledge = 79
     case addRaftVoter = 80
     case removeRaftVoter = 81
+    case streamsGroupHeartbeat = 88
+    case streamsGroupDescribe = 89
+    case describeShareGroupOffsets = 90
+    case alterShareGroupOffsets = 91
+    case deleteShareGroupOffsets = 92
 
     /// What we read and write, and what ApiVersions says.
     var versions: ClosedRange<Int16> { row.versions }
@@ -108,7 +117,10 @@ enum APIKey: Int16, Sendable, CaseIterable {
         case .offsetDelete: (0...0, .max)
         case .describeUserScramCredentials, .alterUserScramCredentials: (0...0, 0)
         case .alterPartitionReassignments, .consumerGroupHeartbeat, .consumerGroupDescribe: (0...1, 0)
-        case .listConfigResources, .addRaftVoter: (0...1, 0)
+        case .shareGroupHeartbeat, .shareGroupDescribe: (1...1, 0)
+        case .shareFetch, .shareAcknowledge: (1...2, 0)
+        case .describeShareGroupOffsets, .listConfigResources, .addRaftVoter: (0...1, 0)
+        case .alterShareGroupOffsets, .deleteShareGroupOffsets, .streamsGroupHeartbeat, .streamsGroupDescribe: (0...0, 0)
         case .updateFeatures, .describeCluster, .listTransactions, .describeQuorum: (0...2, 0)
         case .listPartitionReassignments, .describeProducers, .describeTransactions, .describeTopicPartitions: (0...0, 0)
         case .unregisterBroker, .removeRaftVoter, .getTelemetrySubscriptions, .pushTelemetry: (0...0, 0)

@@ -32,7 +32,7 @@ extension RequestRouter {
         }
         switch api {
         case .produce: charge.wait(ms: use(.produce, Double(requestBytes)))
-        case .fetch: charge.wait(ms: use(.fetch, Double(recordBytes)))
+        case .fetch, .shareFetch: charge.wait(ms: use(.fetch, Double(recordBytes)))
         case .saslHandshake, .saslAuthenticate: return
         default: break
         }

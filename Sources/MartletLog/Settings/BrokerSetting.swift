@@ -40,7 +40,7 @@ public struct BrokerSetting: Sendable {
         }
     }
 
-    public static let all: [BrokerSetting] = ofConnections + ofGroups + ofTransactions + ofTopics + fixed
+    public static let all: [BrokerSetting] = ofConnections + ofGroups + ofStreamsGroups + ofTransactions + ofTopics + fixed
 
     /// Dynamic settings of Kafka's that mean nothing here; shown once somebody has set them.
     static let accepted: [String: BrokerSetting] = Dictionary(withoutEffect.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
@@ -107,11 +107,101 @@ public struct BrokerSetting: Sendable {
             .choice(
                 GroupMigration.allCases.map(\.rawValue), get: { $0.broker.groups.migration.rawValue },
                 set: { $0.broker.groups.migration = GroupMigration(rawValue: $1) ?? .bidirectional })),
+        number(
+            "group.share.session.timeout.ms", "a member of a share group that is silent for so long is out; groups may have their own", 1...intMax,
+            \.broker.groups.sharing.sessionTimeoutMs),
+        number(
+            "group.share.min.session.timeout.ms", "the shortest share.session.timeout.ms that a group may have", 1...intMax,
+            \.broker.groups.sharing.sessionTimeoutMinMs),
+        number(
+            "group.share.max.session.timeout.ms", "the longest share.session.timeout.ms that a group may have", 1...intMax,
+            \.broker.groups.sharing.sessionTimeoutMaxMs),
+        number(
+            "group.share.heartbeat.interval.ms", "how often members of share groups report; groups may have their own", 1...intMax,
+            \.broker.groups.sharing.heartbeatIntervalMs),
+        number(
+            "group.share.min.heartbeat.interval.ms", "the shortest share.heartbeat.interval.ms that a group may have", 1...intMax,
+            \.broker.groups.sharing.heartbeatIntervalMinMs),
+        number(
+            "group.share.max.heartbeat.interval.ms", "the longest share.heartbeat.interval.ms that a group may have", 1...intMax,
+            \.broker.groups.sharing.heartbeatIntervalMaxMs),
+        number("group.share.max.size", "members of a share group; more are refused", 1...1000, \.broker.groups.sharing.membersMax),
+        number(
+            "group.share.record.lock.duration.ms",
+            "a record that is handed to a member of a share group and not acknowledged for so long goes to another; groups may have their own",
+            1000...3_600_000, \.broker.groups.sharing.recordLockDurationMs),
+        number(
+            "group.share.min.record.lock.duration.ms", "the shortest share.record.lock.duration.ms that a group may have", 1000...30_000,
+            \.broker.groups.sharing.recordLockDurationMinMs),
+        number(
+            "group.share.max.record.lock.duration.ms", "the longest share.record.lock.duration.ms that a group may have", 30_000...3_600_000,
+            \.broker.groups.sharing.recordLockDurationMaxMs),
+        number(
+            "group.share.delivery.count.limit", "how often a share group is handed a record before it is given up; groups may have their own", 2...10,
+            \.broker.groups.sharing.deliveryCountLimit),
+        number(
+            "group.share.min.delivery.count.limit", "the lowest share.delivery.count.limit that a group may have", 2...5,
+            \.broker.groups.sharing.deliveryCountLimitMin),
+        number(
+            "group.share.max.delivery.count.limit", "the highest share.delivery.count.limit that a group may have", 5...25,
+            \.broker.groups.sharing.deliveryCountLimitMax),
+        number(
+            "group.share.partition.max.record.locks",
+            "how many records of a partition may be handed out to a share group and not yet done with; groups may have their own", 100...10_000,
+            \.broker.groups.sharing.partitionRecordLocks),
+        number(
+            "group.share.min.partition.max.record.locks", "the lowest share.partition.max.record.locks that a group may have", 100...2000,
+            \.broker.groups.sharing.partitionRecordLocksMin),
+        number(
+            "group.share.max.partition.max.record.locks", "the highest share.partition.max.record.locks that a group may have", 2000...10_000,
+            \.broker.groups.sharing.partitionRecordLocksMax),
+        number("group.share.max.share.sessions", "members of share groups that may read at once", 1...intMax, \.broker.groups.sharing.sessionsMax),
         number("offset.metadata.max.bytes", "the longest note that may be committed with an offset", 0...intMax, \.broker.groups.offsetMetadataBytesMax),
         .init(
             "offsets.retention.minutes", "how long offsets are kept of a group that has no members", .int,
             .number(
                 1...intMax, get: { $0.broker.groups.offsetsRetentionMs / 60_000 }, set: { $0.broker.groups.offsetsRetentionMs = $1 * 60_000 })),
+    ]
+
+    private static let ofStreamsGroups: [BrokerSetting] = [
+        number(
+            "group.streams.session.timeout.ms", "a member of a streams group that is silent for so long is out; groups may have their own", 1...intMax,
+            \.broker.groups.streams.sessionTimeoutMs),
+        number(
+            "group.streams.min.session.timeout.ms", "the shortest streams.session.timeout.ms that a group may have", 1...intMax,
+            \.broker.groups.streams.sessionTimeoutMinMs),
+        number(
+            "group.streams.max.session.timeout.ms", "the longest streams.session.timeout.ms that a group may have", 1...intMax,
+            \.broker.groups.streams.sessionTimeoutMaxMs),
+        number(
+            "group.streams.heartbeat.interval.ms", "how often members of streams groups report; groups may have their own", 1...intMax,
+            \.broker.groups.streams.heartbeatIntervalMs),
+        number(
+            "group.streams.min.heartbeat.interval.ms", "the shortest streams.heartbeat.interval.ms that a group may have", 1...intMax,
+            \.broker.groups.streams.heartbeatIntervalMinMs),
+        number(
+            "group.streams.max.heartbeat.interval.ms", "the longest streams.heartbeat.interval.ms that a group may have", 1...intMax,
+            \.broker.groups.streams.heartbeatIntervalMaxMs),
+        number("group.streams.max.size", "members of a streams group; more are refused", 1...intMax, \.broker.groups.streams.membersMax),
+        number(
+            "group.streams.num.standby.replicas", "how many other processes have a copy of a task's state; groups may have their own", 0...intMax,
+            \.broker.groups.streams.standbyReplicas),
+        number(
+            "group.streams.max.standby.replicas", "the highest streams.num.standby.replicas that a group may have", 0...intMax,
+            \.broker.groups.streams.standbyReplicasMax),
+        number(
+            "group.streams.initial.rebalance.delay.ms",
+            "how long the first assignment of a streams group waits for more members; groups may have their own", 0...intMax,
+            \.broker.groups.streams.initialRebalanceDelayMs),
+        number(
+            "group.streams.num.warmup.replicas", "how many tasks of a streams group are warmed up at a time, for clients that report how far they are",
+            1...intMax, \.broker.groups.streams.warmupReplicas),
+        number(
+            "group.streams.acceptable.recovery.lag", "how many records a copy of a task's state may lag and count as caught up", 0...intMax,
+            \.broker.groups.streams.acceptableRecoveryLag),
+        number(
+            "group.streams.task.offset.interval.ms", "how often members of streams groups report how far their copies are", 1...intMax,
+            \.broker.groups.streams.taskOffsetIntervalMs),
     ]
 
     private static let ofTransactions: [BrokerSetting] = [

@@ -100,6 +100,16 @@ final class NodeSettings: Sendable {
         }
     }
 
+    /// What a share group goes by.
+    func shareSettings(ofGroup id: String) -> ShareGroupSettings {
+        state.withLock { state in ShareGroupSettings(own: state.set[.group(id)] ?? [:], broker: state.inForce.broker.groups.sharing) }
+    }
+
+    /// What a streams group goes by.
+    func streamsSettings(ofGroup id: String) -> StreamsGroup.Settings {
+        state.withLock { state in StreamsGroup.Settings(own: state.set[.group(id)] ?? [:], broker: state.inForce.broker.groups.streams) }
+    }
+
     // MARK: where values come from
 
     struct Value: Hashable, Sendable {

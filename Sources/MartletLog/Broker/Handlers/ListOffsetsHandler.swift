@@ -95,25 +95,33 @@ extension RequestRouter {
             answer.error = .unsupportedVersion
             return answer
         }
+        do throws(KafkaError) {
+            try look(for: wanted.timestamp, in: log, isCommitted: isCommitted, &answer)
+        } catch {
+            answer.error = error.code
+        }
+        return answer
+    }
+
+    private func look(for timestamp: Int64, in log: PartitionLog, isCommitted: Bool, _ answer: inout ListOffsetsResponse.Partition) throws(KafkaError) {
         let end = isCommitted ? log.lastStableOffset : log.highWatermark
-        switch wanted.timestamp {
+        switch timestamp {
         case -1: (answer.offset, answer.leaderEpoch) = (end, log.leaderEpoch)
         case -2, -4:
             let start = log.startOffset
             (answer.offset, answer.leaderEpoch) = (start, log.leaderEpoch(at: start))
         case -3:
-            if let found = log.offsetOfMaxTimestamp(), found.offset < end {
+            if let found = try log.offsetOfMaxTimestamp(), found.offset < end {
                 (answer.offset, answer.timestamp, answer.leaderEpoch) = (found.offset, found.timestamp, log.leaderEpoch(at: found.offset))
             }
         case -5, -6: break  // there is no tiered storage: offset −1
         case 0...:
             // Nothing that late, or not yet readable: offset and timestamp −1.
-            if let found = log.offset(forTimestamp: wanted.timestamp), found.offset < end {
+            if let found = try log.offset(forTimestamp: timestamp), found.offset < end {
                 (answer.offset, answer.timestamp, answer.leaderEpoch) = (found.offset, found.timestamp, log.leaderEpoch(at: found.offset))
             }
         default: answer.error = .unsupportedVersion
         }
-        return answer
     }
 
     /// From which version on a time stands for a place.
