@@ -23,6 +23,9 @@ public struct GroupConfig: Sendable {
     /// Zero: a single consumer starts at once; members that come together cost one more rebalance.
     public var initialRebalanceDelayMs: Int64 = 0
     public var offsetMetadataBytesMax = 4096
+    /// Members of one group (group.max.size, group.consumer.max.size).
+    public var membersMax = Int(Int32.max)
+    public var consumerMembersMax = 10_000
     /// Which groups may go over to the other protocol while they have members (group.consumer.migration.policy).
     public var migration = GroupMigration.bidirectional
     /// Of consumer groups (KIP-848), where the broker decides: group.consumer.session.timeout.ms, group.consumer.heartbeat.interval.ms.

@@ -25,6 +25,8 @@ public final class PartitionLog: Sendable {
     let state: Mutex<State>
     /// Held while clean points are written and files replaced, one such thing at a time. Taken before `state`.
     let upkeep = Mutex<Void>(())
+    /// Sent to Kafka clients since the start.
+    let sentBytes = Atomic<Int64>(0), sentRecords = Atomic<Int64>(0)
 
     struct State: Sendable {
         var settings: TopicSettings
@@ -55,6 +57,8 @@ public final class PartitionLog: Sendable {
         var hints: [ReadHint] = []
         var nextHint = 0
         var bytesSinceCheckpoint = 0
+        /// Since the start, without markers.
+        var appendedBytes: Int64 = 0, appendedRecords: Int64 = 0
         /// Everything below was compacted before.
         var cleanedUntil: Int64 = 0
         /// Compaction may have made gaps between offsets before here.
@@ -218,6 +222,7 @@ public final class PartitionLog: Sendable {
                         state.aborted.append(transaction)
                     }
                 } else {
+                    state.appendedRecords += Int64(header.recordCount)
                     state.producers.note(header, nowMs: nowMs)
                 }
                 state.endOffset = header.nextOffset
@@ -226,6 +231,7 @@ public final class PartitionLog: Sendable {
             if state.segments[last].firstAppendMs == nil { state.segments[last].firstAppendMs = nowMs }
             let isDue = state.bytesSinceCheckpoint >= services.config.checkpointBytes
             state.bytesSinceCheckpoint += bytes.count
+            if marker == nil { state.appendedBytes += Int64(bytes.count) }
             mustRequestUpkeep = !isDue && state.bytesSinceCheckpoint >= services.config.checkpointBytes
             if services.isDurable {
                 if syncing && !state.syncIsRequested {
@@ -321,7 +327,7 @@ public final class PartitionLog: Sendable {
             let closing = state.segments[state.segments.count - 1].file
             if services.isDurable {
                 do throws(MartletError) {
-                    try closing.sync()  // (9)
+                    try services.timed { () throws(MartletError) in try closing.sync() }  // (9)
                 } catch {
                     state.failure = error
                     throw error
@@ -370,15 +376,16 @@ public final class PartitionLog: Sendable {
 
     /// Makes all that was appended before durable, on this thread, and moves the high watermark (1).
     func flush() throws(MartletError) {
-        let plan: (file: any LogFile, end: Int64)? = try state.withLock { (state) throws(MartletError) in
+        let plan: (file: any LogFile, begin: Int64, end: Int64)? = try state.withLock { (state) throws(MartletError) in
             if let failure = state.failure { throw failure }
             guard state.highWatermark < state.endOffset else { return nil }
             state.bytesSinceSync = 0
-            return (state.segments[state.segments.count - 1].file, state.endOffset)
+            return (state.segments[state.segments.count - 1].file, state.highWatermark, state.endOffset)
         }
         guard let plan else { return }
         do throws(MartletError) {
-            try plan.file.sync()  // earlier segments are synced already (9)
+            try services.timed { () throws(MartletError) in try plan.file.sync() }  // earlier segments are synced already (9)
+            services.syncSizes.record(plan.end - plan.begin)
         } catch {
             let waiters = state.withLock { state in
                 // After a failed fdatasync the kernel may have dropped the pages: a later success would prove nothing.

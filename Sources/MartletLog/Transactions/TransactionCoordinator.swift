@@ -21,6 +21,8 @@ public final class TransactionCoordinator: Sendable {
     let services: LogServices
     private let owner = Mutex<Owner>(Owner())
     private let table: Mutex<Table>
+    /// Since the start; those that took too long are among the aborted ones.
+    let committedCount = Counter(), abortedCount = Counter(), timedOutCount = Counter()
 
     private struct Owner: Sendable {
         weak var log: EmbeddedLog?
@@ -388,6 +390,7 @@ public final class TransactionCoordinator: Sendable {
         }
         // (3) From here on nothing may fail the commit: what cannot be written now is written later.
         state.phase = .empty
+        committedCount.add()
         state.decision = decision
         state.lastUsedMs = decision.timestamp
         state.lastEnd = .commit
@@ -423,7 +426,10 @@ public final class TransactionCoordinator: Sendable {
         }
         state.offsets = []
         state.begins = [:]
-        if case .open = state.phase { state.lastEnd = .abort }
+        if case .open = state.phase {
+            state.lastEnd = .abort
+            abortedCount.add()
+        }
         state.phase = .empty
         state.mustAbort = false
     }
@@ -461,6 +467,7 @@ public final class TransactionCoordinator: Sendable {
                     try settle(&state)
                     try raiseEpoch(&state)
                     try abort(&state)
+                    timedOutCount.add()
                     services.logger.warning("transaction timed out", metadata: ["transactional-id": "\(transaction.id)"])
                     return nil
                 } catch {
