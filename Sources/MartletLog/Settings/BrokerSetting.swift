@@ -124,6 +124,55 @@ public struct BrokerSetting: Sendable {
             .choice(
                 GroupMigration.allCases.map(\.rawValue), get: { $0.broker.groups.migration.rawValue },
                 set: { $0.broker.groups.migration = GroupMigration(rawValue: $1) ?? .bidirectional })),
+        number(
+            "group.share.session.timeout.ms", "a member of a share group that is silent for so long is out; groups may have their own", 1...intMax,
+            \.broker.groups.sharing.sessionTimeoutMs),
+        number(
+            "group.share.min.session.timeout.ms", "the shortest share.session.timeout.ms that a group may have", 1...intMax,
+            \.broker.groups.sharing.sessionTimeoutMinMs),
+        number(
+            "group.share.max.session.timeout.ms", "the longest share.session.timeout.ms that a group may have", 1...intMax,
+            \.broker.groups.sharing.sessionTimeoutMaxMs),
+        number(
+            "group.share.heartbeat.interval.ms", "how often members of share groups report; groups may have their own", 1...intMax,
+            \.broker.groups.sharing.heartbeatIntervalMs),
+        number(
+            "group.share.min.heartbeat.interval.ms", "the shortest share.heartbeat.interval.ms that a group may have", 1...intMax,
+            \.broker.groups.sharing.heartbeatIntervalMinMs),
+        number(
+            "group.share.max.heartbeat.interval.ms", "the longest share.heartbeat.interval.ms that a group may have", 1...intMax,
+            \.broker.groups.sharing.heartbeatIntervalMaxMs),
+        number("group.share.max.size", "members of a share group; more are refused", 1...1000, \.broker.groups.sharing.membersMax),
+        number(
+            "group.share.record.lock.duration.ms",
+            "a record that is handed to a member of a share group and not acknowledged for so long goes to another; groups may have their own",
+            1000...3_600_000, \.broker.groups.sharing.recordLockDurationMs),
+        number(
+            "group.share.min.record.lock.duration.ms", "the shortest share.record.lock.duration.ms that a group may have", 1000...30_000,
+            \.broker.groups.sharing.recordLockDurationMinMs),
+        number(
+            "group.share.max.record.lock.duration.ms", "the longest share.record.lock.duration.ms that a group may have", 30_000...3_600_000,
+            \.broker.groups.sharing.recordLockDurationMaxMs),
+        number(
+            "group.share.delivery.count.limit", "how often a share group is handed a record before it is given up; groups may have their own", 2...10,
+            \.broker.groups.sharing.deliveryCountLimit),
+        number(
+            "group.share.min.delivery.count.limit", "the lowest share.delivery.count.limit that a group may have", 2...5,
+            \.broker.groups.sharing.deliveryCountLimitMin),
+        number(
+            "group.share.max.delivery.count.limit", "the highest share.delivery.count.limit that a group may have", 5...25,
+            \.broker.groups.sharing.deliveryCountLimitMax),
+        number(
+            "group.share.partition.max.record.locks",
+            "how many records of a partition may be handed out to a share group and not yet done with; groups may have their own", 100...10_000,
+            \.broker.groups.sharing.partitionRecordLocks),
+        number(
+            "group.share.min.partition.max.record.locks", "the lowest share.partition.max.record.locks that a group may have", 100...2000,
+            \.broker.groups.sharing.partitionRecordLocksMin),
+        number(
+            "group.share.max.partition.max.record.locks", "the highest share.partition.max.record.locks that a group may have", 2000...10_000,
+            \.broker.groups.sharing.partitionRecordLocksMax),
+        number("group.share.max.share.sessions", "members of share groups that may read at once", 1...intMax, \.broker.groups.sharing.sessionsMax),
         number("offset.metadata.max.bytes", "the longest note that may be committed with an offset", 0...intMax, \.broker.groups.offsetMetadataBytesMax),
         .init(
             "offsets.retention.minutes", "how long offsets are kept of a group that has no members", .int,

@@ -87,6 +87,11 @@ final class NodeSettings: Sendable {
         }
     }
 
+    /// What a share group goes by.
+    func shareSettings(ofGroup id: String) -> ShareGroupSettings {
+        state.withLock { state in ShareGroupSettings(own: state.set[.group(id)] ?? [:], broker: state.inForce.broker.groups.sharing) }
+    }
+
     // MARK: where values come from
 
     struct Value: Hashable, Sendable {

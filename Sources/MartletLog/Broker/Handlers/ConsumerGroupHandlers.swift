@@ -244,9 +244,11 @@ extension RequestRouter {
         .now(
             .init(
                 groups: request.groups.map { id in
-                    guard let group = groups.describeConsumers(id) else {
-                        let message = groups.exists(id) ? "group \(id) is not a consumer group" : "group \(id) does not exist"
-                        return .init(error: .groupIDNotFound, errorMessage: message, groupID: id)
+                    let group: ConsumerGroup
+                    do throws(KafkaError) {
+                        group = try groups.describe(id, as: ConsumerGroup.self)
+                    } catch {
+                        return .init(error: error.code, errorMessage: error.message, groupID: id)
                     }
                     func assignment(_ partitions: Set<ConsumerGroup.Partition>) -> ConsumerGroupDescribeResponse.Assignment {
                         let topics = Dictionary(grouping: partitions, by: \.topic)

@@ -208,9 +208,13 @@ extension RequestRouter {
     private func groupRows(_ id: String) -> [SettingRow] {
         let own = log.settings.values(of: .group(id))
         return GroupSetting.all.map { setting in
-            var values = BrokerSetting.named(setting.brokerSetting).map(log.settings.values(of:)) ?? []
+            var values: [NodeSettings.Value] =
+                switch setting.byDefault {
+                case .brokerSetting(let name): BrokerSetting.named(name).map(log.settings.values(of:)) ?? []
+                case .value(let text): [.init(name: setting.name, text: text, source: .default)]
+                }
             if let value = own[setting.name] { values.insert(.init(name: setting.name, text: value, source: .group), at: 0) }
-            return SettingRow(name: setting.name, kind: .int, documentation: setting.text, values: values)
+            return SettingRow(name: setting.name, kind: setting.kind, documentation: setting.text, values: values)
         }
     }
 }
