@@ -262,6 +262,7 @@ public final class KafkaBroker: Sendable {
         statistics.fetchSessions = router.fetchSessions.count
         statistics.unsentBytes = router.answerBytes.count
         statistics.groups = router.groups.statistics
+        statistics.rebalances = router.groups.rebalances.snapshot
         return statistics
     }
 }

@@ -54,6 +54,7 @@ final class GroupCoordinator: Sendable {
     let logger: Logger
     let config: GroupConfig
     let state = Mutex(State())
+    let rebalances = RebalanceMeters()
     /// Rises when topics come, go or grow.
     private let catalogVersion = Atomic(0)
     private let listener = Mutex<Int?>(nil)
@@ -363,7 +364,9 @@ final class GroupCoordinator: Sendable {
             if state.groups[id]?.type != .classic {
                 // A consumer group has no members here, else the request had been answered; a share group stays one.
                 guard createIfMissing, state.groups[id]?.type != .share else { return nil }
-                state.groups[id] = .classic(Group(id: id, initialRebalanceDelayMs: config.initialRebalanceDelayMs))
+                var made = Group(id: id, initialRebalanceDelayMs: config.initialRebalanceDelayMs)
+                made.membersMax = config.membersMax
+                state.groups[id] = .classic(made)
             }
             let token = state.nextToken
             state.nextToken += 1
@@ -379,6 +382,7 @@ final class GroupCoordinator: Sendable {
         let changed = state.groups.change(id) { (group: inout Group) in
             let before = (group.state, group.generation)
             let actions = group.receive(event, now: now)
+            rebalances.note(.classic, before.1, group.generation)
             if before != (group.state, group.generation) {
                 logger.debug(
                     "group changed",

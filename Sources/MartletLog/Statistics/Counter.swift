@@ -18,7 +18,7 @@ final class Histogram: Sendable {
 
     /// - `bounds`: at most 11.
     init(bounds: [Int64]) {
-        precondition(bounds.count < counts.count)
+        precondition(bounds.count < 12)
         self.bounds = bounds
     }
 

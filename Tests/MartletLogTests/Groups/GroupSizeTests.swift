@@ -53,7 +53,7 @@ import Testing
     @Test func consumerGroupsToo() {
         var group = ConsumerGroup(id: "g", sessionTimeoutMs: 10_000)
         group.membersMax = 2
-        let catalog = ConsumerGroup.Catalog(version: 1, topics: [:])
+        let catalog = GroupCatalog(version: 1, topics: [:])
         func join(_ id: String) -> KafkaErrorCode {
             group.receive(.init(memberID: id, epoch: 0, rebalanceTimeoutMs: 1000, names: ["t"], owned: []), catalog: catalog, now: 0).error
         }
