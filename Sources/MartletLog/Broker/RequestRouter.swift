@@ -151,6 +151,12 @@ final class RequestRouter: Sendable {
         case .consumerGroupHeartbeat:
             return try serve(ConsumerGroupHeartbeatRequest.self) { consumerGroupHeartbeat($0, context) }
         case .consumerGroupDescribe: return try serve(ConsumerGroupDescribeRequest.self) { consumerGroupDescribe($0) }
+        case .shareGroupHeartbeat: return try serve(ShareGroupHeartbeatRequest.self) { shareGroupHeartbeat($0, context) }
+        case .shareGroupDescribe: return try serve(ShareGroupDescribeRequest.self) { shareGroupDescribe($0) }
+        case .describeShareGroupOffsets:
+            return try serve(DescribeShareGroupOffsetsRequest.self) { describeShareGroupOffsets($0, context) }
+        case .alterShareGroupOffsets: return try serve(AlterShareGroupOffsetsRequest.self) { alterShareGroupOffsets($0, context) }
+        case .deleteShareGroupOffsets: return try serve(DeleteShareGroupOffsetsRequest.self) { deleteShareGroupOffsets($0, context) }
         case .createTopics: return try serve(CreateTopicsRequest.self) { createTopics($0, context) }
         case .deleteTopics: return try serve(DeleteTopicsRequest.self) { deleteTopics($0, context) }
         case .createPartitions: return try serve(CreatePartitionsRequest.self) { createPartitions($0, context) }

@@ -26,9 +26,7 @@ extension EpochMember {
 }
 
 /// A group of such members: a value without clock, lock or I/O.
-protocol EpochGroup: GroupKind {
-    associatedtype Member: EpochMember
-
+protocol EpochGroup: GroupKind where Member: EpochMember {
     init(id: String, sessionTimeoutMs: Int64)
 
     /// Whether it takes the place of a classic group without members, with its offsets.

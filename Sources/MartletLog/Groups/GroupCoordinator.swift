@@ -53,6 +53,8 @@ final class GroupCoordinator: Sendable {
     let time: TimeSource
     let logger: Logger
     let config: GroupConfig
+    /// What share groups read.
+    let sharing: (any ShareGroupStore)?
     let state = Mutex(State())
     let rebalances = RebalanceMeters()
     /// Rises when topics come, go or grow.
@@ -79,8 +81,9 @@ final class GroupCoordinator: Sendable {
         case leave(EventLoopPromise<[KafkaErrorCode]>)
     }
 
-    init(log: EmbeddedLog, timers: any EventLoopGroup, time: TimeSource, logger: Logger, config: GroupConfig = GroupConfig()) {
+    init(log: EmbeddedLog, timers: any EventLoopGroup, time: TimeSource, logger: Logger, config: GroupConfig = GroupConfig(), sharing: (any ShareGroupStore)? = nil) {
         self.log = log
+        self.sharing = sharing
         self.timers = timers
         self.time = time
         self.logger = logger
@@ -89,6 +92,7 @@ final class GroupCoordinator: Sendable {
             if case .topicsChanged = event { self?.catalogVersion.add(1, ordering: .sequentiallyConsistent) }
         }
         listener.withLock { $0 = id }
+        loadShareGroups()
         scheduleOffsetExpiry()
     }
 
@@ -304,9 +308,10 @@ final class GroupCoordinator: Sendable {
             state.timers.removeValue(forKey: id)?.task.cancel()
             return .none
         }
-        guard verdict == .none, hasOffsets else { return verdict }
+        guard verdict == .none else { return verdict }
         do throws(KafkaError) {
-            try log.groupOffsets.delete(group: id)
+            try sharing?.delete(group: id)
+            if hasOffsets { try log.groupOffsets.delete(group: id) }
             return .none
         } catch {
             return error.code

@@ -56,6 +56,11 @@ enum APIKey: Int16, Sendable, CaseIterable {
     case consumerGroupHeartbeat = 68
     case consumerGroupDescribe = 69
     case describeTopicPartitions = 75
+    case shareGroupHeartbeat = 76
+    case shareGroupDescribe = 77
+    case describeShareGroupOffsets = 90
+    case alterShareGroupOffsets = 91
+    case deleteShareGroupOffsets = 92
 
     /// What we read and write, and what ApiVersions says.
     var versions: ClosedRange<Int16> { row.versions }
@@ -101,6 +106,9 @@ enum APIKey: Int16, Sendable, CaseIterable {
         case .offsetDelete: (0...0, .max)
         case .describeUserScramCredentials, .alterUserScramCredentials: (0...0, 0)
         case .alterPartitionReassignments, .consumerGroupHeartbeat, .consumerGroupDescribe: (0...1, 0)
+        case .shareGroupHeartbeat, .shareGroupDescribe: (1...1, 0)
+        case .describeShareGroupOffsets: (0...1, 0)
+        case .alterShareGroupOffsets, .deleteShareGroupOffsets: (0...0, 0)
         case .updateFeatures, .describeCluster, .listTransactions: (0...2, 0)
         case .listPartitionReassignments, .describeProducers, .describeTransactions, .describeTopicPartitions: (0...0, 0)
         }

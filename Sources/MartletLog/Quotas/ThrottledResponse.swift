@@ -8,6 +8,7 @@ extension AlterClientQuotasResponse: ThrottledResponse {}
 extension AlterConfigsResponse: ThrottledResponse {}
 extension AlterPartitionReassignmentsResponse: ThrottledResponse {}
 extension AlterReplicaLogDirsResponse: ThrottledResponse {}
+extension AlterShareGroupOffsetsResponse: ThrottledResponse {}
 extension AlterUserScramCredentialsResponse: ThrottledResponse {}
 extension ApiVersionsResponse: ThrottledResponse {}
 extension ConsumerGroupDescribeResponse: ThrottledResponse {}
@@ -19,6 +20,7 @@ extension CreateTopicsResponse: ThrottledResponse {}
 extension DeleteAclsResponse: ThrottledResponse {}
 extension DeleteGroupsResponse: ThrottledResponse {}
 extension DeleteRecordsResponse: ThrottledResponse {}
+extension DeleteShareGroupOffsetsResponse: ThrottledResponse {}
 extension DeleteTopicsResponse: ThrottledResponse {}
 extension DescribeAclsResponse: ThrottledResponse {}
 extension DescribeClientQuotasResponse: ThrottledResponse {}
@@ -28,6 +30,7 @@ extension DescribeDelegationTokenResponse: ThrottledResponse {}
 extension DescribeGroupsResponse: ThrottledResponse {}
 extension DescribeLogDirsResponse: ThrottledResponse {}
 extension DescribeProducersResponse: ThrottledResponse {}
+extension DescribeShareGroupOffsetsResponse: ThrottledResponse {}
 extension DescribeTopicPartitionsResponse: ThrottledResponse {}
 extension DescribeTransactionsResponse: ThrottledResponse {}
 extension DescribeUserScramCredentialsResponse: ThrottledResponse {}
@@ -49,6 +52,8 @@ extension OffsetDeleteResponse: ThrottledResponse {}
 extension OffsetFetchResponse: ThrottledResponse {}
 extension OffsetForLeaderEpochResponse: ThrottledResponse {}
 extension ProduceResponse: ThrottledResponse {}
+extension ShareGroupDescribeResponse: ThrottledResponse {}
+extension ShareGroupHeartbeatResponse: ThrottledResponse {}
 extension SyncGroupResponse: ThrottledResponse {}
 extension TokenExpiryResponse: ThrottledResponse {}
 extension TxnErrorResponse: ThrottledResponse {}

@@ -340,6 +340,30 @@ struct MessageSample: Sendable, CustomTestStringConvertible {
             ConsumerGroupDescribeResponse(groups: [
                 .init(groupID: "g", members: [.init(memberID: "m", topicNames: ["t"], assignment: .init(topics: [.init(name: "t", partitions: [1])]))])
             ]), .consumerGroupDescribe),
+        .init(ShareGroupHeartbeatRequest(groupID: "g", memberID: "m", memberEpoch: 3, rackID: "r", topicNames: ["t"]), .shareGroupHeartbeat),
+        .init(
+            ShareGroupHeartbeatResponse(memberID: "m", assignment: .init(topics: [.init(id: .init(high: 1, low: 2), partitions: [3])])),
+            .shareGroupHeartbeat),
+        .init(ShareGroupDescribeRequest(groups: ["g"], includesOperations: true), .shareGroupDescribe),
+        .init(
+            ShareGroupDescribeResponse(groups: [
+                .init(
+                    groupID: "g", assignor: "simple",
+                    members: [.init(memberID: "m", rackID: "r", topicNames: ["t"], assignment: .init(topics: [.init(name: "t", partitions: [1])]))])
+            ]), .shareGroupDescribe),
+        .init(
+            DescribeShareGroupOffsetsRequest(groups: [.init(groupID: "g", topics: [.init(name: "t", partitions: [1])]), .init(groupID: "h", topics: nil)]),
+            .describeShareGroupOffsets),
+        .init(
+            DescribeShareGroupOffsetsResponse(groups: [
+                .init(groupID: "g", topics: [.init(name: "t", partitions: [.init(index: 1, startOffset: 5, lag: 2, errorMessage: "m")])])
+            ]), .describeShareGroupOffsets),
+        .init(
+            AlterShareGroupOffsetsRequest(groupID: "g", topics: [.init(name: "t", partitions: [.init(index: 1, startOffset: 5)])]),
+            .alterShareGroupOffsets),
+        .init(AlterShareGroupOffsetsResponse(topics: [.init(name: "t", partitions: [.init(index: 1)])]), .alterShareGroupOffsets),
+        .init(DeleteShareGroupOffsetsRequest(groupID: "g", topics: [.init(name: "t")]), .deleteShareGroupOffsets),
+        .init(DeleteShareGroupOffsetsResponse(topics: [.init(name: "t", errorMessage: "m")]), .deleteShareGroupOffsets),
         .init(
             DescribeTopicPartitionsRequest(topics: [.init(name: "t")], cursor: .init(topic: "t", partition: 3)), .describeTopicPartitions),
         .init(

@@ -84,9 +84,9 @@ extension RequestRouter {
         return .now(response)
     }
 
-    /// group.version 1: consumer groups of KIP-848. transaction.version 2: transactions of KIP-890, in which partitions and groups join by
+    /// group.version 1: consumer groups of KIP-848. share.version 1: share groups. transaction.version 2: transactions of KIP-890, in which partitions and groups join by
     /// being written to, and each transaction has an epoch of its own.
-    static let features: [(name: String, level: Int16)] = [("group.version", 1), ("transaction.version", 2)]
+    static let features: [(name: String, level: Int16)] = [("group.version", 1), ("share.version", 1), ("transaction.version", 2)]
 
     /// A version we do not speak is answered in version 0 with UNSUPPORTED_VERSION and the list, so that the client can ask again (KIP-511).
     func unsupportedApiVersions(_ header: RequestHeader) throws(WireError) -> FrameBytes {
