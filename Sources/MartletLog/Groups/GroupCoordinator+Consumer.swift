@@ -43,17 +43,14 @@ extension GroupCoordinator {
 
     /// A classic member's request to a consumer group with members.
     /// - Returns: nil if it is no such group.
-    func asConsumer<Answer>(_ id: String, _ body: (inout ConsumerGroup, GroupCatalog, _ now: Int64) -> Answer) -> Answer? {
+    func asConsumer<Answer: Sendable>(_ id: String, _ body: (inout ConsumerGroup, GroupCatalog, _ now: Int64) -> Answer) -> Answer? {
         let now = nowMs
         return state.withLock { state in
             guard !state.isClosed, state.groups[id]?.hasMembers == true else { return nil }
             let catalog = catalog(&state)
-            let changed = state.groups.change(id) { (group: inout ConsumerGroup) in
-                let before = group.epoch
-                defer { rebalances.note(.consumer, before, group.epoch) }
-                return body(&group, catalog, now)
-            }
-            guard let answer = changed else { return nil }
+            let before = state.groups[id]?.consumer?.epoch ?? 0
+            guard let answer = state.groups.change(id, { (group: inout ConsumerGroup) in body(&group, catalog, now) }) else { return nil }
+            rebalances.note(.consumer, before, state.groups[id]?.consumer?.epoch ?? before)
             downgrade(id, now, &state)
             settle(id, now, &state)
             return answer

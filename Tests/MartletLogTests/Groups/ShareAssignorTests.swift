@@ -20,7 +20,7 @@ import Testing
         #expect(many.values.allSatisfy { $0.count == 1 } && Dictionary(grouping: many.values.flatMap(\.self), by: \.index).values.allSatisfy { $0.count == 2 })
         let one = topic(2, 1)
         #expect(ShareAssignor.assign((0..<3).map { subscriber("m\($0)", [one]) }).values.allSatisfy { $0.count == 1 })
-        #expect(ShareAssignor.assign([subscriber("x", []), subscriber("y", [topic(3, 0)])]).values.allSatisfy(\.isEmpty))
+        #expect(ShareAssignor.assign([subscriber("x", []), subscriber("y", [topic(3, 0)])]).values.allSatisfy { $0.isEmpty })
         #expect(ShareAssignor.assign([]).isEmpty)
     }
 
