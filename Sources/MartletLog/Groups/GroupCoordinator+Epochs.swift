@@ -8,7 +8,7 @@ extension GroupCoordinator {
     /// - `joins`: a group that is not there is made, and a classic one without members gives way if this kind replaces it.
     /// - Throws: GROUP_ID_NOT_FOUND if the id is that of a group of another kind; UNKNOWN_MEMBER_ID if there is no group. Memberships do not
     ///   survive a restart, and that is how members learn that they are to join again.
-    func beat<Kind: EpochGroup, Answer>(
+    func beat<Kind: EpochGroup, Answer: Sendable>(
         _ id: String, joins: Bool, sessionTimeoutMs: Int64, _ now: Int64, _ state: inout State,
         _ body: (inout Kind, GroupCatalog) throws(KafkaError) -> Answer
     ) throws(KafkaError) -> Answer {
