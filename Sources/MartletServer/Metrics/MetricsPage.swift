@@ -23,7 +23,7 @@ struct MetricsPage: Sendable {
     init(seriesMax: Int = MetricsPage.seriesMaxDefault) { self.seriesMax = seriesMax }
 
     /// - `labels`: values of the metric's labels, in their order.
-    mutating func add(_ metric: Metric, _ labels: [String] = [], _ value: Value) {
+    mutating func add(_ metric: Metric, _ labels: [String], _ value: Value) {
         precondition(labels.count == metric.labels.count, "\(metric.rawValue) has the labels \(metric.labels)")
         guard samples[metric, default: []].count < seriesMax else {
             leftOut[metric, default: 0] += 1
@@ -32,9 +32,13 @@ struct MetricsPage: Sendable {
         samples[metric, default: []].append(Sample(labels: labels, value: value))
     }
 
-    mutating func add(_ metric: Metric, _ labels: [String] = [], _ value: some BinaryInteger) { add(metric, labels, .whole(Int64(clamping: value))) }
+    mutating func add(_ metric: Metric, _ labels: [String], _ value: some BinaryInteger) { add(metric, labels, .whole(Int64(clamping: value))) }
 
-    mutating func add(_ metric: Metric, _ labels: [String] = [], _ value: Double) { add(metric, labels, .number(value)) }
+    mutating func add(_ metric: Metric, _ labels: [String], _ value: Double) { add(metric, labels, .number(value)) }
+
+    mutating func add(_ metric: Metric, _ value: Value) { add(metric, [], value) }
+    mutating func add(_ metric: Metric, _ value: some BinaryInteger) { add(metric, [], value) }
+    mutating func add(_ metric: Metric, _ value: Double) { add(metric, [], value) }
 
     // MARK: text
 

@@ -1,6 +1,7 @@
 import MartletCore
 import MartletEngine
 import NIOHTTP1
+import NIOPosix
 
 /// What operators and other nodes ask. There is one node: it is alive, and lags behind nobody.
 extension KsqlAPI {
