@@ -13,8 +13,8 @@ import org.apache.kafka.common.serialization.*;
 /**
  * Share groups with the Java client (4.2): Shares BOOTSTRAP. Ends with 0 when everything went as it should.
  *
- * Shares BOOTSTRAP take TOPIC GROUP COUNT takes so many records, says "taken", and dies; Shares BOOTSTRAP accept TOPIC GROUP COUNT accepts the even ones
- * and dies with the others in hand; Shares BOOTSTRAP rest TOPIC GROUP COUNT reads what is left and says which they were.
+ * Shares BOOTSTRAP take TOPIC GROUP COUNT takes so many records, says "taken", and dies; Shares BOOTSTRAP accept TOPIC GROUP COUNT accepts those at even
+ * offsets, releases the others and dies; Shares BOOTSTRAP rest TOPIC GROUP COUNT reads what is left and says which they were.
  */
 public class Shares {
     interface Check { void run() throws Exception; }
@@ -56,11 +56,15 @@ public class Shares {
     /** A group that begins with the first record. */
     static String group(String name, String... more) throws Exception {
         String group = "compat-share-" + name + "-" + run;
+        begin(group, more);
+        return group;
+    }
+
+    static void begin(String group, String... more) throws Exception {
         List<AlterConfigOp> changes = new ArrayList<>();
         changes.add(new AlterConfigOp(new ConfigEntry("share.auto.offset.reset", "earliest"), AlterConfigOp.OpType.SET));
         for (int i = 0; i < more.length; i += 2) changes.add(new AlterConfigOp(new ConfigEntry(more[i], more[i + 1]), AlterConfigOp.OpType.SET));
         admin.incrementalAlterConfigs(Map.of(new ConfigResource(ConfigResource.Type.GROUP, group), changes)).all().get(30, TimeUnit.SECONDS);
-        return group;
     }
 
     static String topic(String name, int partitions) throws Exception {
@@ -309,8 +313,10 @@ public class Shares {
     }
 
     /** A process of its own, which dies. */
-    static void apart(String[] arguments) {
+    static void apart(String[] arguments) throws Exception {
         String task = arguments[1], topic = arguments[2], group = arguments[3];
+        admin = Admin.create(Map.of("bootstrap.servers", bootstrap));
+        begin(group);
         int count = Integer.parseInt(arguments[4]);
         KafkaShareConsumer<String, String> consumer = explicit(group);
         consumer.subscribe(List.of(topic));
