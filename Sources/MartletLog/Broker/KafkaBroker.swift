@@ -23,6 +23,8 @@ public struct BrokerConfig: Sendable {
     public var idleMsMax: Int64 = 600_000
     /// Longest wait of a Fetch.
     public var fetchWaitMsMax: Int32 = 300_000
+    /// The largest report of a client's metrics, compressed (telemetry.max.bytes).
+    public var telemetryBytesMax = 1 << 20
     public var createTopicsOnUse = true
     public var partitionsDefault: Int32 = 1
     /// Produce requests of one connection that may wait for the disk at once.
@@ -84,7 +86,8 @@ public final class KafkaBroker: Sendable {
         log.settings.start(broker: config)
         self.listeners = listeners
         self.group = group
-        self.logger = logger
+        let loggers = LoggerLevels.of(logger) ?? LoggerLevels(logger)
+        self.logger = loggers.logger("martlet.kafka")
         let fileSystem = log.services.fileSystem
         var security = ConnectionSecurity(
             config: config.security, users: UserStore(directory: log.directory, fileSystem: fileSystem))
@@ -93,13 +96,14 @@ public final class KafkaBroker: Sendable {
                 store: try AccessRuleStore(directory: log.directory, fileSystem: fileSystem), superUsers: config.security.superUsers,
                 allowsWithoutRule: config.security.allowsWithoutRule)
         }
-        let shares = try SharePartitions(log: log, timers: group, time: time, logger: logger)
-        let groups = GroupCoordinator(log: log, timers: group, time: time, logger: logger, config: config.groups, sharing: shares)
+        let shares = try SharePartitions(log: log, timers: group, time: time, logger: loggers.logger("martlet.groups"))
+        let groups = GroupCoordinator(
+            log: log, timers: group, time: time, logger: loggers.logger("martlet.groups"), config: config.groups, sharing: shares)
         router = RequestRouter(
             log: log, groups: groups, shares: shares, blocking: NIOThreadPool(numberOfThreads: 4), config: config, security: security,
             quotas: try ClientQuotas(
                 directory: log.directory, fileSystem: fileSystem, burstSeconds: Double(max(1, config.quotaWindows - 1) * config.quotaWindowSeconds)),
-            time: time, logger: logger)
+            time: time, loggers: loggers)
     }
 
     /// Listens. Not for an event loop: waits for the sockets to be bound.
@@ -200,6 +204,9 @@ public final class KafkaBroker: Sendable {
     public func mayAlterCluster(user: String, host: String) -> Bool {
         router.security.authorizer?.access(Principal(name: user), host: host).allowsCluster(.alter) ?? true
     }
+
+    /// What clients report of themselves (KIP-714).
+    public var telemetry: TelemetryStore { router.telemetry }
 
     /// Partitions that long polls are waiting for.
     var waitingFetchCount: Int { router.delayedFetches.count }

@@ -10,6 +10,7 @@ struct RequestContext: Sendable {
     var clientID: String
     /// "/" and the peer's address, as Kafka shows it.
     var clientHost: String
+    var clientPort: Int
     /// Under which name and port this client reaches us.
     var advertisedHost: String
     var advertisedPort: Int32
@@ -42,6 +43,9 @@ final class RequestRouter: Sendable {
     let fetchSessions: FetchSessions
     let topicIDs: TopicIDs
     let answerBytes: AnswerBytes
+    /// What clients say of themselves.
+    let telemetry: TelemetryStore
+    let loggers: LoggerLevels
     /// One change of topics' settings at a time, as each begins with what is set.
     let alteringTopics = Mutex(())
     /// Threads for work that may wait for a disk.
@@ -56,7 +60,7 @@ final class RequestRouter: Sendable {
 
     init(
         log: EmbeddedLog, groups: GroupCoordinator, shares: SharePartitions, blocking: NIOThreadPool, config: BrokerConfig, security: ConnectionSecurity,
-        quotas: ClientQuotas, time: TimeSource, logger: Logger
+        quotas: ClientQuotas, time: TimeSource, loggers: LoggerLevels
     ) {
         self.log = log
         self.groups = groups
@@ -66,7 +70,9 @@ final class RequestRouter: Sendable {
         self.security = security
         self.quotas = quotas
         self.time = time
-        self.logger = logger
+        self.loggers = loggers
+        logger = loggers.logger("martlet.kafka")
+        telemetry = TelemetryStore(time: time)
         fetchSessions = FetchSessions(sessionsMax: config.fetchSessionsMax)
         topicIDs = TopicIDs(log: log)
         answerBytes = AnswerBytes(most: config.unsentBytesMax)
@@ -151,6 +157,8 @@ final class RequestRouter: Sendable {
             return try serve(DescribeShareGroupOffsetsRequest.self) { describeShareGroupOffsets($0, context) }
         case .alterShareGroupOffsets: return try serve(AlterShareGroupOffsetsRequest.self) { alterShareGroupOffsets($0, context) }
         case .deleteShareGroupOffsets: return try serve(DeleteShareGroupOffsetsRequest.self) { deleteShareGroupOffsets($0, context) }
+        case .streamsGroupHeartbeat: return try serve(StreamsGroupHeartbeatRequest.self) { streamsGroupHeartbeat($0, context) }
+        case .streamsGroupDescribe: return try serve(StreamsGroupDescribeRequest.self) { streamsGroupDescribe($0) }
         case .createTopics: return try serve(CreateTopicsRequest.self) { createTopics($0, context) }
         case .deleteTopics: return try serve(DeleteTopicsRequest.self) { deleteTopics($0, context) }
         case .createPartitions: return try serve(CreatePartitionsRequest.self) { createPartitions($0, context) }
@@ -192,6 +200,14 @@ final class RequestRouter: Sendable {
         case .describeDelegationToken:
             return try serve(DescribeDelegationTokenRequest.self) { describeDelegationToken($0, context) }
         case .updateFeatures: return try serve(UpdateFeaturesRequest.self) { updateFeatures($0, context) }
+        case .describeQuorum: return try serve(DescribeQuorumRequest.self) { describeQuorum($0, context) }
+        case .unregisterBroker: return try serve(UnregisterBrokerRequest.self) { unregisterBroker($0) }
+        case .addRaftVoter: return try serve(AddRaftVoterRequest.self) { addRaftVoter($0) }
+        case .removeRaftVoter: return try serve(RemoveRaftVoterRequest.self) { removeRaftVoter($0) }
+        case .listConfigResources: return try serve(ListConfigResourcesRequest.self) { listConfigResources($0, context) }
+        case .getTelemetrySubscriptions:
+            return try serve(GetTelemetrySubscriptionsRequest.self) { getTelemetrySubscriptions($0, context) }
+        case .pushTelemetry: return try serve(PushTelemetryRequest.self) { pushTelemetry($0, context) }
         case .initProducerID: return try serve(InitProducerIDRequest.self) { initProducerID($0, context) }
         }
     }

@@ -46,10 +46,12 @@ extension ElectLeadersResponse: ThrottledResponse {}
 extension EndTxnResponse: ThrottledResponse {}
 extension FetchResponse: ThrottledResponse {}
 extension FindCoordinatorResponse: ThrottledResponse {}
+extension GetTelemetrySubscriptionsResponse: ThrottledResponse {}
 extension HeartbeatResponse: ThrottledResponse {}
 extension InitProducerIDResponse: ThrottledResponse {}
 extension JoinGroupResponse: ThrottledResponse {}
 extension LeaveGroupResponse: ThrottledResponse {}
+extension ListConfigResourcesResponse: ThrottledResponse {}
 extension ListGroupsResponse: ThrottledResponse {}
 extension ListOffsetsResponse: ThrottledResponse {}
 extension ListPartitionReassignmentsResponse: ThrottledResponse {}
@@ -64,6 +66,10 @@ extension ShareAcknowledgeResponse: ThrottledResponse {}
 extension ShareFetchResponse: ThrottledResponse {}
 extension ShareGroupDescribeResponse: ThrottledResponse {}
 extension ShareGroupHeartbeatResponse: ThrottledResponse {}
+extension StreamsGroupDescribeResponse: ThrottledResponse {}
+extension StreamsGroupHeartbeatResponse: ThrottledResponse {}
+extension PushTelemetryResponse: ThrottledResponse {}
+extension RaftVoterResponse: ThrottledResponse {}
 extension SyncGroupResponse: ThrottledResponse {}
 extension TokenExpiryResponse: ThrottledResponse {}
 extension TxnErrorResponse: ThrottledResponse {}

@@ -57,7 +57,7 @@ extension SharePartition {
         var handed = Handed(wish: wish)
         var expected = offset
         for batch in batches where batch.last >= max(offset, startOffset) {
-            if handed.isFull { break }
+            if handed.isFull || batch.first >= endOffset && windowCount >= wish.settings.partitionRecordLocksMax { break }
             if batch.first > expected { skip(expected, batch.first - 1) }
             expected = batch.last + 1
             let first = max(batch.first, offset, startOffset)
@@ -148,6 +148,8 @@ extension SharePartition {
             handed.isFull = true
             return
         }
+        // The rest of the batch comes first the next time.
+        if part <= last - first { handed.isFull = true }
         extend(to: first + part - 1, .available)
         take(first, first + part - 1, 1, &handed)
     }

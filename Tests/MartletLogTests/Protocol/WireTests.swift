@@ -397,6 +397,42 @@ struct MessageSample: Sendable, CustomTestStringConvertible {
         .init(DeleteShareGroupOffsetsRequest(groupID: "g", topics: [.init(name: "t")]), .deleteShareGroupOffsets),
         .init(DeleteShareGroupOffsetsResponse(topics: [.init(name: "t", errorMessage: "m")]), .deleteShareGroupOffsets),
         .init(
+            StreamsGroupHeartbeatRequest(
+                groupID: "g", memberID: "m", instanceID: "i", rackID: "r",
+                topology: .init(
+                    epoch: 1,
+                    subtopologies: [
+                        .init(
+                            id: "0", sources: ["t"], patterns: ["p"], changelogs: [.init(name: "c", settings: [.init(key: "k", value: "v")])], sinks: ["s"],
+                            repartitions: [.init(name: "r", partitions: 2, replicationFactor: 1)],
+                            copartitionGroups: [.init(sources: [0], patterns: [0], repartitions: [0])])
+                    ]),
+                active: [.init(subtopology: "0", partitions: [1])], standby: [], warmup: [], processID: "p",
+                endpoint: StreamsEndpoint(.init(host: "h", port: 65_535)), clientTags: [.init(key: "k", value: "v")],
+                offsets: [.init(subtopology: "0", partition: 1, offset: 5)], endOffsets: [.init(subtopology: "0", partition: 1, offset: 6)],
+                requestsShutdown: true), .streamsGroupHeartbeat),
+        .init(
+            StreamsGroupHeartbeatResponse(
+                memberID: "m", statuses: [.init(code: 3, detail: "d")], active: [.init(subtopology: "0", partitions: [1])], standby: [], warmup: [],
+                endpoints: [
+                    .init(
+                        endpoint: StreamsEndpoint(.init(host: "h", port: 40_000)), active: [.init(topic: "t", partitions: [1])],
+                        standby: [.init(topic: "t", partitions: [2])])
+                ]), .streamsGroupHeartbeat),
+        .init(StreamsGroupDescribeRequest(groups: ["g"], includesOperations: true), .streamsGroupDescribe),
+        .init(
+            StreamsGroupDescribeResponse(groups: [
+                .init(
+                    groupID: "g", state: "Stable",
+                    topology: .init(epoch: 1, subtopologies: [.init(id: "0", sources: ["t"], changelogs: [.init(name: "c")], repartitions: [.init(name: "r")])]),
+                    members: [
+                        .init(
+                            memberID: "m", processID: "p", endpoint: StreamsEndpoint(.init(host: "h", port: 1)), clientTags: [.init(key: "k", value: "v")],
+                            offsets: [.init(subtopology: "0", partition: 1, offset: 5)],
+                            assignment: .init(.init(active: [.init(subtopology: "0", partition: 1)])))
+                    ])
+            ]), .streamsGroupDescribe),
+        .init(
             DescribeTopicPartitionsRequest(topics: [.init(name: "t")], cursor: .init(topic: "t", partition: 3)), .describeTopicPartitions),
         .init(
             DescribeTopicPartitionsResponse(
@@ -418,5 +454,5 @@ struct MessageSample: Sendable, CustomTestStringConvertible {
             .incrementalAlterConfigs),
         .init(DescribeClusterRequest(), .describeCluster),
         .init(DescribeClusterResponse(clusterID: "c", brokers: [.init(nodeID: 1, host: "h", port: 1)]), .describeCluster),
-    ]
+    ] + ofNodes
 }

@@ -76,7 +76,7 @@ import Darwin
         try node.log.createTopic("table", partitions: 1, settings: ["segment.bytes": "700", "cleanup.policy": "compact"])
         try node.log.createTopic("results", partitions: 2, settings: ["segment.bytes": "1500"])
         var producers = [SimulatedProducer(name: "p0", partition: 0), SimulatedProducer(name: "p1", partition: 1), SimulatedProducer(name: "p2", partition: 0)]
-        var transactions = [SimulatedTransactions(name: "t0"), SimulatedTransactions(name: "t1")]
+        var transactions = [SimulatedTransactions(name: "t0", isModern: false), SimulatedTransactions(name: "t1", isModern: seed % 3 > 0)]
         var consumers = SimulatedConsumers()
         var readers = SimulatedReaders()
         var mixed = SimulatedMixedGroup()
