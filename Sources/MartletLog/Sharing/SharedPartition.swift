@@ -135,7 +135,10 @@ final class SharedPartition: Sendable {
             state.stored.partition.moveStart(to: start)
             var next = state.stored.partition
             let changes = try next.acknowledge(acknowledgements, by: member, now: now, settings)
-            guard !changes.isEmpty else { return 0 }
+            guard !changes.isEmpty else {
+                state.stored.partition = next
+                return 0
+            }
             do throws(LogFailure) {
                 return try write(next, changes, &state)
             } catch {
