@@ -222,6 +222,15 @@ public class Administration {
                 require(get(admin.describeClientQuotas(its).entities()).isEmpty(), "still there");
                 return null;
             });
+            check("alterClientQuotas of an address", () -> {
+                ClientQuotaEntity entity = new ClientQuotaEntity(Map.of("ip", "10.99.0.1"));
+                ClientQuotaFilter its = ClientQuotaFilter.containsOnly(List.of(ClientQuotaFilterComponent.ofEntity("ip", "10.99.0.1")));
+                get(admin.alterClientQuotas(List.of(new ClientQuotaAlteration(entity, List.of(new ClientQuotaAlteration.Op("connection_creation_rate", 7.0))))).all());
+                require(get(admin.describeClientQuotas(its).entities()).equals(Map.of(entity, Map.of("connection_creation_rate", 7.0))), "not there");
+                get(admin.alterClientQuotas(List.of(new ClientQuotaAlteration(entity, List.of(new ClientQuotaAlteration.Op("connection_creation_rate", null))))).all());
+                require(get(admin.describeClientQuotas(its).entities()).isEmpty(), "still there");
+                return null;
+            });
 
             // replicas: there is one
             check("electLeaders", () -> { get(admin.electLeaders(ElectionType.PREFERRED, Set.of(zero)).partitions()); return null; });
