@@ -162,7 +162,7 @@ final class BrokerConnection: ChannelDuplexHandler {
         let principal = session.principal
         let access = router.security.authorizer?.access(principal, host: String(clientHost.dropFirst()))
         return RequestContext(
-            version: version, clientID: clientID, clientHost: clientHost, advertisedHost: advertisedHost ?? localHost,
+            version: version, clientID: clientID, clientHost: clientHost, clientPort: context.remoteAddress?.port ?? 0, advertisedHost: advertisedHost ?? localHost,
             advertisedPort: Int32(truncatingIfNeeded: advertisedPort ?? localPort), loop: context.eventLoop, life: life, session: session,
             access: access ?? Access(principal: principal, host: clientHost, rules: nil, allowsWithoutRule: true), charge: router.makeCharge())
     }

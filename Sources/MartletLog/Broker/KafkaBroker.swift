@@ -27,6 +27,8 @@ public struct BrokerConfig: Sendable {
     public var idleMsMax: Int64 = 600_000
     /// Longest wait of a Fetch.
     public var fetchWaitMsMax: Int32 = 300_000
+    /// The largest report of a client's metrics, compressed (telemetry.max.bytes).
+    public var telemetryBytesMax = 1 << 20
     public var createTopicsOnUse = true
     public var partitionsDefault: Int32 = 1
     /// Produce requests of one connection that may wait for the disk at once.
@@ -90,11 +92,12 @@ public final class KafkaBroker: Sendable {
         log.settings.start(broker: config)
         self.listeners = listeners
         self.group = group
-        self.logger = logger
         let burstSeconds = Double(max(1, config.quotaWindows - 1) * config.quotaWindowSeconds)
         state = Mutex(
             State(
                 gate: ConnectionGate(burstSeconds: burstSeconds), open: listeners.map { _ in 0 }, accepted: listeners.map { _ in 0 }))
+        let loggers = LoggerLevels.of(logger) ?? LoggerLevels(logger)
+        self.logger = loggers.logger("martlet.kafka")
         let fileSystem = log.services.fileSystem
         var security = ConnectionSecurity(
             config: config.security, users: UserStore(directory: log.directory, fileSystem: fileSystem))
@@ -103,12 +106,14 @@ public final class KafkaBroker: Sendable {
                 store: try AccessRuleStore(directory: log.directory, fileSystem: fileSystem), superUsers: config.security.superUsers,
                 allowsWithoutRule: config.security.allowsWithoutRule)
         }
-        let groups = GroupCoordinator(log: log, timers: group, time: time, logger: logger, config: config.groups)
+        let shares = try SharePartitions(log: log, timers: group, time: time, logger: loggers.logger("martlet.groups"))
+        let groups = GroupCoordinator(
+            log: log, timers: group, time: time, logger: loggers.logger("martlet.groups"), config: config.groups, sharing: shares)
         router = RequestRouter(
-            log: log, groups: groups, blocking: NIOThreadPool(numberOfThreads: 4), config: config, security: security,
+            log: log, groups: groups, shares: shares, blocking: NIOThreadPool(numberOfThreads: 4), config: config, security: security,
             quotas: try ClientQuotas(
                 directory: log.directory, fileSystem: fileSystem, burstSeconds: burstSeconds),
-            time: time, logger: logger)
+            time: time, loggers: loggers)
     }
 
     /// Listens. Not for an event loop: waits for the sockets to be bound.
@@ -199,6 +204,7 @@ public final class KafkaBroker: Sendable {
         guard first else { return }
         if let logListener { log.removeListener(logListener) }
         router.groups.close()
+        router.shares.close()
         for listener in listeners { try? listener.close().wait() }  // it may have been closed by an error before
         for connection in connections { try? connection.close().wait() }
         router.blocking.shutdownGracefully { _ in }
@@ -212,6 +218,9 @@ public final class KafkaBroker: Sendable {
     public func mayAlterCluster(user: String, host: String) -> Bool {
         router.security.authorizer?.access(Principal(name: user), host: host).allowsCluster(.alter) ?? true
     }
+
+    /// What clients report of themselves (KIP-714).
+    public var telemetry: TelemetryStore { router.telemetry }
 
     /// Partitions that long polls are waiting for.
     var waitingFetchCount: Int { router.delayedFetches.count }

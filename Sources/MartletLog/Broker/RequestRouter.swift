@@ -10,6 +10,7 @@ struct RequestContext: Sendable {
     var clientID: String
     /// "/" and the peer's address, as Kafka shows it.
     var clientHost: String
+    var clientPort: Int
     /// Under which name and port this client reaches us.
     var advertisedHost: String
     var advertisedPort: Int32
@@ -37,6 +38,7 @@ enum Answer<Value: Sendable>: Sendable {
 final class RequestRouter: Sendable {
     let log: EmbeddedLog
     let groups: GroupCoordinator
+    let shares: SharePartitions
     let delayedFetches = DelayedFetches()
     let fetchSessions: FetchSessions
     let topicIDs: TopicIDs
@@ -44,6 +46,9 @@ final class RequestRouter: Sendable {
     let requestMeters = RequestMeters()
     let connectionMeters = ConnectionMeters()
     let throttles = ThrottleMeters()
+    /// What clients say of themselves.
+    let telemetry: TelemetryStore
+    let loggers: LoggerLevels
     /// One change of topics' settings at a time, as each begins with what is set.
     let alteringTopics = Mutex(())
     /// Threads for work that may wait for a disk.
@@ -57,17 +62,20 @@ final class RequestRouter: Sendable {
     static let nodeID: Int32 = 1
 
     init(
-        log: EmbeddedLog, groups: GroupCoordinator, blocking: NIOThreadPool, config: BrokerConfig, security: ConnectionSecurity,
-        quotas: ClientQuotas, time: TimeSource, logger: Logger
+        log: EmbeddedLog, groups: GroupCoordinator, shares: SharePartitions, blocking: NIOThreadPool, config: BrokerConfig, security: ConnectionSecurity,
+        quotas: ClientQuotas, time: TimeSource, loggers: LoggerLevels
     ) {
         self.log = log
         self.groups = groups
+        self.shares = shares
         self.blocking = blocking
         self.config = config
         self.security = security
         self.quotas = quotas
         self.time = time
-        self.logger = logger
+        self.loggers = loggers
+        logger = loggers.logger("martlet.kafka")
+        telemetry = TelemetryStore(time: time)
         fetchSessions = FetchSessions(sessionsMax: config.fetchSessionsMax)
         topicIDs = TopicIDs(log: log)
         answerBytes = AnswerBytes(most: config.unsentBytesMax)
@@ -151,12 +159,16 @@ final class RequestRouter: Sendable {
         case .consumerGroupHeartbeat:
             return try serve(ConsumerGroupHeartbeatRequest.self) { consumerGroupHeartbeat($0, context) }
         case .consumerGroupDescribe: return try serve(ConsumerGroupDescribeRequest.self) { consumerGroupDescribe($0) }
+        case .shareFetch: return try serve(ShareFetchRequest.self) { shareFetch($0, context) }
+        case .shareAcknowledge: return try serve(ShareAcknowledgeRequest.self) { shareAcknowledge($0, context) }
         case .shareGroupHeartbeat: return try serve(ShareGroupHeartbeatRequest.self) { shareGroupHeartbeat($0, context) }
         case .shareGroupDescribe: return try serve(ShareGroupDescribeRequest.self) { shareGroupDescribe($0) }
         case .describeShareGroupOffsets:
             return try serve(DescribeShareGroupOffsetsRequest.self) { describeShareGroupOffsets($0, context) }
         case .alterShareGroupOffsets: return try serve(AlterShareGroupOffsetsRequest.self) { alterShareGroupOffsets($0, context) }
         case .deleteShareGroupOffsets: return try serve(DeleteShareGroupOffsetsRequest.self) { deleteShareGroupOffsets($0, context) }
+        case .streamsGroupHeartbeat: return try serve(StreamsGroupHeartbeatRequest.self) { streamsGroupHeartbeat($0, context) }
+        case .streamsGroupDescribe: return try serve(StreamsGroupDescribeRequest.self) { streamsGroupDescribe($0) }
         case .createTopics: return try serve(CreateTopicsRequest.self) { createTopics($0, context) }
         case .deleteTopics: return try serve(DeleteTopicsRequest.self) { deleteTopics($0, context) }
         case .createPartitions: return try serve(CreatePartitionsRequest.self) { createPartitions($0, context) }
@@ -198,6 +210,14 @@ final class RequestRouter: Sendable {
         case .describeDelegationToken:
             return try serve(DescribeDelegationTokenRequest.self) { describeDelegationToken($0, context) }
         case .updateFeatures: return try serve(UpdateFeaturesRequest.self) { updateFeatures($0, context) }
+        case .describeQuorum: return try serve(DescribeQuorumRequest.self) { describeQuorum($0, context) }
+        case .unregisterBroker: return try serve(UnregisterBrokerRequest.self) { unregisterBroker($0) }
+        case .addRaftVoter: return try serve(AddRaftVoterRequest.self) { addRaftVoter($0) }
+        case .removeRaftVoter: return try serve(RemoveRaftVoterRequest.self) { removeRaftVoter($0) }
+        case .listConfigResources: return try serve(ListConfigResourcesRequest.self) { listConfigResources($0, context) }
+        case .getTelemetrySubscriptions:
+            return try serve(GetTelemetrySubscriptionsRequest.self) { getTelemetrySubscriptions($0, context) }
+        case .pushTelemetry: return try serve(PushTelemetryRequest.self) { pushTelemetry($0, context) }
         case .initProducerID: return try serve(InitProducerIDRequest.self) { initProducerID($0, context) }
         }
     }
@@ -211,7 +231,7 @@ final class RequestRouter: Sendable {
     /// Counts the request and tells the client to wait if it used too much.
     private func throttle<Response: WireMessage>(_ response: inout Response, _ api: APIKey, _ requestBytes: Int, _ context: RequestContext) {
         guard let charge = context.charge else { return }
-        settle(api, requestBytes: requestBytes, recordBytes: (response as? FetchResponse)?.recordBytes ?? 0, context)
+        settle(api, requestBytes: requestBytes, recordBytes: (response as? any RecordAnswer)?.recordBytes ?? 0, context)
         guard charge.totalWaitMs > 0, var told = response as? any ThrottledResponse else { return }
         told.throttleTimeMs = Int32(clamping: charge.totalWaitMs)
         if let told = told as? Response { response = told }

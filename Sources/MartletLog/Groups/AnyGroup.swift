@@ -3,7 +3,7 @@
 //   classic    Group           the protocol with generations; its clients assign
 //   consumer   ConsumerGroup   KIP-848  ┐
 //   share      ShareGroup      KIP-932  ├ EpochGroup: members with epochs, the broker assigns
-//   streams                    KIP-1071 ┘
+//   streams    StreamsGroup    KIP-1071 ┘
 //
 // To look: `groups[id]`, and `groups[id]?.consumer`. To change: `groups.change(id) { (group: inout ConsumerGroup) in … }`, in place.
 // To add a kind: a case here, its lines in the switches, and `GroupKind` for the type.
@@ -13,6 +13,7 @@ enum GroupType: String, Sendable, CaseIterable {
     case classic
     case consumer
     case share
+    case streams
 
     /// How a group of this kind is called in sentences.
     var name: String { self == .classic ? "classic group" : "\(rawValue) group" }
@@ -22,18 +23,21 @@ enum AnyGroup: Sendable {
     case classic(Group)
     case consumer(ConsumerGroup)
     case share(ShareGroup)
+    case streams(StreamsGroup)
 
     var type: GroupType {
         switch self {
         case .classic: .classic
         case .consumer: .consumer
         case .share: .share
+        case .streams: .streams
         }
     }
 
     var classic: Group? { if case .classic(let group) = self { group } else { nil } }
     var consumer: ConsumerGroup? { if case .consumer(let group) = self { group } else { nil } }
     var share: ShareGroup? { if case .share(let group) = self { group } else { nil } }
+    var streams: StreamsGroup? { if case .streams(let group) = self { group } else { nil } }
 
     /// What is asked of every kind alike.
     private var common: any GroupKind {
@@ -41,6 +45,7 @@ enum AnyGroup: Sendable {
         case .classic(let group): group
         case .consumer(let group): group
         case .share(let group): group
+        case .streams(let group): group
         }
     }
 
@@ -51,6 +56,9 @@ enum AnyGroup: Sendable {
     /// Nobody is in it, nor about to be.
     var isUnused: Bool { common.isUnused }
     var nextDeadline: Int64? { common.nextDeadline }
+
+    /// Whether members of the classic protocol cannot be in it, nor take it over.
+    var refusesClassicMembers: Bool { type == .share || (type == .streams && hasMembers) }
 
     /// Whether members read this topic: then offsets for it may not be deleted (KIP-496). Of what others than consumers read we know nothing.
     func isSubscribed(to topic: String) -> Bool { common.isSubscribed(to: topic) }
@@ -120,6 +128,18 @@ extension ShareGroup: EpochGroup {
     }
 
     var any: AnyGroup { .share(self) }
+    var stateName: String { state.rawValue }
+}
+
+extension StreamsGroup: EpochGroup {
+    static let type = GroupType.streams
+
+    init?(_ any: AnyGroup) {
+        guard let group = any.streams else { return nil }
+        self = group
+    }
+
+    var any: AnyGroup { .streams(self) }
     var stateName: String { state.rawValue }
 }
 

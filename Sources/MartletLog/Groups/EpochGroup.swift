@@ -48,6 +48,9 @@ protocol EpochGroup: GroupKind where Member: EpochMember {
     /// Takes a member out for good; what it had is free. The epoch rises.
     mutating func remove(_ memberID: String)
 
+    /// Members whose time is up go.
+    mutating func expire(now: Int64)
+
     func isSubscribed(to topic: String) -> Bool
 }
 
@@ -59,7 +62,6 @@ extension EpochGroup {
     /// When `expire` should be called; nil if nothing can run out.
     var nextDeadline: Int64? { members.values.lazy.map(\.deadline).min() }
 
-    /// Members whose time is up go.
     mutating func expire(now: Int64) {
         for member in membersInOrder where member.deadline <= now { remove(member.id) }
     }

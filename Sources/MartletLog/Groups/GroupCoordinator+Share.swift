@@ -23,7 +23,7 @@ extension GroupCoordinator {
     }
 
     /// Whether members of the classic protocol cannot be in a group with this id.
-    func refusesClassicMembers(_ id: String) -> Bool { state.withLock { $0.groups[id]?.type == .share } }
+    func refusesClassicMembers(_ id: String) -> Bool { state.withLock { $0.groups[id]?.refusesClassicMembers ?? false } }
 
     // MARK: Partitions
 

@@ -37,6 +37,7 @@ public struct GroupConfig: Sendable {
     public var consumerHeartbeatIntervalMinMs: Int32 = 5_000
     public var consumerHeartbeatIntervalMaxMs: Int32 = 15_000
     public var sharing = ShareGroupConfig()
+    public var streams = StreamsGroupConfig()
     /// How long offsets of a group without members are kept (offsets.retention.minutes); how often that is looked at.
     public var offsetsRetentionMs: Int64 = 604_800_000
     public var offsetsRetentionCheckMs: Int64 = 600_000
@@ -71,6 +72,8 @@ final class GroupCoordinator: Sendable {
         var waiting: [Group.Token: Reply] = [:]
         var nextToken = 0
         var timers: [String: (deadline: Int64, task: Scheduled<Void>)] = [:]
+        /// Internal topics of streams groups.
+        var topicsInMaking: Set<String> = []
         var isClosed = false
     }
 
@@ -199,6 +202,7 @@ final class GroupCoordinator: Sendable {
         let verdict: KafkaErrorCode = state.withLock { state in
             switch state.groups[group] {
             case .consumer(let consumers): consumers.admitCommit(memberID: memberID, epoch: generation, knowsEpochs: knowsEpochs)
+            case .streams(let streams): streams.admitCommit(memberID: memberID, epoch: generation, knowsEpochs: knowsEpochs)
             case .share: .groupIDNotFound
             case .classic:
                 state.groups.change(group) { (group: inout Group) in
@@ -225,10 +229,13 @@ final class GroupCoordinator: Sendable {
             let isNobody = generation < 0 && memberID.isEmpty
             switch state.groups[group] {
             case .share: return .groupIDNotFound
-            case .consumer where isNobody, .classic where isNobody: return .none
+            case .consumer where isNobody, .classic where isNobody, .streams where isNobody: return .none
             case .consumer(let consumers):
                 let verdict = consumers.admitCommit(memberID: memberID, epoch: generation, knowsEpochs: true)
                 // These requests know of generations only.
+                return verdict == .staleMemberEpoch ? .illegalGeneration : verdict
+            case .streams(let streams):
+                let verdict = streams.admitCommit(memberID: memberID, epoch: generation, knowsEpochs: true)
                 return verdict == .staleMemberEpoch ? .illegalGeneration : verdict
             case .classic:
                 return state.groups.change(group) { (group: inout Group) in
@@ -245,6 +252,7 @@ final class GroupCoordinator: Sendable {
         return state.withLock { state in
             switch state.groups[group] {
             case .consumer(let consumers): consumers.admitFetch(memberID: memberID, epoch: epoch)
+            case .streams(let streams): streams.admitFetch(memberID: memberID, epoch: epoch)
             // Of a group that has no offsets each is answered with "none".
             case .share: .none
             case .classic, nil: .unknownMemberID
@@ -305,6 +313,7 @@ final class GroupCoordinator: Sendable {
             guard let group = state.groups[id] else { return hasOffsets ? .none : .groupIDNotFound }
             guard !group.hasMembers else { return .nonEmptyGroup }
             state.groups[id] = nil
+            state.emptySince[id] = nil
             state.timers.removeValue(forKey: id)?.task.cancel()
             return .none
         }
@@ -368,7 +377,7 @@ final class GroupCoordinator: Sendable {
             guard !state.isClosed else { return nil }
             if state.groups[id]?.type != .classic {
                 // A consumer group has no members here, else the request had been answered; a share group stays one.
-                guard createIfMissing, state.groups[id]?.type != .share else { return nil }
+                guard createIfMissing, state.groups[id]?.refusesClassicMembers != true else { return nil }
                 var made = Group(id: id, initialRebalanceDelayMs: config.initialRebalanceDelayMs)
                 made.membersMax = config.membersMax
                 state.groups[id] = .classic(made)
@@ -419,7 +428,10 @@ final class GroupCoordinator: Sendable {
         schedule(id, now, &state)
         noteMembers(id, hasAny: state.groups[id]?.hasMembers ?? false, &state)
         // Ids that are used once would pile up.
-        if state.groups[id]?.isUnused == true, !log.groupOffsets.hasAny(group: id) { state.groups[id] = nil }
+        if state.groups[id]?.isUnused == true, !log.groupOffsets.hasAny(group: id) {
+            state.groups[id] = nil
+            state.emptySince[id] = nil
+        }
     }
 
     private func schedule(_ id: String, _ now: Int64, _ state: inout State) {
@@ -447,6 +459,7 @@ final class GroupCoordinator: Sendable {
             case .classic: return step(id, .timer, now, &state)
             case .consumer: expireMembers(of: ConsumerGroup.self, id, now, &state)
             case .share: expireMembers(of: ShareGroup.self, id, now, &state)
+            case .streams: expireMembers(of: StreamsGroup.self, id, now, &state)
             case nil: break
             }
             return []

@@ -32,7 +32,7 @@ extension RequestRouter {
         }
         switch api {
         case .produce: wait(use(.produce, Double(requestBytes)), .produce, charge)
-        case .fetch: wait(use(.fetch, Double(recordBytes)), .fetch, charge)
+        case .fetch, .shareFetch: wait(use(.fetch, Double(recordBytes)), .fetch, charge)
         case .saslHandshake, .saslAuthenticate: return
         default: break
         }

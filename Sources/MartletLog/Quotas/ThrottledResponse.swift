@@ -3,6 +3,14 @@ protocol ThrottledResponse: WireMessage {
     var throttleTimeMs: Int32 { get set }
 }
 
+/// An answer that carries records, which count against the limit of what a client may fetch.
+protocol RecordAnswer {
+    var recordBytes: Int { get }
+}
+
+extension FetchResponse: RecordAnswer {}
+extension ShareFetchResponse: RecordAnswer {}
+
 extension AddPartitionsToTxnResponse: ThrottledResponse {}
 extension AlterClientQuotasResponse: ThrottledResponse {}
 extension AlterConfigsResponse: ThrottledResponse {}
@@ -38,10 +46,12 @@ extension ElectLeadersResponse: ThrottledResponse {}
 extension EndTxnResponse: ThrottledResponse {}
 extension FetchResponse: ThrottledResponse {}
 extension FindCoordinatorResponse: ThrottledResponse {}
+extension GetTelemetrySubscriptionsResponse: ThrottledResponse {}
 extension HeartbeatResponse: ThrottledResponse {}
 extension InitProducerIDResponse: ThrottledResponse {}
 extension JoinGroupResponse: ThrottledResponse {}
 extension LeaveGroupResponse: ThrottledResponse {}
+extension ListConfigResourcesResponse: ThrottledResponse {}
 extension ListGroupsResponse: ThrottledResponse {}
 extension ListOffsetsResponse: ThrottledResponse {}
 extension ListPartitionReassignmentsResponse: ThrottledResponse {}
@@ -52,8 +62,14 @@ extension OffsetDeleteResponse: ThrottledResponse {}
 extension OffsetFetchResponse: ThrottledResponse {}
 extension OffsetForLeaderEpochResponse: ThrottledResponse {}
 extension ProduceResponse: ThrottledResponse {}
+extension ShareAcknowledgeResponse: ThrottledResponse {}
+extension ShareFetchResponse: ThrottledResponse {}
 extension ShareGroupDescribeResponse: ThrottledResponse {}
 extension ShareGroupHeartbeatResponse: ThrottledResponse {}
+extension StreamsGroupDescribeResponse: ThrottledResponse {}
+extension StreamsGroupHeartbeatResponse: ThrottledResponse {}
+extension PushTelemetryResponse: ThrottledResponse {}
+extension RaftVoterResponse: ThrottledResponse {}
 extension SyncGroupResponse: ThrottledResponse {}
 extension TokenExpiryResponse: ThrottledResponse {}
 extension TxnErrorResponse: ThrottledResponse {}

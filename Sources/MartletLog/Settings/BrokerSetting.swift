@@ -42,7 +42,7 @@ public struct BrokerSetting: Sendable {
         }
     }
 
-    public static let all: [BrokerSetting] = ofConnections + ofGroups + ofTransactions + ofTopics + fixed
+    public static let all: [BrokerSetting] = ofConnections + ofGroups + ofStreamsGroups + ofTransactions + ofTopics + fixed
 
     /// Dynamic settings of Kafka's that mean nothing here; shown once somebody has set them.
     static let accepted: [String: BrokerSetting] = Dictionary(withoutEffect.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
@@ -53,6 +53,7 @@ public struct BrokerSetting: Sendable {
 
     // MARK: the table
 
+    static let telemetryBytes = "telemetry.max.bytes"
     private static let intMax = Int64(Int32.max)
 
     private static let ofConnections: [BrokerSetting] = [
@@ -88,6 +89,7 @@ public struct BrokerSetting: Sendable {
         number("fetch.max.bytes", "the most that a fetch is answered with; a single batch may be larger", 1024...intMax, \.broker.fetchBytesMax),
         number("quota.window.num", "over how many windows the rates of clients with quotas are taken", 2...1000, \.broker.quotaWindows),
         number("quota.window.size.seconds", "how long such a window is", 1...3600, \.broker.quotaWindowSeconds),
+        number(telemetryBytes, "the largest report of a client's metrics, compressed", 1...intMax, \.broker.telemetryBytesMax),
         number("max.incremental.fetch.session.cache.slots", "clients that may read with fetch sessions", 0...1_000_000, \.broker.fetchSessionsMax),
     ]
 
@@ -178,6 +180,47 @@ public struct BrokerSetting: Sendable {
             "offsets.retention.minutes", "how long offsets are kept of a group that has no members", .int,
             .number(
                 1...intMax, get: { $0.broker.groups.offsetsRetentionMs / 60_000 }, set: { $0.broker.groups.offsetsRetentionMs = $1 * 60_000 })),
+    ]
+
+    private static let ofStreamsGroups: [BrokerSetting] = [
+        number(
+            "group.streams.session.timeout.ms", "a member of a streams group that is silent for so long is out; groups may have their own", 1...intMax,
+            \.broker.groups.streams.sessionTimeoutMs),
+        number(
+            "group.streams.min.session.timeout.ms", "the shortest streams.session.timeout.ms that a group may have", 1...intMax,
+            \.broker.groups.streams.sessionTimeoutMinMs),
+        number(
+            "group.streams.max.session.timeout.ms", "the longest streams.session.timeout.ms that a group may have", 1...intMax,
+            \.broker.groups.streams.sessionTimeoutMaxMs),
+        number(
+            "group.streams.heartbeat.interval.ms", "how often members of streams groups report; groups may have their own", 1...intMax,
+            \.broker.groups.streams.heartbeatIntervalMs),
+        number(
+            "group.streams.min.heartbeat.interval.ms", "the shortest streams.heartbeat.interval.ms that a group may have", 1...intMax,
+            \.broker.groups.streams.heartbeatIntervalMinMs),
+        number(
+            "group.streams.max.heartbeat.interval.ms", "the longest streams.heartbeat.interval.ms that a group may have", 1...intMax,
+            \.broker.groups.streams.heartbeatIntervalMaxMs),
+        number("group.streams.max.size", "members of a streams group; more are refused", 1...intMax, \.broker.groups.streams.membersMax),
+        number(
+            "group.streams.num.standby.replicas", "how many other processes have a copy of a task's state; groups may have their own", 0...intMax,
+            \.broker.groups.streams.standbyReplicas),
+        number(
+            "group.streams.max.standby.replicas", "the highest streams.num.standby.replicas that a group may have", 0...intMax,
+            \.broker.groups.streams.standbyReplicasMax),
+        number(
+            "group.streams.initial.rebalance.delay.ms",
+            "how long the first assignment of a streams group waits for more members; groups may have their own", 0...intMax,
+            \.broker.groups.streams.initialRebalanceDelayMs),
+        number(
+            "group.streams.num.warmup.replicas", "how many tasks of a streams group are warmed up at a time, for clients that report how far they are",
+            1...intMax, \.broker.groups.streams.warmupReplicas),
+        number(
+            "group.streams.acceptable.recovery.lag", "how many records a copy of a task's state may lag and count as caught up", 0...intMax,
+            \.broker.groups.streams.acceptableRecoveryLag),
+        number(
+            "group.streams.task.offset.interval.ms", "how often members of streams groups report how far their copies are", 1...intMax,
+            \.broker.groups.streams.taskOffsetIntervalMs),
     ]
 
     private static let ofTransactions: [BrokerSetting] = [

@@ -1,4 +1,4 @@
-/// Settings that a group may have of its own (KIP-848, KIP-932, KIP-1240, "Group Configurations"); those of the broker hold for all others.
+/// Settings that a group may have of its own (KIP-848, KIP-932, KIP-1071, KIP-1240, "Group Configurations"); those of the broker hold for all others.
 enum GroupSetting {
     static let heartbeatInterval = "consumer.heartbeat.interval.ms"
     static let sessionTimeout = "consumer.session.timeout.ms"
@@ -10,6 +10,10 @@ enum GroupSetting {
     static let shareOffsetReset = "share.auto.offset.reset"
     static let shareIsolationLevel = "share.isolation.level"
     static let shareRenewAcknowledge = "share.renew.acknowledge.enable"
+    static let streamsHeartbeatInterval = "streams.heartbeat.interval.ms"
+    static let streamsInitialRebalanceDelay = "streams.initial.rebalance.delay.ms"
+    static let streamsStandbyReplicas = "streams.num.standby.replicas"
+    static let streamsSessionTimeout = "streams.session.timeout.ms"
 
     /// What it may be set to.
     enum Allowed: Sendable {
@@ -53,7 +57,7 @@ enum GroupSetting {
         }
     }
 
-    static let all: [Row] = ofConsumers + ofSharing
+    static let all: [Row] = ofConsumers + ofSharing + ofStreams
 
     private static let ofConsumers: [Row] = [
         row(heartbeatInterval, "How often members of the group report.") {
@@ -91,6 +95,19 @@ enum GroupSetting {
         },
     ]
 
+    private static let ofStreams: [Row] = [
+        row(streamsHeartbeatInterval, "How often members of the group report.") {
+            range(Int64($0.streams.heartbeatIntervalMinMs), Int64($0.streams.heartbeatIntervalMaxMs), Int64($0.streams.heartbeatIntervalMs))
+        },
+        row(streamsInitialRebalanceDelay, "How long the first assignment of tasks waits for more members.") { _ in 0...Int64(Int32.max) },
+        row(streamsStandbyReplicas, "How many other processes have a copy of a task's state.") {
+            range(0, Int64($0.streams.standbyReplicasMax), Int64($0.streams.standbyReplicas))
+        },
+        row(streamsSessionTimeout, "A member that is silent for so long is out.") {
+            range($0.streams.sessionTimeoutMinMs, $0.streams.sessionTimeoutMaxMs, $0.streams.sessionTimeoutMs)
+        },
+    ]
+
     /// One whose default is the broker's setting of the same name after "group.".
     private static func row(_ name: String, _ text: String, _ range: @escaping @Sendable (GroupConfig) -> ClosedRange<Int64>) -> Row {
         .init(name: name, byDefault: .brokerSetting("group.\(name)"), text: text, allowed: .number(range))
@@ -102,6 +119,7 @@ enum GroupSetting {
     private static let pairs: [(interval: String, timeout: String, broker: @Sendable (GroupConfig) -> (interval: Int64, timeout: Int64))] = [
         (heartbeatInterval, sessionTimeout, { (Int64($0.consumerHeartbeatIntervalMs), $0.consumerSessionTimeoutMs) }),
         (shareHeartbeatInterval, shareSessionTimeout, { (Int64($0.sharing.heartbeatIntervalMs), $0.sharing.sessionTimeoutMs) }),
+        (streamsHeartbeatInterval, streamsSessionTimeout, { (Int64($0.streams.heartbeatIntervalMs), $0.streams.sessionTimeoutMs) }),
     ]
 
     /// - Throws: INVALID_CONFIG naming the setting that does not exist, or whose value is not allowed, by itself or beside another.

@@ -10,6 +10,8 @@ final class LogServices: Sendable {
     let time: TimeSource
     let logger: Logger
     private let listeners = Mutex<(next: Int, byID: [Int: @Sendable (LogEvent) -> Void])>((0, [:]))
+    /// Of topics and settings.
+    private let changes = Atomic<Int64>(0)
     private let syncQueue = Signal(SyncQueue())
     private let helpers = Signal(Helpers())
     private let syncThreads: Mutex<[WorkerThread]> = Mutex([])
@@ -79,6 +81,13 @@ final class LogServices: Sendable {
         upkeep.update { $0.isStopping = true }
     }
 
+    // MARK: metadata
+
+    /// Since the start.
+    var metadataChanges: Int64 { changes.load(ordering: .relaxed) }
+
+    func countMetadataChange() { changes.add(1, ordering: .relaxed) }
+
     // MARK: listeners
 
     func addListener(_ listener: @escaping @Sendable (LogEvent) -> Void) -> Int {
@@ -92,6 +101,7 @@ final class LogServices: Sendable {
     func removeListener(_ id: Int) { listeners.withLock { _ = $0.byID.removeValue(forKey: id) } }
 
     func notify(_ event: LogEvent) {
+        if case .topicsChanged = event { countMetadataChange() }
         let all = listeners.withLock { Array($0.byID.values) }
         for listener in all { listener(event) }
     }

@@ -252,6 +252,46 @@ import Testing
         }
     }
 
+    /// READ on the group, DESCRIBE on every topic of the topology, CREATE to have its internal topics made.
+    @Test func streamsGroupsNeedRules() throws {
+        try run { broker in
+            try broker.log.createTopic("words", partitions: 1)
+            let root = try login(broker, "root"), alice = try login(broker, "alice")
+            func allow(_ rules: WireAccessRule...) throws {
+                #expect(try root.send(CreateAclsRequest(rules: rules), 3).results.allSatisfy { $0.error == .none })
+            }
+            let join = StreamsGroupHandlerTests.join("g", "m")
+            func describe() throws -> KafkaErrorCode { try alice.send(StreamsGroupDescribeRequest(groups: ["g"]), 0).groups[0].error }
+            #expect(try alice.send(join, 0).error == .groupAuthorizationFailed && describe() == .groupAuthorizationFailed)
+            try allow(rule(3, "g", .read), rule(2, "words", .read))
+            #expect(try alice.send(join, 0).error == .topicAuthorizationFailed)
+            try allow(rule(2, "by-word", .describe), rule(2, "counts", .describe))
+            let waiting = try alice.send(join, 0)
+            #expect(waiting.error == .none && waiting.statuses?.contains { $0.detail.contains("User:alice may not make topics by-word, counts") } == true)
+            var hidden = join
+            hidden.topology?.subtopologies[0].patterns = ["sec.*"]
+            #expect(try alice.send(hidden, 0).error == .topicAuthorizationFailed)
+            try allow(rule(2, "by-word", .create), rule(2, "counts", .create))
+            let deadline = ContinuousClock.now + .seconds(20)
+            while broker.log.topic("counts") == nil, ContinuousClock.now < deadline {
+                _ = try alice.send(StreamsGroupHeartbeatRequest(groupID: "g", memberID: "m", memberEpoch: waiting.memberEpoch), 0)
+            }
+            #expect(broker.log.topic("counts") != nil && broker.log.topic("by-word") != nil)
+            _ = try alice.send(join, 0)
+            #expect(try describe() == .none)
+            #expect(try root.send(DeleteAclsRequest(filters: [filter("by-word")]), 3).results[0].matches.count == 2)
+            #expect(try describe() == .topicAuthorizationFailed)
+        }
+    }
+
+    private func filter(_ topic: String) -> WireAccessRuleFilter {
+        var filter = WireAccessRuleFilter()
+        filter.pattern = PatternKind.any
+        filter.resource = 2
+        filter.name = topic
+        return filter
+    }
+
     @Test func rulesAndUsersAreManagedBySuperUsers() throws {
         try run { broker in
             let root = try login(broker, "root"), alice = try login(broker, "alice")

@@ -3,7 +3,7 @@ struct FindCoordinatorRequest: WireRequest {
     static let api = APIKey.findCoordinator
 
     var key = ""
-    /// 0 a group, 1 a transactional id, 2 a partition of a share group.
+    /// 0 a group, 1 a transactional id, 2 a partition of a share group: `group:topic id:partition` (KIP-932).
     var keyType: Int8 = 0
     var keys: [String] = []
 

@@ -8,11 +8,11 @@ extension FindCoordinatorRequest {
             case 1: .transactionalID
             default: nil
             }
-        // Partitions of share groups are for brokers to look up.
-        if keyType == 2, !access.allowsCluster(.clusterAction) {
+        guard let kind else {
+            // Shares are coordinated among brokers.
+            if access.allowsCluster(.clusterAction) { return .granted }
             return .refused(.init(coordinators: (keys.isEmpty ? [key] : keys).map { .init(key: $0, error: .clusterAuthorizationFailed) }))
         }
-        guard let kind else { return access.allowsCluster(.clusterAction) ? .granted : .closed }
         let code: KafkaErrorCode = kind == .group ? .groupAuthorizationFailed : .transactionalIDAuthorizationFailed
         // Up to version 3 there is one key, and `keys` is empty.
         if keys.isEmpty {
@@ -150,6 +150,19 @@ extension ConsumerGroupDescribeRequest {
             }
             response.groups += refused.map { .init(error: .groupAuthorizationFailed, groupID: $0) }
         }
+    }
+}
+
+extension ShareFetchRequest {
+    /// Each partition is looked at when it is read: those of a session are named once and read many times.
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<ShareFetchResponse> {
+        access.allows(.read, .group, groupID ?? "") ? .granted : .refused(.init(error: .groupAuthorizationFailed))
+    }
+}
+
+extension ShareAcknowledgeRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<ShareAcknowledgeResponse> {
+        access.allows(.read, .group, groupID ?? "") ? .granted : .refused(.init(error: .groupAuthorizationFailed))
     }
 }
 
