@@ -132,7 +132,7 @@ final class SharePartitions: ShareGroupStore {
                     switch settings.offsetReset {
                     case .earliest: found.startOffset
                     case .latest: end
-                    case .byDuration(let ms): found.offset(forTimestamp: time.wallMs - ms)?.offset ?? end
+                    case .byDuration(let ms): try found.offset(forTimestamp: time.wallMs - ms)?.offset ?? end
                     }
                 fresh.append((ShareKey(group: group, partition: id), found, start))
             }
