@@ -41,7 +41,7 @@ def runs(request, bootstrap, classpath, tmp_path_factory):
         yield {driver: pool.submit(run, driver) for driver in wanted}
 
 
-@pytest.mark.parametrize("driver", ["Clients", "Administration", "ShareAdministration", "Protocol", "Telemetry"])
+@pytest.mark.parametrize("driver", ["Clients", "Administration", "ShareAdministration", "Shares", "Streams", "Protocol", "Telemetry"])
 def test_java_client(runs, driver):
     built, done = runs[driver].result()
     if built.returncode != 0 and driver != "Clients":

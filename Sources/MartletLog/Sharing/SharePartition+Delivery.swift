@@ -55,7 +55,7 @@ extension SharePartition {
     /// neighbours with it.
     mutating func acquire(_ batches: [LogBatch], from offset: Int64, _ wish: Wish) -> [Acquired] {
         var handed = Handed(wish: wish)
-        var expected = offset
+        var expected = offset, idle: Int64 = 0
         for batch in batches where batch.last >= max(offset, startOffset) {
             if handed.isFull || batch.first >= endOffset && windowCount >= wish.settings.partitionRecordLocksMax { break }
             if batch.first > expected { skip(expected, batch.first - 1) }
@@ -68,8 +68,9 @@ extension SharePartition {
             let before = handed.count
             acquireAgain(first, min(batch.last, endOffset - 1), &handed)
             if !handed.isFull, batch.last >= endOffset { acquireNew(max(first, endOffset), batch.last, &handed) }
-            // What others have in between would be sent for nothing.
-            if before > 0, handed.count == before { break }
+            // What others have in between is sent for nothing; a little of that is better than many small answers.
+            idle = handed.count == before ? idle + batch.last - first + 1 : 0
+            if before > 0, idle > before { break }
             handed.endBatch()
         }
         settle()

@@ -66,6 +66,11 @@ struct NodeMetrics: Sendable {
             page.add(.groupMembers, [group.id, group.type], group.members)
         }
         for (kind, count) in kinds.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) { page.add(.groups, kind, count) }
+        for share in broker.shares {
+            let labels = [share.group, share.partition.topic, "\(share.partition.partition)"]
+            page.add(.shareStart, labels, share.startOffset)
+            page.add(.shareLag, labels, share.lagRecords)
+        }
         for rebalances in broker.rebalances { page.add(.groupRebalances, [rebalances.name], rebalances.count) }
     }
 

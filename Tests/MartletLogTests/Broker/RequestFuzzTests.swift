@@ -110,6 +110,8 @@ import Darwin
                 topics: [.init(name: "t", id: target.topicID, partitions: [.init(index: 0, fetchOffset: 0, bytesMax: 1 << 20)])])
             frames.append(Array(try Frame.request(request, version: version, correlationID: 1, clientID: "fuzz").joined.readableBytesView))
         }
+        let member = ShareGroupHeartbeatRequest(groupID: "shared", memberID: "m", memberEpoch: 0, topicNames: ["t"])
+        frames.append(Array(try Frame.request(member, version: 1, correlationID: 1, clientID: "fuzz").joined.readableBytesView))
         // Of clients that were never heard of, so that none reports too often; without compression the damage gets as far as the reader.
         var random = SeededRandom(seed: 714)
         for codec in CompressionCodec.allCases + [CompressionCodec](repeating: .none, count: 8) {

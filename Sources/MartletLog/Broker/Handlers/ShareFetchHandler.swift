@@ -1,6 +1,5 @@
 import MartletCore
 import NIOCore
-import NIOPosix
 
 // ShareFetch (KIP-932; version 2: KIP-1206, KIP-1222).
 
@@ -196,50 +195,21 @@ extension RequestRouter {
         }
         let bytesMax = min(answerBytes.allowance(config.fetchBytesMax), allowance ?? .max)
         let waitMs = Int64(min(max(request.waitMsMax, 0), config.fetchWaitMsMax))
-        let missing = ShareFetchPlan.uninitialized(wanted, group, self, context.access)
-        let fetch: @Sendable () -> Answer<ShareFetchResponse> = { [self] in
-            let plan = ShareFetchPlan(request, group, member, wanted, self, settings, context.access, token, bytesMax: bytesMax)
-            let fetched = handOut(plan, waitMs: waitMs, context)
-            var needed = outcome
-            needed.end = max(needed.end, plan.durableFrom)
-            switch fetched {
-            case .none: return .none
-            case .now(let response):
-                return durably(needed, response, context) { outcome, response in outcome.tell(&response) }
-            case .later(let future):
-                let durable = durable(needed, context)
-                return .later(
-                    future.and(durable).map { response, outcome in
-                        var response = response
-                        outcome.tell(&response)
-                        return response
-                    })
-            }
-        }
-        if missing.isEmpty { return fetch() }
-        let shares = shares
-        let initialized = blocking.runIfActive(eventLoop: context.loop) { () -> KafkaError? in
-            do throws(KafkaError) {
-                try shares.initialize(group: group, partitions: missing)
-                return nil
-            } catch {
-                return error
-            }
-        }
-        return .later(
-            initialized.flatMap { failure in
-                if let failure {
-                    var response = empty
-                    for id in wanted { response.amend(id) { ($0.error, $0.errorMessage) = (failure.code, failure.message) } }
+        let plan = ShareFetchPlan(request, group, member, wanted, self, settings, context.access, token, bytesMax: bytesMax)
+        // A start that is not on disk could be another one after a crash.
+        var needed = outcome
+        needed.end = max(needed.end, plan.durableFrom)
+        switch handOut(plan, waitMs: waitMs, context) {
+        case .none: return .none
+        case .now(let response): return durably(needed, response, context) { outcome, response in outcome.tell(&response) }
+        case .later(let future):
+            return .later(
+                future.and(durable(needed, context)).map { response, outcome in
+                    var response = response
                     outcome.tell(&response)
-                    return context.loop.makeSucceededFuture(response)
-                }
-                switch fetch() {
-                case .now(let response): return context.loop.makeSucceededFuture(response)
-                case .later(let future): return future
-                case .none: return context.loop.makeSucceededFuture(empty)
-                }
-            })
+                    return response
+                })
+        }
     }
 
     private func handOut(_ plan: ShareFetchPlan, waitMs: Int64, _ context: RequestContext) -> Answer<ShareFetchResponse> {
@@ -298,14 +268,6 @@ struct ShareFetchPlan: Sendable {
             guard access.allows(.read, .topic, name) else { return Partition(wanted: wanted, id: id, refusal: .topicAuthorizationFailed) }
             let shared = router.shares.partition(group: group, wanted)
             return Partition(wanted: wanted, id: id, shared: shared, refusal: shared == nil ? .unknownTopicOrPartition : .none)
-        }
-    }
-
-    /// Partitions of these in which the group has not got a place to begin yet.
-    static func uninitialized(_ wanted: [GroupPartition], _ group: String, _ router: RequestRouter, _ access: Access) -> [GroupPartition] {
-        wanted.filter { wanted in
-            guard router.shares.partition(group: group, wanted) == nil, let name = router.topicIDs.name(of: wanted.topic) else { return false }
-            return access.allows(.read, .topic, name) && router.log.partition(TopicPartition(name, wanted.index)) != nil
         }
     }
 
