@@ -93,8 +93,8 @@ import Darwin
         let hasFullDisks = Bool.random(using: &random), hasLostSyncs = kind != .kill && Int.random(in: 0..<3, using: &random) == 0
         node.willCrash(kind, after: Int.random(in: 0..<250, using: &random), seed: random.next())
         for step in 0..<150 {
-            switch Int.random(in: 0..<72, using: &random) {
-            case 64...71: try sharers.step(node, &random)
+            switch Int.random(in: 0..<78, using: &random) {
+            case 64...77: try sharers.step(node, &random)
             case 54...63: try mixed.step(node, &random)
             case 46...53: try readers.step(node, &random)
             case 0...9: try producers[Int.random(in: 0..<3, using: &random)].step(node, &random)
