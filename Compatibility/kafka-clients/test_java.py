@@ -30,7 +30,7 @@ def runs(request, bootstrap, classpath, tmp_path_factory):
     def run(driver):
         classes = tmp_path_factory.mktemp(driver)
         built = subprocess.run(
-            ["javac", "-nowarn", "-cp", classpath, "-d", classes, FOLDER / f"{driver}.java"], capture_output=True, text=True)
+            ["javac", "-nowarn", "-cp", classpath, "-sourcepath", FOLDER, "-d", classes, FOLDER / f"{driver}.java"], capture_output=True, text=True)
         if built.returncode != 0:
             return built, None
         return built, subprocess.run(
@@ -41,7 +41,7 @@ def runs(request, bootstrap, classpath, tmp_path_factory):
         yield {driver: pool.submit(run, driver) for driver in wanted}
 
 
-@pytest.mark.parametrize("driver", ["Clients", "Administration", "ShareAdministration", "Shares", "Protocol", "Telemetry"])
+@pytest.mark.parametrize("driver", ["Clients", "Administration", "ShareAdministration", "Shares", "Streams", "Protocol", "Telemetry"])
 def test_java_client(runs, driver):
     built, done = runs[driver].result()
     if built.returncode != 0 and driver != "Clients":

@@ -83,8 +83,8 @@ public final class Node: Sendable {
                 security: HTTPSecurity(
                     tls: server.security.tls, asksKsqlUsers: server.asksUsers(server.ksql), asksRegistryUsers: server.asksUsers(server.registry),
                     broker: kafka),
-                group: group, info: ServerInfo(kafkaClusterID: log.clusterID, serviceID: config.engine.serviceID), logger: logger.named("martlet.http"),
-                time: time)
+                group: group, info: ServerInfo(kafkaClusterID: log.clusterID, serviceID: config.engine.serviceID),
+                metricSeriesMax: server.metricSeriesMax, logger: logger.named("martlet.http"), time: time)
             let bound = try await http.start()
             return Node(
                 engine: engine, log: log, registry: registry, models: models,

@@ -46,6 +46,9 @@ final class RequestRouter: Sendable {
     /// What clients say of themselves.
     let telemetry: TelemetryStore
     let loggers: LoggerLevels
+    let requestMeters = RequestMeters()
+    let connectionMeters = ConnectionMeters()
+    let throttles = ThrottleMeters()
     /// One change of topics' settings at a time, as each begins with what is set.
     let alteringTopics = Mutex(())
     /// Threads for work that may wait for a disk.
@@ -88,7 +91,7 @@ final class RequestRouter: Sendable {
         func serve<Request: WireRequest>(_ type: Request.Type, _ handler: (Request) -> Answer<Request.Response>) throws(WireError)
             -> Answer<FrameBytes>
         {
-            let beganNs = context.charge == nil ? 0 : time.monotonicNs
+            let beganNs = time.monotonicNs
             var request = Request(), wire = body
             // Bytes after the end are let pass, as Kafka does: librdkafka 2.16 pads Metadata 12 for all topics with three.
             try request.code(&wire)
@@ -97,29 +100,36 @@ final class RequestRouter: Sendable {
             if context.access.rules != nil {
                 switch request.authorize(context.access, log) {
                 case .granted: break
-                case .refused(let response): return .now(try encode(response, api, header))
+                case .refused(let response):
+                    defer { requestMeters.served(api, ns: time.monotonicNs - beganNs) }
+                    return .now(try encode(response, api, header))
                 case .limited(let change): amend = change
                 case .closed: throw WireError(message: "\(context.access.principal) is not authorised", position: 0)
                 }
             }
             let answer = handler(request)
-            context.charge?.add(busyNs: time.monotonicNs - beganNs)
+            if let charge = context.charge { charge.add(busyNs: time.monotonicNs - beganNs) }
             let bytes = body.buffer.readableBytes
             switch answer {
             case .none:
                 settle(api, requestBytes: bytes, recordBytes: 0, context)
+                requestMeters.served(api, ns: time.monotonicNs - beganNs)
                 return .none
             case .now(var response):
                 amend?(&response)
                 throttle(&response, api, bytes, context)
-                return .now(try encode(response, api, header))
+                let frame = try encode(response, api, header)
+                requestMeters.served(api, ns: time.monotonicNs - beganNs)
+                return .now(frame)
             case .later(let future):
                 return .later(
                     future.flatMapThrowing { [amend] response in
                         var response = response
                         amend?(&response)
                         self.throttle(&response, api, bytes, context)
-                        return try self.encode(response, api, header)
+                        let frame = try self.encode(response, api, header)
+                        self.requestMeters.served(api, ns: self.time.monotonicNs - beganNs)
+                        return frame
                     })
             }
         }
@@ -215,7 +225,7 @@ final class RequestRouter: Sendable {
     private func encode<Response: WireMessage>(_ response: Response, _ api: APIKey, _ header: RequestHeader) throws(WireError)
         -> FrameBytes
     {
-        try Frame.response(response, to: api, version: header.version, correlationID: header.correlationID)
+        try Frame.response(response, to: api, version: header.version, correlationID: header.correlationID) { requestMeters.told($0, api) }
     }
 
     /// Counts the request and tells the client to wait if it used too much.

@@ -31,6 +31,8 @@ extension GroupCoordinator {
         }
         let answer = try state.groups.change(id) { (group: inout Kind) throws(KafkaError) in
             group.sessionTimeoutMs = sessionTimeoutMs
+            let before = group.epoch
+            defer { rebalances.note(Kind.type, before, group.epoch) }
             return try body(&group, catalog)
         }
         guard let answer else { throw KafkaError(.coordinatorNotAvailable, "group \(id) is gone") }
@@ -39,7 +41,11 @@ extension GroupCoordinator {
 
     /// Under the lock, from the timer.
     func expireMembers<Kind: EpochGroup>(of kind: Kind.Type, _ id: String, _ now: Int64, _ state: inout State) {
-        _ = state.groups.change(id) { (group: inout Kind) in group.expire(now: now) }
+        _ = state.groups.change(id) { (group: inout Kind) in
+            let before = group.epoch
+            group.expire(now: now)
+            rebalances.note(Kind.type, before, group.epoch)
+        }
         downgrade(id, now, &state)
         settle(id, now, &state)
     }

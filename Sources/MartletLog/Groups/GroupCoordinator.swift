@@ -23,6 +23,9 @@ public struct GroupConfig: Sendable {
     /// Zero: a single consumer starts at once; members that come together cost one more rebalance.
     public var initialRebalanceDelayMs: Int64 = 0
     public var offsetMetadataBytesMax = 4096
+    /// Members of one group (group.max.size, group.consumer.max.size).
+    public var membersMax = Int(Int32.max)
+    public var consumerMembersMax = 10_000
     /// Which groups may go over to the other protocol while they have members (group.consumer.migration.policy).
     public var migration = GroupMigration.bidirectional
     /// Of consumer groups (KIP-848), where the broker decides: group.consumer.session.timeout.ms, group.consumer.heartbeat.interval.ms.
@@ -54,6 +57,7 @@ final class GroupCoordinator: Sendable {
     /// What share groups read.
     let sharing: (any ShareGroupStore)?
     let state = Mutex(State())
+    let rebalances = RebalanceMeters()
     /// Rises when topics come, go or grow.
     private let catalogVersion = Atomic(0)
     private let listener = Mutex<Int?>(nil)
@@ -374,7 +378,9 @@ final class GroupCoordinator: Sendable {
             if state.groups[id]?.type != .classic {
                 // A consumer group has no members here, else the request had been answered; a share group stays one.
                 guard createIfMissing, state.groups[id]?.refusesClassicMembers != true else { return nil }
-                state.groups[id] = .classic(Group(id: id, initialRebalanceDelayMs: config.initialRebalanceDelayMs))
+                var made = Group(id: id, initialRebalanceDelayMs: config.initialRebalanceDelayMs)
+                made.membersMax = config.membersMax
+                state.groups[id] = .classic(made)
             }
             let token = state.nextToken
             state.nextToken += 1
@@ -390,6 +396,7 @@ final class GroupCoordinator: Sendable {
         let changed = state.groups.change(id) { (group: inout Group) in
             let before = (group.state, group.generation)
             let actions = group.receive(event, now: now)
+            rebalances.note(.classic, before.1, group.generation)
             if before != (group.state, group.generation) {
                 logger.debug(
                     "group changed",

@@ -7,7 +7,7 @@ public struct StreamsGroupConfig: Sendable {
     public var heartbeatIntervalMinMs: Int32 = 5_000
     public var heartbeatIntervalMaxMs: Int32 = 15_000
     /// Members of one group.
-    public var membersMax = Int(Int32.max)
+    public var membersMax = 10_000
     public var standbyReplicas: Int32 = 0
     public var standbyReplicasMax: Int32 = 2
     public var warmupReplicas: Int32 = 2

@@ -21,6 +21,17 @@ final class LogServices: Sendable {
     /// What the background pass waits for.
     let upkeep = Signal(Upkeep())
 
+    /// How long syncs of partitions took, nanoseconds, and how many records each made durable.
+    let syncTimes = Histogram(bounds: [100_000, 500_000, 1_000_000, 2_000_000, 5_000_000, 10_000_000, 50_000_000, 100_000_000, 500_000_000, 1_000_000_000])
+    let syncSizes = Histogram(bounds: [1, 10, 100, 1_000, 10_000, 100_000])
+
+    /// Does a sync and notes how long it took.
+    func timed(_ sync: () throws(MartletError) -> Void) throws(MartletError) {
+        let beganNs = time.monotonicNs
+        defer { syncTimes.record(time.monotonicNs - beganNs) }
+        try sync()
+    }
+
     struct Upkeep {
         /// A partition has appended so much that its clean point should move.
         var isDue = false

@@ -62,6 +62,8 @@ final class TestBroker {
 
     var waitingFetches: Int { broker.waitingFetchCount }
 
+    var statistics: BrokerStatistics { broker.statistics }
+
     func stop() { broker.stop() }
 
     func connect() throws -> TestClient { try TestClient(port: port) }

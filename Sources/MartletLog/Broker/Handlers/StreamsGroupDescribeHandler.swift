@@ -35,7 +35,7 @@ struct StreamsGroupDescribeResponse: WireMessage {
 
     struct Topology: WireMessage {
         var epoch: Int32 = 0
-        /// With patterns replaced by what they match and numbers of partitions; nil while topics are missing or wrong.
+        /// With patterns replaced by what they match and numbers of partitions.
         var subtopologies: [Subtopology]?
 
         mutating func code(_ wire: inout Wire) throws(WireError) {
@@ -156,11 +156,13 @@ extension RequestRouter {
                 }))
     }
 
+    /// While topics are missing or wrong: as the application said it, as far as it named topics. The specification has null there, over which the
+    /// Java client of 4.2 stumbles.
     private func described(_ topology: StreamsTopology, _ layout: StreamsLayout?) -> StreamsGroupDescribeResponse.Topology {
-        guard let layout, layout.isReady else { return .init(epoch: topology.epoch) }
+        let parts = layout?.isReady == true ? layout?.subtopologies : topology.subtopologies
         return .init(
             epoch: topology.epoch,
-            subtopologies: layout.subtopologies.map { part in
+            subtopologies: parts?.map { part in
                 .init(
                     id: part.id, sources: part.sources, sinks: part.sinks, changelogs: StreamsTopicInfo.list(part.changelogs),
                     repartitions: StreamsTopicInfo.list(part.repartitions))
