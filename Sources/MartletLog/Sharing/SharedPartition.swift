@@ -204,7 +204,7 @@ final class SharedPartition: Sendable {
     /// Writes an update, or a snapshot when there were enough of them, and puts `next` in force.
     private func write(_ next: SharePartition, _ changes: [SharePartition.Change], _ state: inout State) throws(LogFailure) -> Int64 {
         let update = state.stored.updates
-        if update >= ShareStateLog.updatesMax { return try writeSnapshot(next, &state) }
+        if update >= states.updatesMax { return try writeSnapshot(next, &state) }
         let news = changes.filter { $0.last >= next.startOffset }
         let end = try states.append([
             .init(

@@ -57,7 +57,7 @@ import Testing
             SharePartition.problem(in: [.init(first: first, last: last, types: types)], allowsRenewal: renews)
         }
         #expect(problem(0, 2, [1]) == nil && problem(0, 2, [1, 2, 3]) == nil && problem(0, 0, [4], renews: true) == nil)
-        for (first, last, types) in [(Int64(3), Int64(2), [Int8(1)]), (0, 2, []), (0, 2, [1, 1]), (0, 0, [1, 1]), (0, 1, [9]), (-2, -1, [1]), (0, 0, [4]), (0, 0, [-1])] {
+        for (first, last, types) in [(Int64(3), Int64(2), [Int8(1)]), (0, 2, []), (0, 2, [1, 1]), (0, 0, [1, 1]), (0, 1, [9]), (0, .max, [1, 1]), (-2, -1, [1]), (0, 0, [4]), (0, 0, [-1])] {
             #expect(problem(first, last, types) != nil, "\(first) \(last) \(types)")
         }
         let overlapping = [SharePartition.Acknowledgement(first: 0, last: 3, types: [1]), .init(first: 3, last: 4, types: [1])]

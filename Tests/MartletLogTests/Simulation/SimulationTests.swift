@@ -100,9 +100,9 @@ import Darwin
         let hasFullDisks = Bool.random(using: &random), hasLostSyncs = kind != .kill && Int.random(in: 0..<3, using: &random) == 0
         node.willCrash(kind, after: Int.random(in: 0..<250, using: &random), seed: random.next())
         for step in 0..<150 {
-            switch Int.random(in: 0..<80, using: &random) {
-            case 72...79: try application.step(node, &random)
-            case 64...71: try sharers.step(node, &random)
+switch Int.random(in: 0..<86, using: &random) {
+            case 78...85: try application.step(node, &random)
+            case 64...77: try sharers.step(node, &random)
             case 54...63: try mixed.step(node, &random)
             case 46...53: try readers.step(node, &random)
             case 0...9: try producers[Int.random(in: 0..<3, using: &random)].step(node, &random)
