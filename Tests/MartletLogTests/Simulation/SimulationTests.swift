@@ -100,7 +100,7 @@ import Darwin
         let hasFullDisks = Bool.random(using: &random), hasLostSyncs = kind != .kill && Int.random(in: 0..<3, using: &random) == 0
         node.willCrash(kind, after: Int.random(in: 0..<250, using: &random), seed: random.next())
         for step in 0..<150 {
-switch Int.random(in: 0..<86, using: &random) {
+            switch Int.random(in: 0..<86, using: &random) {
             case 78...85: try application.step(node, &random)
             case 64...77: try sharers.step(node, &random)
             case 54...63: try mixed.step(node, &random)
