@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
-# librdkafka's own tests against a broker: Compatibility/librdkafka/suite.sh [quick|full] [NUMBER …], e.g. suite.sh quick 0103 0129
+# librdkafka's own tests against a broker: Compatibility/librdkafka/suite.sh [quick|full] [plaintext|ssl|sasl_ssl|sasl_plaintext] [NUMBER …],
+# e.g. suite.sh quick 0103 0129, suite.sh quick sasl_ssl
 #
+# With a protocol other than plaintext the tests log in as a user who is nobody's superior (SASL_MECHANISM, SCRAM-SHA-512) or show a certificate that
+# openssl makes here; Kafka's commands, which some tests call, come in by a second, open listener.
 # Its source comes from Debian (LIBRDKAFKA_VERSION, of any suite) and is built in LIBRDKAFKA_DIR; nothing of it belongs to this tree. With
 # rapidjson-dev it has three tests more.
 # Tests that need no broker are left out. Every test runs alone, with a time limit. What passes, and what cannot: LEDGER.md.
@@ -14,8 +17,9 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$here/../..
 version=${LIBRDKAFKA_VERSION:-2.14.2-1}
 directory=${LIBRDKAFKA_DIR:-${TMPDIR:-/tmp}/martlet-librdkafka}
-mode=quick
+mode=quick protocol=plaintext
 case ${1:-} in quick | full) mode=$1; shift ;; esac
+case ${1:-} in plaintext | ssl | sasl_ssl | sasl_plaintext) protocol=$1; shift ;; esac
 
 fetch() {
     mkdir -p "$directory"/apt/{lists/partial,cache/archives/partial,parts} && cd "$directory" || return
@@ -52,13 +56,57 @@ if [ ! -x "$runner" ]; then
     (fetch && build) || { echo "error: see $directory/source/*.log" >&2; exit 1; }
 fi
 cd "$directory/source/tests" || exit 1
-configuration=$(mktemp)
+work=$(mktemp -d)
+configuration=$work/test.conf log=$work/node.log
 node=
-log=$(mktemp)
-trap 'rm -f "$configuration" "$log"; [ -z "$node" ] || kill "$node"' EXIT
+trap '[ -z "$node" ] || { kill "$node"; wait "$node"; }; rm -rf "$work"' EXIT
+
+# An authority, the node's certificate, and the client's in the forms that 0097 wants (SSL_…), its key under a password.
+certificates() {
+    cd "$work" || return
+    export SSL_password=only-for-tests
+    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=authority" -keyout ca.key -out ca.pem \
+        && openssl req -newkey rsa:2048 -nodes -subj "/CN=node" -keyout node.key -out node.csr \
+        && printf 'subjectAltName=IP:127.0.0.1,DNS:localhost\n' >node.ext \
+        && openssl x509 -req -in node.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile node.ext -out node.pem \
+        && openssl req -newkey rsa:2048 -passout env:SSL_password -subj "/CN=tester" -keyout client.key -out client.csr \
+        && openssl x509 -req -in client.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out client.pem \
+        && openssl x509 -in client.pem -outform DER -out client.der && openssl x509 -in ca.pem -outform DER -out ca.der \
+        && openssl pkcs12 -export -in client.pem -inkey client.key -passin env:SSL_password -certfile ca.pem -passout env:SSL_password -out client.p12
+} >"$work/openssl.log" 2>&1
+
+# The lines of the tests' configuration for the protocol.
+security() {
+    printf 'security.protocol=%s\n' "$protocol"
+    case $protocol in sasl_*)
+        printf 'sasl.mechanisms=%s\nsasl.username=tester\nsasl.password=%s\n' "${SASL_MECHANISM:-SCRAM-SHA-512}" only-for-tests ;;
+    esac
+    case $protocol in *ssl)
+        printf 'ssl.ca.location=%s\nssl.key.location=%s\nssl.key.password=%s\nssl.certificate.location=%s\n' \
+            "$work/ca.pem" "$work/client.key" "$SSL_password" "$work/client.pem" ;;
+    esac
+}
+
+secured=()
+if [ "$protocol" != plaintext ]; then
+    [ -z "${MARTLET_BOOTSTRAP:-}" ] || { echo "error: with a protocol the node is one of its own" >&2; exit 2; }
+    (certificates) || { cat "$work/openssl.log" >&2; exit 1; }
+    export SSL_password=only-for-tests SSL_pkcs=$work/client.p12 SSL_pub_pem=$work/client.pem SSL_pub_der=$work/client.der SSL_priv_pem=$work/client.key
+    export SSL_ca_der=$work/ca.der SSL_ca_pem=$work/ca.pem SSL_all_cas_pem=$work/ca.pem SSL_client_auth=${SSL_client_auth:-requested}
+    program=${MARTLET_BIN:-$root/.build/release/martlet}
+    MARTLET_PASSWORD=only-for-tests "$program" user add tester --data "$work/data" >/dev/null || exit 1
+fi
 if [ -z "${MARTLET_BOOTSTRAP:-}" ]; then
     offset=${LIBRDKAFKA_PORT_OFFSET:-21000}
-    "${MARTLET_BIN:-$root/.build/release/martlet}" dev --ephemeral --port-offset "$offset" --set num.partitions=4 --set group.initial.rebalance.delay.ms=3000 \
+    if [ "$protocol" = plaintext ]; then
+        secured=(--ephemeral)
+    else
+        secured=(--data "$work/data" --set "listeners=${protocol^^}://127.0.0.1:$((9092 + offset)),PLAINTEXT://127.0.0.1:$((9093 + offset))"
+            --set "ssl.certificate.location=$work/node.pem" --set "ssl.key.location=$work/node.key" --set "ssl.ca.location=$work/ca.pem"
+            --set "ssl.client.auth=$SSL_client_auth" --insecure)
+        BROKERS=127.0.0.1:$((9093 + offset))
+    fi
+    "${MARTLET_BIN:-$root/.build/release/martlet}" dev "${secured[@]}" --port-offset "$offset" --set num.partitions=4 --set group.initial.rebalance.delay.ms=3000 \
         --set authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer --set super.users=User:admin \
         --set allow.everyone.if.no.acl.found=true ${LIBRDKAFKA_NODE:-} >"$log" 2>&1 &
     node=$!
@@ -79,11 +127,15 @@ if command -v javac >/dev/null && jars=$("$here/../kafka-clients/java/fetch.sh")
     printf '#!/bin/sh\nexec java -cp "$CLASSPATH:%s" "$@"\n' "$jars" >"$directory/kafka/bin/kafka-run-class.sh"
 fi
 chmod +x "$directory"/kafka/bin/*
-export KAFKA_PATH=$directory/kafka BROKERS=$MARTLET_BOOTSTRAP
-printf 'bootstrap.servers=%s\ntest.topic.random=true\n%b\n' "$MARTLET_BOOTSTRAP" "${LIBRDKAFKA_CONF:-}" >"$configuration"
+export KAFKA_PATH=$directory/kafka BROKERS=${BROKERS:-$MARTLET_BOOTSTRAP}
+{
+    printf 'bootstrap.servers=%s\ntest.topic.random=true\n' "$MARTLET_BOOTSTRAP"
+    [ "$protocol" = plaintext ] || security
+    printf '%b\n' "${LIBRDKAFKA_CONF:-}"
+} >"$configuration"
 export LD_LIBRARY_PATH="$directory/source/src:$directory/source/src-cpp" RDKAFKA_TEST_CONF=$configuration
 export TEST_KAFKA_VERSION=${TEST_KAFKA_VERSION:-4.0.0}
-logs=$directory/logs/$mode${TEST_CONSUMER_GROUP_PROTOCOL:+-$TEST_CONSUMER_GROUP_PROTOCOL}
+logs=$directory/logs/$mode-$protocol${TEST_CONSUMER_GROUP_PROTOCOL:+-$TEST_CONSUMER_GROUP_PROTOCOL}
 mkdir -p "$logs"
 if [ $# -gt 0 ]; then
     numbers=("$@")

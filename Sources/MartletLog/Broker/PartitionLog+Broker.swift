@@ -13,9 +13,9 @@ extension PartitionLog {
 
 extension PartitionLog {
     /// The first record with the largest timestamp; nil if there are no records. May wait for the disk.
-    func offsetOfMaxTimestamp() -> (offset: Int64, timestamp: Int64)? {
+    func offsetOfMaxTimestamp() throws(KafkaError) -> (offset: Int64, timestamp: Int64)? {
         let latest = state.withLock { $0.segments.map(\.maxTimestamp).max() ?? -1 }
-        return latest < 0 ? nil : offset(forTimestamp: latest)
+        return latest < 0 ? nil : try offset(forTimestamp: latest)
     }
 }
 

@@ -120,6 +120,7 @@ extension ShareGroup: EpochGroup {
     static let type = GroupType.share
     /// It has no use for committed offsets.
     static let replacesClassic = false
+    var isUnused: Bool { members.isEmpty && !hasHadPartitions }
 
     init?(_ any: AnyGroup) {
         guard let group = any.share else { return nil }

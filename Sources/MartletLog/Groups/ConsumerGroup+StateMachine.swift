@@ -72,7 +72,7 @@ extension ConsumerGroup {
                 return .replaces(holder, away)
             }
             guard members[heartbeat.memberID] == nil else { return .refused(.fencedInstanceID, "this member has another instance id") }
-            guard members.count < Self.membersMax else { return .refused(.groupMaxSizeReached, "the group has \(members.count) members") }
+            guard members.count < membersMax else { return .refused(.groupMaxSizeReached, "the group has \(members.count) members") }
             memberCount += 1
             return .new(Member(id: heartbeat.memberID, instanceID: heartbeat.instanceID, order: memberCount))
         }

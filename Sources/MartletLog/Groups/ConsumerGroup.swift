@@ -85,7 +85,8 @@ struct ConsumerGroup: Sendable {
     var assignor = ServerAssignor.uniform
     var memberCount = 0
 
-    static let membersMax = 10_000
+    /// More are refused.
+    var membersMax = Int.max
 
     init(id: String, sessionTimeoutMs: Int64) {
         self.id = id

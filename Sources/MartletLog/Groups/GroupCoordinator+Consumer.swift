@@ -20,7 +20,8 @@ extension GroupCoordinator {
                     dismissed = try upgrade(classic, now, &state)
                 }
                 return try beat(id, joins: heartbeat.epoch == 0, sessionTimeoutMs: timeout, now, &state) { (group: inout ConsumerGroup, catalog) in
-                    group.receive(heartbeat, catalog: catalog, now: now, mayDescribe: mayDescribe)
+                    group.membersMax = config.consumerMembersMax
+                    return group.receive(heartbeat, catalog: catalog, now: now, mayDescribe: mayDescribe)
                 }
             }
         } catch {
@@ -47,7 +48,9 @@ extension GroupCoordinator {
         return state.withLock { state in
             guard !state.isClosed, state.groups[id]?.hasMembers == true else { return nil }
             let catalog = catalog(&state)
+            let before = state.groups[id]?.consumer?.epoch ?? 0
             guard let answer = state.groups.change(id, { (group: inout ConsumerGroup) in body(&group, catalog, now) }) else { return nil }
+            rebalances.note(.consumer, before, state.groups[id]?.consumer?.epoch ?? before)
             downgrade(id, now, &state)
             settle(id, now, &state)
             return answer
@@ -58,6 +61,7 @@ extension GroupCoordinator {
         asConsumer(id) { group, catalog, now in
             // Before there is somebody of the classic protocol in it, the group would have to become a mixed one.
             guard config.migration != .disabled else { return .init(error: .inconsistentGroupProtocol, memberID: join.memberID) }
+            group.membersMax = config.consumerMembersMax
             return group.join(join, catalog: catalog, now: now)
         }
     }
@@ -66,6 +70,7 @@ extension GroupCoordinator {
     func downgrade(_ id: String, _ now: Int64, _ state: inout State) {
         guard config.migration.downgrades, let group = state.groups[id]?.consumer, group.isClassicOnly else { return }
         var classic = group.downgraded(catalog: catalog(&state), initialRebalanceDelayMs: config.initialRebalanceDelayMs)
+        classic.membersMax = config.membersMax
         // Nobody waits yet, so there is nobody to answer.
         _ = classic.rebalance(now: now)
         state.groups[id] = .classic(classic)

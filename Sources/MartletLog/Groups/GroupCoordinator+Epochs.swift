@@ -8,7 +8,7 @@ extension GroupCoordinator {
     /// - `joins`: a group that is not there is made, and a classic one without members gives way if this kind replaces it.
     /// - Throws: GROUP_ID_NOT_FOUND if the id is that of a group of another kind; UNKNOWN_MEMBER_ID if there is no group. Memberships do not
     ///   survive a restart, and that is how members learn that they are to join again.
-    func beat<Kind: EpochGroup, Answer>(
+    func beat<Kind: EpochGroup, Answer: Sendable>(
         _ id: String, joins: Bool, sessionTimeoutMs: Int64, _ now: Int64, _ state: inout State,
         _ body: (inout Kind, GroupCatalog) throws(KafkaError) -> Answer
     ) throws(KafkaError) -> Answer {
@@ -31,6 +31,8 @@ extension GroupCoordinator {
         }
         let answer = try state.groups.change(id) { (group: inout Kind) throws(KafkaError) in
             group.sessionTimeoutMs = sessionTimeoutMs
+            let before = group.epoch
+            defer { rebalances.note(Kind.type, before, group.epoch) }
             return try body(&group, catalog)
         }
         guard let answer else { throw KafkaError(.coordinatorNotAvailable, "group \(id) is gone") }
@@ -39,7 +41,11 @@ extension GroupCoordinator {
 
     /// Under the lock, from the timer.
     func expireMembers<Kind: EpochGroup>(of kind: Kind.Type, _ id: String, _ now: Int64, _ state: inout State) {
-        _ = state.groups.change(id) { (group: inout Kind) in group.expire(now: now) }
+        _ = state.groups.change(id) { (group: inout Kind) in
+            let before = group.epoch
+            group.expire(now: now)
+            rebalances.note(Kind.type, before, group.epoch)
+        }
         downgrade(id, now, &state)
         settle(id, now, &state)
     }

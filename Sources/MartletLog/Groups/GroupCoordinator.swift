@@ -23,6 +23,9 @@ public struct GroupConfig: Sendable {
     /// Zero: a single consumer starts at once; members that come together cost one more rebalance.
     public var initialRebalanceDelayMs: Int64 = 0
     public var offsetMetadataBytesMax = 4096
+    /// Members of one group (group.max.size, group.consumer.max.size).
+    public var membersMax = Int(Int32.max)
+    public var consumerMembersMax = 10_000
     /// Which groups may go over to the other protocol while they have members (group.consumer.migration.policy).
     public var migration = GroupMigration.bidirectional
     /// Of consumer groups (KIP-848), where the broker decides: group.consumer.session.timeout.ms, group.consumer.heartbeat.interval.ms.
@@ -51,7 +54,10 @@ final class GroupCoordinator: Sendable {
     let time: TimeSource
     let logger: Logger
     let config: GroupConfig
+    /// What share groups read.
+    let sharing: (any ShareGroupStore)?
     let state = Mutex(State())
+    let rebalances = RebalanceMeters()
     /// Rises when topics come, go or grow.
     private let catalogVersion = Atomic(0)
     private let listener = Mutex<Int?>(nil)
@@ -78,8 +84,9 @@ final class GroupCoordinator: Sendable {
         case leave(EventLoopPromise<[KafkaErrorCode]>)
     }
 
-    init(log: EmbeddedLog, timers: any EventLoopGroup, time: TimeSource, logger: Logger, config: GroupConfig = GroupConfig()) {
+    init(log: EmbeddedLog, timers: any EventLoopGroup, time: TimeSource, logger: Logger, config: GroupConfig = GroupConfig(), sharing: (any ShareGroupStore)? = nil) {
         self.log = log
+        self.sharing = sharing
         self.timers = timers
         self.time = time
         self.logger = logger
@@ -88,6 +95,7 @@ final class GroupCoordinator: Sendable {
             if case .topicsChanged = event { self?.catalogVersion.add(1, ordering: .sequentiallyConsistent) }
         }
         listener.withLock { $0 = id }
+        loadShareGroups()
         scheduleOffsetExpiry()
     }
 
@@ -305,12 +313,14 @@ final class GroupCoordinator: Sendable {
             guard let group = state.groups[id] else { return hasOffsets ? .none : .groupIDNotFound }
             guard !group.hasMembers else { return .nonEmptyGroup }
             state.groups[id] = nil
+            state.emptySince[id] = nil
             state.timers.removeValue(forKey: id)?.task.cancel()
             return .none
         }
-        guard verdict == .none, hasOffsets else { return verdict }
+        guard verdict == .none else { return verdict }
         do throws(KafkaError) {
-            try log.groupOffsets.delete(group: id)
+            try sharing?.delete(group: id)
+            if hasOffsets { try log.groupOffsets.delete(group: id) }
             return .none
         } catch {
             return error.code
@@ -368,7 +378,9 @@ final class GroupCoordinator: Sendable {
             if state.groups[id]?.type != .classic {
                 // A consumer group has no members here, else the request had been answered; a share group stays one.
                 guard createIfMissing, state.groups[id]?.refusesClassicMembers != true else { return nil }
-                state.groups[id] = .classic(Group(id: id, initialRebalanceDelayMs: config.initialRebalanceDelayMs))
+                var made = Group(id: id, initialRebalanceDelayMs: config.initialRebalanceDelayMs)
+                made.membersMax = config.membersMax
+                state.groups[id] = .classic(made)
             }
             let token = state.nextToken
             state.nextToken += 1
@@ -384,6 +396,7 @@ final class GroupCoordinator: Sendable {
         let changed = state.groups.change(id) { (group: inout Group) in
             let before = (group.state, group.generation)
             let actions = group.receive(event, now: now)
+            rebalances.note(.classic, before.1, group.generation)
             if before != (group.state, group.generation) {
                 logger.debug(
                     "group changed",
@@ -415,7 +428,10 @@ final class GroupCoordinator: Sendable {
         schedule(id, now, &state)
         noteMembers(id, hasAny: state.groups[id]?.hasMembers ?? false, &state)
         // Ids that are used once would pile up.
-        if state.groups[id]?.isUnused == true, !log.groupOffsets.hasAny(group: id) { state.groups[id] = nil }
+        if state.groups[id]?.isUnused == true, !log.groupOffsets.hasAny(group: id) {
+            state.groups[id] = nil
+            state.emptySince[id] = nil
+        }
     }
 
     private func schedule(_ id: String, _ now: Int64, _ state: inout State) {

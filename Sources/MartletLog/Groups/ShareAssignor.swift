@@ -28,33 +28,35 @@ enum ShareAssignor {
         let sharing = (members.count + partitions.count - 1) / partitions.count
         let share = partitions.count * sharing / members.count
         var larger = partitions.count * sharing % members.count
-        var room = Dictionary(uniqueKeysWithValues: partitions.map { ($0, sharing) })
+        let places = Dictionary(uniqueKeysWithValues: partitions.enumerated().map { ($1, $0) })
+        var room = [Int](repeating: sharing, count: partitions.count)
         // Whoever has most may have the larger shares, so that least is moved; else whoever has least of other topics.
-        let held = members.map { member in (member, mine: partitions.filter(member.current.contains), load: assignment[member.id]?.count ?? 0) }
-            .sorted { ($1.mine.count, $0.load, $0.0.sortKey, $0.0.id) < ($0.mine.count, $1.load, $1.0.sortKey, $1.0.id) }
-        var dealt: [(id: String, partitions: Set<GroupPartition>)] = []
+        let held = members.map { member in
+            (member, mine: member.current.compactMap { places[$0] }.sorted(), load: assignment[member.id]?.count ?? 0)
+        }.sorted { ($1.mine.count, $0.load, $0.0.sortKey, $0.0.id) < ($0.mine.count, $1.load, $1.0.sortKey, $1.0.id) }
+        var dealt: [(id: String, partitions: Set<Int>)] = []
         for (member, mine, _) in held {
-            let kept = mine.filter { room[$0, default: 0] > 0 }.prefix(share + (larger > 0 ? 1 : 0))
-            for partition in kept { room[partition, default: 0] -= 1 }
+            let kept = mine.filter { room[$0] > 0 }.prefix(share + (larger > 0 ? 1 : 0))
+            for place in kept { room[place] -= 1 }
             if kept.count > share { larger -= 1 }
             dealt.append((member.id, Set(kept)))
         }
         // Those with most room first, so that none is left without anybody.
-        var rest: [GroupPartition] = []
-        for level in stride(from: sharing, to: 0, by: -1) { rest += partitions.filter { room[$0, default: 0] >= level } }
+        var rest: [Int] = []
+        for level in stride(from: room.max() ?? 0, to: 0, by: -1) { rest += partitions.indices.filter { room[$0] >= level } }
         rest.reverse()
-        func take(besides mine: Set<GroupPartition>) -> GroupPartition? {
-            guard let place = rest.lastIndex(where: { !mine.contains($0) }) else { return nil }
-            return rest.remove(at: place)
+        func take(besides mine: Set<Int>) -> Int? {
+            guard let last = rest.lastIndex(where: { !mine.contains($0) }) else { return nil }
+            return rest.remove(at: last)
         }
         for i in dealt.indices {
-            while dealt[i].partitions.count < share, let partition = take(besides: dealt[i].partitions) { dealt[i].partitions.insert(partition) }
+            while dealt[i].partitions.count < share, let place = take(besides: dealt[i].partitions) { dealt[i].partitions.insert(place) }
         }
         for i in dealt.indices where larger > 0 && dealt[i].partitions.count == share {
-            guard let partition = take(besides: dealt[i].partitions) else { continue }
-            dealt[i].partitions.insert(partition)
+            guard let place = take(besides: dealt[i].partitions) else { continue }
+            dealt[i].partitions.insert(place)
             larger -= 1
         }
-        for (id, partitions) in dealt { assignment[id]?.formUnion(partitions) }
+        for (id, mine) in dealt { assignment[id]?.formUnion(mine.map { partitions[$0] }) }
     }
 }

@@ -34,6 +34,8 @@ struct ShareGroup: Sendable {
     var topics: [String: GroupTopic] = [:]
     var catalogVersion = -1
     var memberCount = 0
+    /// It goes on existing without members.
+    var hasHadPartitions = false
 
     init(id: String, sessionTimeoutMs: Int64) {
         self.id = id

@@ -49,6 +49,8 @@ public struct TLSFiles: Sendable, Hashable {
             }
             let roots = try read(clientAuthority, "the authority of client certificates") { try NIOSSLCertificate.fromPEMFile(clientAuthority) }
             settings.trustRoots = .certificates(roots)
+            // A client learns which of its certificates is wanted, and keeps one that would be refused to itself.
+            settings.sendCANameList = true
             settings.certificateVerification =
                 clientAuthentication == .required ? .noHostnameVerification : .optionalVerification
         }

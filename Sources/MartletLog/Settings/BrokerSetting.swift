@@ -6,6 +6,8 @@ public struct BrokerSetting: Sendable {
         /// A whole number within a range; the default is the number that is in force.
         case number(ClosedRange<Int64>, get: @Sendable (NodeConfig) -> Int64, set: @Sendable (inout NodeConfig, Int64) -> Void)
         case flag(get: @Sendable (NodeConfig) -> Bool, set: @Sendable (inout NodeConfig, Bool) -> Void)
+        /// A list; `set` is false for what is none.
+        case list(allowed: String, get: @Sendable (NodeConfig) -> String, set: @Sendable (inout NodeConfig, String) -> Bool)
         case choice([String], get: @Sendable (NodeConfig) -> String, set: @Sendable (inout NodeConfig, String) -> Void)
         /// The default of this setting of a topic.
         case topic(String)
@@ -51,6 +53,7 @@ public struct BrokerSetting: Sendable {
 
     // MARK: the table
 
+    static let telemetryBytes = "telemetry.max.bytes"
     private static let intMax = Int64(Int32.max)
 
     private static let ofConnections: [BrokerSetting] = [
@@ -62,6 +65,19 @@ public struct BrokerSetting: Sendable {
         number(
             "max.connections.per.ip", "connections from one address; more are refused", 0...intMax, \.broker.connectionsPerAddressMax,
             change: .ofCluster),
+        .init(
+            "max.connections.per.ip.overrides", "other bounds for some addresses: `10.0.0.7:100,::1:20`", .list,
+            .list(
+                allowed: "addresses, each with the number of its connections: 10.0.0.7:100,::1:20",
+                get: { ConnectionOverrides.text($0.broker.connectionsOfAddressMax) },
+                set: { config, text in
+                    guard let limits = ConnectionOverrides.parse(text) else { return false }
+                    config.broker.connectionsOfAddressMax = limits
+                    return true
+                }), change: .ofCluster),
+        number(
+            "max.connection.creation.rate", "new connections a second; more wait, and who would wait for more than ten seconds is refused",
+            1...intMax, \.broker.connectionsPerSecondMax, change: .ofCluster),
         number("connections.max.idle.ms", "a connection on which nothing happens for so long ends", 1...intMax, \.broker.idleMsMax, .long),
         number(
             "connections.max.reauth.ms", "how long a SASL session lasts unless the client authenticates again; 0: for ever", 0...Int64.max,
@@ -73,13 +89,18 @@ public struct BrokerSetting: Sendable {
         number("fetch.max.bytes", "the most that a fetch is answered with; a single batch may be larger", 1024...intMax, \.broker.fetchBytesMax),
         number("quota.window.num", "over how many windows the rates of clients with quotas are taken", 2...1000, \.broker.quotaWindows),
         number("quota.window.size.seconds", "how long such a window is", 1...3600, \.broker.quotaWindowSeconds),
+        number(telemetryBytes, "the largest report of a client's metrics, compressed", 1...intMax, \.broker.telemetryBytesMax),
         number("max.incremental.fetch.session.cache.slots", "clients that may read with fetch sessions", 0...1_000_000, \.broker.fetchSessionsMax),
     ]
 
     private static let ofGroups: [BrokerSetting] = [
         number("group.initial.rebalance.delay.ms", "how long the first rebalance of a group waits for more members", 0...3_600_000, \.broker.groups.initialRebalanceDelayMs),
+        number("group.max.size", "members that a group of the classic protocol may have; more are refused", 1...intMax, \.broker.groups.membersMax),
         number("group.min.session.timeout.ms", "the shortest session timeout that a member may ask for", 1...intMax, \.broker.groups.sessionTimeoutMinMs),
         number("group.max.session.timeout.ms", "the longest session timeout that a member may ask for", 1...intMax, \.broker.groups.sessionTimeoutMaxMs),
+        number(
+            "group.consumer.max.size", "members that a consumer group may have; more are refused", 1...intMax,
+            \.broker.groups.consumerMembersMax),
         number(
             "group.consumer.session.timeout.ms", "a member of a consumer group that is silent for so long is out; groups may have their own",
             1...intMax, \.broker.groups.consumerSessionTimeoutMs),
@@ -278,6 +299,7 @@ public struct BrokerSetting: Sendable {
         case .number(_, let get, _): "\(get(config))"
         case .flag(let get, _): "\(get(config))"
         case .choice(_, let get, _): get(config)
+        case .list(_, let get, _): get(config)
         case .topic(let setting): config.log.topics.described.first { $0.name == setting }?.value
         case .fixed(let value): value
         case .none: nil
@@ -302,6 +324,8 @@ public struct BrokerSetting: Sendable {
         case .choice(let allowed, _, let set):
             guard allowed.contains(text) else { throw refused(allowed.joined(separator: ", ")) }
             set(&config, text)
+        case .list(let allowed, _, let set):
+            guard set(&config, text) else { throw refused(allowed) }
         case .topic(let setting):
             do throws(MartletError) {
                 config.log.topics = try TopicSettings([setting: text], defaults: config.log.topics)

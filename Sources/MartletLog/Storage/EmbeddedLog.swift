@@ -22,8 +22,10 @@ public final class EmbeddedLog: Sendable {
     public let transactions: TransactionCoordinator
     let services: LogServices
     /// Counts the starts of the node on this directory. A partition's leader epoch counts those since its topic was made.
-    private let nodeEpoch: Int32
+    let nodeEpoch: Int32
     private let topicState: Mutex<[String: Topic]>
+    /// Held while topics are made, changed and deleted, which waits for the disk; `topicState`, which every request looks into, only to tell the outcome.
+    private let topicChanges = Mutex<Void>(())
     private let producerIDs: Mutex<ProducerIDBlock>
     private let lock: Mutex<(any Sendable)?>
     private let maintenance: Maintenance
@@ -43,7 +45,10 @@ public final class EmbeddedLog: Sendable {
     static let formatVersion = 1
     static let offsetsTopic = "__consumer_offsets"
     static let transactionsTopic = "__transaction_state"
-    static let internalTopics: Set<String> = [offsetsTopic, transactionsTopic]
+    /// Made when the first share group comes.
+    static let shareStateTopic = "__share_group_state"
+    static let internalTopics: Set<String> = [offsetsTopic, transactionsTopic, shareStateTopic]
+    private static let internalSettings = ["cleanup.policy": "compact", "segment.bytes": "16777216"]
 
     // MARK: open and close
 
@@ -54,7 +59,7 @@ public final class EmbeddedLog: Sendable {
     public static func open(
         directory: String, config: LogConfig = LogConfig(), time: TimeSource = .system, logger: Logger = Logger(label: "martlet.log")
     ) throws(MartletError) -> EmbeddedLog {
-        let log = try EmbeddedLog(directory: directory, config: config, time: time, logger: logger)
+        let log = try EmbeddedLog(directory: directory, config: config, time: time, logger: logger.named("martlet.log"))
         if config.worksInBackground { try log.services.startSync() }
         do throws(MartletError) {
             try log.transactions.recover()
@@ -82,12 +87,12 @@ public final class EmbeddedLog: Sendable {
             if let topic = try Self.openTopic(name, directory, services, nodeEpoch) { topics[name] = topic }
         }
         var internals: [String: PartitionLog] = [:]
-        for name in Self.internalTopics.sorted() {
+        for name in [Self.offsetsTopic, Self.transactionsTopic] {
             let topic: Topic
             if let existing = topics[name] {
                 topic = existing
             } else {
-                topic = try Self.makeTopic(name, partitions: 1, settings: ["cleanup.policy": "compact", "segment.bytes": "16777216"], directory, services, nodeEpoch)
+                topic = try Self.makeTopic(name, partitions: 1, settings: Self.internalSettings, directory, services, nodeEpoch)
             }
             topics[name] = topic
             internals[name] = topic.partitions[0]
@@ -162,6 +167,10 @@ public final class EmbeddedLog: Sendable {
         return epoch + 1
     }
 
+    /// Where a log of the metadata would end: which start of the node in the upper half, the changes to topics and settings since in the lower. Never
+    /// goes back.
+    var metadataEnd: Int64 { Int64(nodeEpoch) << 32 + services.metadataChanges }
+
     // MARK: topics
 
     /// Sorted by name.
@@ -187,29 +196,61 @@ public final class EmbeddedLog: Sendable {
     public func createTopic(_ name: String, partitions: Int32, settings: [String: String] = [:]) throws(MartletError) {
         try Self.checkName(name)
         try Self.checkPartitions(partitions)
-        try topicState.withLock { (topics) throws(MartletError) in
-            if topics[name] != nil { throw MartletError(.alreadyExists, "topic \(name) already exists") }
-            topics[name] = try Self.makeTopic(name, partitions: partitions, settings: settings, directory, services, nodeEpoch)
+        if Self.internalTopics.contains(name), topic(name) == nil { throw MartletError(.badRequest, "topic \(name) is internal, its owner makes it") }
+        try topicChanges.withLock { (_) throws(MartletError) in
+            if topic(name) != nil { throw MartletError(.alreadyExists, "topic \(name) already exists") }
+            let made = try Self.makeTopic(name, partitions: partitions, settings: settings, directory, services, nodeEpoch)
+            topicState.withLock { $0[name] = made }
         }
         services.notify(.topicsChanged)
     }
 
+    /// Where the state of share groups is kept; nil as long as there never was one.
+    var shareStatePartition: PartitionLog? { partition(TopicPartition(Self.shareStateTopic, 0)) }
+
+    /// The same, made if need be, durably.
+    func makeShareStatePartition() throws(MartletError) -> PartitionLog {
+        var isNew = false
+        let partition = try topicChanges.withLock { (_) throws(MartletError) in
+            if let known = shareStatePartition { return known }
+            let topic = try Self.makeTopic(Self.shareStateTopic, partitions: 1, settings: Self.internalSettings, directory, services, nodeEpoch)
+            topicState.withLock { $0[Self.shareStateTopic] = topic }
+            isNew = true
+            return topic.partitions[0]
+        }
+        if isNew { services.notify(.topicsChanged) }
+        return partition
+    }
+
     /// From now on, until the log is closed, Kafka clients may read the topic and nothing else. For topics that hold the state of the program;
     /// their owner reserves them at every start.
-    public func reserve(_ name: String) { topicState.withLock { $0[name]?.description.isReserved = true } }
+    public func reserve(_ name: String) { topicChanges.withLock { _ in topicState.withLock { $0[name]?.description.isReserved = true } } }
+
+    /// A topic that is about to be changed; call with `topicChanges` locked.
+    private func changing(_ name: String) throws(MartletError) -> Topic {
+        guard let topic = topicState.withLock({ $0[name] }) else { throw MartletError(.notFound, "topic \(name) does not exist") }
+        return topic
+    }
 
     /// Throws `.notFound`; `.badRequest` for an internal topic.
     public func deleteTopic(_ name: String) throws(MartletError) {
         if Self.internalTopics.contains(name) { throw MartletError(.badRequest, "topic \(name) is internal and cannot be deleted") }
-        let (topic, trash) = try topicState.withLock { (topics) throws(MartletError) in
-            guard let topic = topics[name] else { throw MartletError(.notFound, "topic \(name) does not exist") }
+        let (topic, trash) = try topicChanges.withLock { (_) throws(MartletError) in
+            let topic = try changing(name)
             let system = services.fileSystem
             try system.createDirectory("\(directory)/trash")
+            let path = "\(directory)/topics/\(name)"
             let trash = "\(directory)/trash/\(Self.hex(topic.description.topicID))"
             // One rename, so that a crash leaves the whole topic or none.
-            try system.rename("\(directory)/topics/\(name)", to: trash)
-            try system.syncDirectory("\(directory)/topics")
-            topics[name] = nil
+            try system.rename(path, to: trash)
+            do throws(MartletError) {
+                try system.syncDirectory("\(directory)/topics")
+            } catch {
+                // It goes on, so its files must not lie where the next start removes them.
+                try system.rename(trash, to: path)
+                throw error
+            }
+            topicState.withLock { $0[name] = nil }
             return (topic, trash)
         }
         for partition in topic.partitions { partition.close() }
@@ -225,8 +266,8 @@ public final class EmbeddedLog: Sendable {
     /// Adds partitions, up to `total`. Throws `.notFound`; `.badRequest` if `total` is not more than there are.
     public func createPartitions(_ name: String, total: Int32) throws(MartletError) {
         try Self.checkPartitions(total)
-        try topicState.withLock { (topics) throws(MartletError) in
-            guard var topic = topics[name] else { throw MartletError(.notFound, "topic \(name) does not exist") }
+        try topicChanges.withLock { (_) throws(MartletError) in
+            var topic = try changing(name)
             guard total > topic.description.partitions, !topic.description.isInternal else {
                 throw MartletError(.badRequest, "topic \(name) has \(topic.description.partitions) partitions; the new total must be more")
             }
@@ -240,7 +281,7 @@ public final class EmbeddedLog: Sendable {
             topic.description.partitions = total
             try services.fileSystem.syncDirectory("\(directory)/topics/\(name)")
             try Self.write(topic.description, directory, services)
-            topics[name] = topic
+            topicState.withLock { [topic] in $0[name] = topic }
         }
         services.notify(.topicsChanged)
     }
@@ -248,11 +289,11 @@ public final class EmbeddedLog: Sendable {
     /// Replaces the settings of a topic (AlterConfigs). Throws `.notFound`, `.badRequest`.
     public func setSettings(_ name: String, _ settings: [String: String]) throws(MartletError) {
         let parsed = try TopicSettings(settings, defaults: services.topicDefaults)
-        try topicState.withLock { (topics) throws(MartletError) in
-            guard var topic = topics[name] else { throw MartletError(.notFound, "topic \(name) does not exist") }
+        try topicChanges.withLock { (_) throws(MartletError) in
+            var topic = try changing(name)
             topic.description.settings = settings
             try Self.write(topic.description, directory, services)
-            topics[name] = topic
+            topicState.withLock { [topic] in $0[name] = topic }
             for partition in topic.partitions { partition.change(settings: parsed) }
         }
         services.notify(.topicsChanged)
@@ -263,11 +304,13 @@ public final class EmbeddedLog: Sendable {
     func changeSettings(
         of owner: NodeSettings.Owner, keeps: Bool = true, _ change: ([String: String]) throws(KafkaError) -> [String: String]
     ) throws(KafkaError) {
-        try topicState.withLock { (topics) throws(KafkaError) in
+        try topicChanges.withLock { (_) throws(KafkaError) in
             let before = services.topicDefaults
-            guard try services.settings.change(owner, keeps: keeps, change), services.topicDefaults != before else { return }
+            guard try services.settings.change(owner, keeps: keeps, change) else { return }
+            services.countMetadataChange()
+            guard services.topicDefaults != before else { return }
             let defaults = services.topicDefaults
-            for topic in topics.values {
+            for topic in topicState.withLock({ Array($0.values) }) {
                 do throws(MartletError) {
                     let settings = try TopicSettings(topic.description.settings, defaults: defaults)
                     for partition in topic.partitions { partition.change(settings: settings) }

@@ -23,6 +23,8 @@ protocol FileSystem: Sendable {
     func makePrivate(_ path: String) throws(MartletError)
     /// Takes the exclusive lock of a file until the result goes away. Throws `.directoryInUse` if another process has it.
     func lock(_ path: String) throws(MartletError) -> any Sendable
+    /// Bytes of the file system that holds `path`, and those of them that may still be written; nil if it does not say.
+    func space(of path: String) -> (total: Int64, free: Int64)?
 }
 
 /// An open file. Reads and writes are by position, so that readers and the writer do not meet. Closed when the last reference goes.
@@ -31,18 +33,29 @@ protocol LogFile: AnyObject, Sendable {
     func size() throws(MartletError) -> Int
     /// Fills the buffer from `position`; returns fewer bytes only at the end of the file.
     func read(into buffer: UnsafeMutableRawBufferPointer, at position: Int) throws(MartletError) -> Int
-    /// Writes all bytes, or throws having written some.
-    func write(_ bytes: UnsafeRawBufferPointer, at position: Int) throws(MartletError)
+    /// Writes the pieces one behind the other, or throws having written some.
+    func write(_ pieces: [UnsafeRawBufferPointer], at position: Int) throws(MartletError)
     func truncate(to size: Int) throws(MartletError)
     /// Returns when data and size are on disk (fdatasync).
     func sync() throws(MartletError)
 }
 
+extension LogFile {
+    func write(_ bytes: UnsafeRawBufferPointer, at position: Int) throws(MartletError) { try write([bytes], at: position) }
+}
+
 extension FileSystem {
-    /// The whole file, or nil if it does not exist.
+    func space(of path: String) -> (total: Int64, free: Int64)? { nil }
+
+    /// The whole file, or nil if it does not exist. Whatever else keeps it from being read is thrown: a file that cannot be reached is not a missing one.
     func contents(_ path: String) throws(MartletError) -> [UInt8]? {
-        guard exists(path) else { return nil }
-        let file = try open(path, create: false)
+        let file: any LogFile
+        do throws(MartletError) {
+            file = try open(path, create: false)
+        } catch {
+            if error.code == .notFound { return nil }
+            throw error
+        }
         let size = try file.size()
         var bytes = [UInt8](repeating: 0, count: size)
         let count = try bytes.withMutableBytes { (buffer) throws(MartletError) in try file.read(into: buffer, at: 0) }

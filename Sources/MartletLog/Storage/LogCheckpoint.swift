@@ -127,7 +127,7 @@ extension PartitionLog {
             return (state.unsyncedFiles + [state.segments[state.segments.count - 1].file], closed, LogCheckpoint(state))
         }
         // With durability .os too: a clean point that the disk does not have would hide what was lost.
-        for file in files { try file.sync() }
+        for file in files { try sync(file) }
         let system = services.fileSystem
         for segment in closed {
             let path = "\(directory)/\(LogSegment.fileName(segment.baseOffset, ".index"))"

@@ -10,9 +10,6 @@ import Synchronization
 // predecessor ends. What it keeps, the predecessor has no record of.
 
 extension PartitionLog {
-    /// Keys are remembered up to about this many bytes in one pass.
-    private static let keyBytesMax = 64 << 20
-
     /// Compacts what is closed, if enough of it is new since the last time (min.cleanable.dirty.ratio).
     func compact() throws(MartletError) {
         try upkeep.withLock { (_) throws(MartletError) in
@@ -44,9 +41,9 @@ extension PartitionLog {
                 let isFenced = state.fenced.contains { $0.lowerBound < segment.nextOffset && $0.upperBound > segment.baseOffset }
                 guard segment.nextOffset <= stable, !isFenced, nowMs - segment.maxTimestamp >= state.settings.minCompactionLagMs else { break }
                 segments.append(segment)
-                if segment.baseOffset < state.cleanedUntil { clean += segment.size } else { dirty += segment.size }
+                if segment.nextOffset <= state.cleanedUntil { clean += segment.size } else { dirty += segment.size }
             }
-            let firstDirty = segments.first { $0.baseOffset >= state.cleanedUntil }
+            let firstDirty = segments.first { $0.nextOffset > state.cleanedUntil }
             let isLate = firstDirty?.firstAppendMs.map { nowMs - $0 > state.settings.maxCompactionLagMs } ?? false
             guard dirty > 0, isLate || Double(dirty) >= Double(clean + dirty) * state.settings.minCleanableDirtyRatio else { return nil }
             return Job(
@@ -65,17 +62,24 @@ extension PartitionLog {
         }
         var latest: [[UInt8]: Int64] = [:]
         var keyBytes = 0
+        /// Keys are known up to here. What lies behind stays as it is, since nothing later is known of its keys.
+        var known = job.cleanedUntil
         var covered = 0
         for segment in job.segments {
-            if segment.baseOffset >= job.cleanedUntil {
-                if keyBytes > Self.keyBytesMax { break }
+            if keyBytes > services.config.cleanerKeyBytes { break }
+            if segment.nextOffset > job.cleanedUntil {
+                var isFull = false
                 try forEachBatch(segment) { (batch) throws(LogFailure) in
+                    isFull = isFull || keyBytes > services.config.cleanerKeyBytes
+                    guard !isFull, batch.header.nextOffset > job.cleanedUntil else { return }
+                    known = batch.header.nextOffset
                     guard !batch.header.isControl, !job.isAborted(batch.header) else { return }
                     try batch.forEachRecord(id) { record, offset, _ in
                         guard let key = record.key else { return }
                         if latest.updateValue(offset, forKey: key) == nil { keyBytes += key.count + 64 }
                     }
                 }
+                if !isFull { known = segment.nextOffset }
             }
             covered += 1
         }
@@ -94,12 +98,10 @@ extension PartitionLog {
             groupBytes += segment.size
         }
         if !group.isEmpty { try rewrite(group, job, latest) }
-        if let last = segments.last {
-            state.withLock { state in
-                state.cleanedUntil = last.nextOffset
-                // Their records are gone.
-                state.aborted.removeAll { $0.lastOffset < last.nextOffset }
-            }
+        state.withLock { state in
+            state.cleanedUntil = known
+            // The records of aborted transactions are gone, also behind what is known of keys.
+            if let last = segments.last { state.aborted.removeAll { $0.lastOffset < last.nextOffset } }
         }
         do throws(MartletError) {
             try writeCheckpoint()

@@ -15,6 +15,8 @@ public struct LogConfig: Sendable {
     public var checkpointBytes = 64 << 20
     /// How often retention, compaction and clean points are looked after.
     public var maintenanceIntervalMs: Int64 = 5_000
+    /// Memory for keys in one pass of compaction, bytes, about; the next pass goes on where it was used up.
+    public var cleanerKeyBytes = 64 << 20
     /// How long the state of an idempotent producer that is silent is kept (Kafka: producer.id.expiration.ms).
     public var producerExpirationMs: Int64 = 86_400_000
     /// A transactional id that nobody uses for so long is forgotten (Kafka: transactional.id.expiration.ms).

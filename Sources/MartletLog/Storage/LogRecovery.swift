@@ -75,6 +75,9 @@ struct LogRecovery {
                 try removeFiles(of: segment)
                 continue
             }
+            if let last = state.segments.last, let point = checkpoint, last.nextOffset >= point.gapsUntil, last.nextOffset < segment.baseOffset {
+                fence(last.nextOffset..<segment.baseOffset, bytes: 0, reason: "records between two segments are missing", &state)
+            }
             let isLast = i == files.count - 1
             if let point = checkpoint, segment.baseOffset < point.segmentBase {
                 let indexPath = "\(directory)/\(LogSegment.fileName(segment.baseOffset, ".index"))"
@@ -145,14 +148,8 @@ struct LogRecovery {
             }
             // The end of the fence in a segment that is not the last is not known here: its successor's base offset, or what follows in it.
             let following = next?.header.baseOffset ?? segment.nextOffset + 1
-            let fence = segment.nextOffset..<max(following, segment.nextOffset + 1)
-            if !state.fenced.contains(fence) { state.fenced.append(fence) }
-            services.logger.error(
-                "corrupt record batch inside the log, fenced",
-                metadata: [
-                    "topic": "\(id.topic)", "partition": "\(id.partition)", "offset": "\(fence.lowerBound)", "bytes": "\((next?.position ?? size) - position)",
-                    "reason": "\(problem)",
-                ])
+            fence(
+                segment.nextOffset..<max(following, segment.nextOffset + 1), bytes: (next?.position ?? size) - position, reason: problem, &state)
             guard let next else {
                 segment.size = size
                 return
@@ -162,6 +159,17 @@ struct LogRecovery {
             segment.size = position
             segment.nextOffset = next.header.baseOffset
         }
+    }
+
+    /// A reader of these offsets is told that they are damaged.
+    private func fence(_ offsets: Range<Int64>, bytes: Int, reason: String, _ state: inout PartitionLog.State) {
+        if !state.fenced.contains(offsets) { state.fenced.append(offsets) }
+        services.logger.error(
+            "corrupt record batch inside the log, fenced",
+            metadata: [
+                "topic": "\(id.topic)", "partition": "\(id.partition)", "offset": "\(offsets.lowerBound)", "bytes": "\(bytes)",
+                "reason": "\(reason)",
+            ])
     }
 
     private func take(_ batch: BatchWalk.Batch, _ segment: inout LogSegment, learns: Bool, _ state: inout PartitionLog.State) {

@@ -62,14 +62,24 @@ extension PartitionLog {
             bytes.moveWriterIndex(forwardBy: run.byteCount)
             return FetchSlice(
                 bytes: bytes, aborted: run.aborted.sorted { $0.firstOffset < $1.firstOffset }, highWatermark: run.highWatermark,
-                lastStableOffset: run.lastStableOffset, startOffset: run.startOffset)
+                lastStableOffset: run.lastStableOffset, startOffset: run.startOffset, recordCount: run.recordCount)
         } catch {
             throw error.kafka
         }
     }
 
-    /// The first record, in offset order, whose timestamp is at least `timestamp`, below the high watermark. nil if there is none or it cannot be read.
-    public func offset(forTimestamp timestamp: Int64) -> (offset: Int64, timestamp: Int64)? {
+    /// The first record, in offset order, whose timestamp is at least `timestamp`, below the high watermark. nil if there is none.
+    /// Throws KAFKA_STORAGE_ERROR, CORRUPT_MESSAGE: whoever was told "none" would pass over what is there.
+    public func offset(forTimestamp timestamp: Int64) throws(KafkaError) -> (offset: Int64, timestamp: Int64)? {
+        do throws(LogFailure) {
+            return try firstOffset(forTimestamp: timestamp)
+        } catch {
+            report(error)
+            throw error.kafka
+        }
+    }
+
+    private func firstOffset(forTimestamp timestamp: Int64) throws(LogFailure) -> (offset: Int64, timestamp: Int64)? {
         let candidates = state.withLock { state in
             state.segments.filter { $0.maxTimestamp >= timestamp }.map {
                 (file: $0.file, position: $0.index.position(beforeTimestamp: timestamp), size: $0.size)
@@ -78,15 +88,26 @@ extension PartitionLog {
         let (start, end) = state.withLock { ($0.startOffset, $0.highWatermark) }
         for segment in candidates {
             var walk = BatchWalk(file: segment.file, position: segment.position, end: segment.size)
-            while let batch = try? walk.next() {
+            while let batch = try next(&walk) {
                 guard batch.header.baseOffset < end else { return nil }
                 guard batch.header.maxTimestamp >= timestamp, batch.header.nextOffset > start else { continue }
                 if batch.header.isControl { continue }
-                let found = try? firstRecord(of: batch, timestamp: timestamp, from: start)
-                if let found { return found }
+                if let found = try firstRecord(of: batch, timestamp: timestamp, from: start) { return found }
+            }
+            // What a start found damaged is fenced: the search goes on behind it, in the next segment.
+            if let problem = walk.problem, state.withLock({ $0.fenced.isEmpty }) {
+                throw corrupt(start, "\(problem) at byte \(walk.position) of \(segment.file.path)")
             }
         }
         return nil
+    }
+
+    private func next(_ walk: inout BatchWalk) throws(LogFailure) -> BatchWalk.Batch? {
+        do throws(MartletError) {
+            return try walk.next()
+        } catch {
+            throw LogFailure(error)
+        }
     }
 
     private func firstRecord(of batch: BatchWalk.Batch, timestamp: Int64, from start: Int64) throws(LogFailure) -> (offset: Int64, timestamp: Int64)? {

@@ -13,7 +13,7 @@ import Synchronization
 /// (6) A read-committed reader sees no record of an open or aborted transaction: nothing at or past the last stable offset, which is the
 ///     first offset of the oldest open transaction or else the high watermark.
 /// (7) What an acknowledged batch told of its producer (sequence, epoch, open transaction) is known again after a restart.
-/// (8) Nobody holds the lock during disk reads and syncs, but for the sync that closes a segment; writes go to the page cache under it, which
+/// (8) Nobody holds the lock (`state`) during disk reads and syncs, but for the sync that closes a segment; writes go to the page cache under it, which
 ///     gives (2) and (4).
 /// (9) With `.fsync` a segment is on disk as a whole before its successor exists, so only the last one can be torn by a crash.
 public final class PartitionLog: Sendable {
@@ -25,6 +25,10 @@ public final class PartitionLog: Sendable {
     let state: Mutex<State>
     /// Held while clean points are written and files replaced, one such thing at a time. Taken before `state`.
     let upkeep = Mutex<Void>(())
+    /// Held during a sync: whoever waits for it finds that the sync before, or the one that it begins, has taken its records along. Taken before `state`.
+    private let syncing = Mutex<Void>(())
+    /// Sent to Kafka clients since the start.
+    let sentBytes = Atomic<Int64>(0), sentRecords = Atomic<Int64>(0)
 
     struct State: Sendable {
         var settings: TopicSettings
@@ -55,6 +59,8 @@ public final class PartitionLog: Sendable {
         var hints: [ReadHint] = []
         var nextHint = 0
         var bytesSinceCheckpoint = 0
+        /// Since the start, without markers.
+        var appendedBytes: Int64 = 0, appendedRecords: Int64 = 0
         /// Everything below was compacted before.
         var cleanedUntil: Int64 = 0
         /// Compaction may have made gaps between offsets before here.
@@ -136,16 +142,13 @@ public final class PartitionLog: Sendable {
             let check = services.transactionGuard.withLock { $0 }
             if let failure = check?(first.producerID, first.producerEpoch, id) { throw failure }
         }
-        var copy: [UInt8]
         if let codec = settings.codec, let again = Recompression.batches(bytes, headers, to: codec) {
-            copy = again
-            headers = try again.withBytes { (bytes) throws(LogFailure) in try LogValidator.headers(bytes, settings, id) }
-        } else {
-            copy = Array(bytes)
+            return try again.withBytes { (bytes) throws(LogFailure) in
+                headers = try LogValidator.headers(bytes, settings, id)
+                return try append(bytes, headers, stamping: settings.stampsOnAppend)
+            }
         }
-        return try copy.withMutableBytes { (copy) throws(LogFailure) in
-            try append(copy, headers, stamping: settings.stampsOnAppend)
-        }
+        return try append(bytes, headers, stamping: settings.stampsOnAppend)
     }
 
     /// Appends what the builder holds, outside of any transaction and without a producer id; the builder is empty afterwards, also on failure.
@@ -164,7 +167,7 @@ public final class PartitionLog: Sendable {
             guard let header = BatchHeader(UnsafeRawBufferPointer(bytes)) else {
                 throw LogFailure(.messageTooLarge, .badRequest, "a record batch for \(id) is larger than 2 GiB")
             }
-            return try append(bytes, [header], stamping: false, syncing: syncing)
+            return try append(UnsafeRawBufferPointer(bytes), [header], stamping: false, syncing: syncing)
         }
     }
 
@@ -172,19 +175,19 @@ public final class PartitionLog: Sendable {
     ///
     /// - `isForeign`: it does not come from our coordinator and may be too old.
     func appendMarker(_ type: ControlType, producerID: Int64, epoch: Int16, coordinatorEpoch: Int32, isForeign: Bool = false) throws(LogFailure) {
-        var bytes = ControlBatch.encode(
+        let bytes = ControlBatch.encode(
             type, producerID: producerID, epoch: epoch, coordinatorEpoch: coordinatorEpoch, timestamp: services.time.wallMs)
-        try bytes.withMutableBytes { (bytes) throws(LogFailure) in
-            guard let header = BatchHeader(UnsafeRawBufferPointer(bytes)) else { return }
+        try bytes.withBytes { (bytes) throws(LogFailure) in
+            guard let header = BatchHeader(bytes) else { return }
             _ = try append(bytes, [header], stamping: false, syncing: false, marker: (type, coordinatorEpoch, isForeign))
         }
         // The last stable offset moved, though the high watermark may not have.
         services.notify(.advanced(id))
     }
 
-    /// Writes batches that were checked. Patches them in place.
+    /// Writes batches that were checked, their headers patched. What follows the headers is written from where it lies.
     private func append(
-        _ bytes: UnsafeMutableRawBufferPointer, _ headers: [BatchHeader], stamping: Bool, syncing: Bool = true,
+        _ bytes: UnsafeRawBufferPointer, _ headers: [BatchHeader], stamping: Bool, syncing: Bool = true,
         marker: (type: ControlType, coordinatorEpoch: Int32, isForeign: Bool)? = nil
     ) throws(LogFailure) -> AppendResult {
         let nowMs = services.time.wallMs
@@ -205,8 +208,8 @@ public final class PartitionLog: Sendable {
             }
             try rollIfNeeded(&state, for: bytes.count, nowMs: nowMs)
             let baseOffset = state.endOffset
-            let final = patch(bytes, headers, from: baseOffset, stampMs: stamping ? nowMs : nil)
-            try write(UnsafeRawBufferPointer(bytes), &state)
+            let (heads, final) = patched(bytes, headers, from: baseOffset, stampMs: stamping ? nowMs : nil)
+            try write(heads, bytes, final, &state)
             var position = state.segments[state.segments.count - 1].size
             for header in final {
                 state.segments[state.segments.count - 1].note(header, at: position)
@@ -218,6 +221,7 @@ public final class PartitionLog: Sendable {
                         state.aborted.append(transaction)
                     }
                 } else {
+                    state.appendedRecords += Int64(header.recordCount)
                     state.producers.note(header, nowMs: nowMs)
                 }
                 state.endOffset = header.nextOffset
@@ -226,6 +230,7 @@ public final class PartitionLog: Sendable {
             if state.segments[last].firstAppendMs == nil { state.segments[last].firstAppendMs = nowMs }
             let isDue = state.bytesSinceCheckpoint >= services.config.checkpointBytes
             state.bytesSinceCheckpoint += bytes.count
+            if marker == nil { state.appendedBytes += Int64(bytes.count) }
             mustRequestUpkeep = !isDue && state.bytesSinceCheckpoint >= services.config.checkpointBytes
             if services.isDurable {
                 if syncing && !state.syncIsRequested {
@@ -249,56 +254,83 @@ public final class PartitionLog: Sendable {
         return result
     }
 
-    /// Sets base offsets, leader epoch and, if `stampMs`, the time of appending. Returns the headers as they are now.
-    private func patch(_ bytes: UnsafeMutableRawBufferPointer, _ headers: [BatchHeader], from baseOffset: Int64, stampMs: Int64?) -> [BatchHeader] {
+    /// The headers with base offsets, leader epoch and, if `stampMs`, the time of appending: as they are written, one behind the other, and decoded.
+    private func patched(
+        _ bytes: UnsafeRawBufferPointer, _ headers: [BatchHeader], from baseOffset: Int64, stampMs: Int64?
+    ) -> (bytes: [UInt8], headers: [BatchHeader]) {
+        var heads: [UInt8] = []
+        heads.reserveCapacity(headers.count * BatchHeader.size)
         var position = 0, offset = baseOffset
-        return headers.map { header in
+        let final = headers.map { header in
             var header = header
-            let batch = UnsafeMutableRawBufferPointer(rebasing: bytes[position..<position + header.sizeBytes])
+            let bodyStart = position + BatchHeader.size
+            heads.append(contentsOf: bytes[position..<bodyStart])
             header.baseOffset = offset
             header.leaderEpoch = leaderEpoch
-            batch.store(offset, 0)
-            batch.store(leaderEpoch, 12)
-            if let stampMs {
+            heads.withUnsafeMutableBytes { heads in
+                let head = UnsafeMutableRawBufferPointer(rebasing: heads[(heads.count - BatchHeader.size)...])
+                head.store(offset, 0)
+                head.store(leaderEpoch, 12)
+                guard let stampMs else { return }
                 header.attributes |= BatchHeader.logAppendTimeBit
                 header.maxTimestamp = stampMs
-                batch.store(header.attributes, 21)
-                batch.store(stampMs, 35)
-                header.crc = CRC32C.checksum(UnsafeRawBufferPointer(rebasing: batch[BatchHeader.crcStart...]))
-                batch.store(header.crc, 17)
+                head.store(header.attributes, 21)
+                head.store(stampMs, 35)
+                let crc = CRC32C.checksum(UnsafeRawBufferPointer(rebasing: head[BatchHeader.crcStart...]))
+                header.crc = CRC32C.checksum(UnsafeRawBufferPointer(rebasing: bytes[bodyStart..<position + header.sizeBytes]), from: crc)
+                head.store(header.crc, 17)
             }
             position += header.sizeBytes
             offset = header.nextOffset
             return header
         }
+        return (heads, final)
     }
 
-    /// Writes behind the last whole batch; on failure the log is as before (4).
-    private func write(_ bytes: UnsafeRawBufferPointer, _ state: inout State) throws(LogFailure) {
+    /// Writes batches behind the last whole one, `heads` in place of their first bytes; on failure the log is as before (4).
+    private func write(_ heads: [UInt8], _ bytes: UnsafeRawBufferPointer, _ headers: [BatchHeader], _ state: inout State) throws(LogFailure) {
         let segment = state.segments[state.segments.count - 1]
         do throws(MartletError) {
-            if state.tailIsDirty {
-                try segment.file.truncate(to: segment.size)
-                state.tailIsDirty = false
+            try cutTail(&state)
+            try heads.withBytes { (heads) throws(MartletError) in
+                var pieces: [UnsafeRawBufferPointer] = []
+                pieces.reserveCapacity(2 * headers.count)
+                var position = 0
+                for (i, header) in headers.enumerated() {
+                    pieces.append(UnsafeRawBufferPointer(rebasing: heads[i * BatchHeader.size..<(i + 1) * BatchHeader.size]))
+                    pieces.append(UnsafeRawBufferPointer(rebasing: bytes[position + BatchHeader.size..<position + header.sizeBytes]))
+                    position += header.sizeBytes
+                }
+                try segment.file.write(pieces, at: segment.size)
             }
-            try segment.file.write(bytes, at: segment.size)
             if state.lastWriteFailed {
                 state.lastWriteFailed = false
                 services.logger.warning("writes succeed again", metadata: ["partition": "\(id)"])
             }
         } catch {
-            // Said once, not at every attempt of a producer.
-            if !state.lastWriteFailed {
-                state.lastWriteFailed = true
-                services.logger.error("write failed, writers get errors", metadata: ["partition": "\(id)", "error": "\(error)"])
-            }
             do throws(MartletError) {
                 try segment.file.truncate(to: segment.size)
             } catch {
                 state.tailIsDirty = true
             }
-            throw LogFailure(error)
+            throw writeFailed(error, &state)
         }
+    }
+
+    private func cutTail(_ state: inout State) throws(MartletError) {
+        guard state.tailIsDirty else { return }
+        let active = state.segments[state.segments.count - 1]
+        try active.file.truncate(to: active.size)
+        state.tailIsDirty = false
+    }
+
+    /// Said once, not at every attempt of a producer.
+    private func writeFailed(_ error: MartletError, _ state: inout State) -> LogFailure {
+        if !state.lastWriteFailed {
+            state.lastWriteFailed = true
+            services.logger.error("write failed, writers get errors", metadata: ["partition": "\(id)", "error": "\(error)"])
+        }
+        return LogFailure(error)
     }
 
     private func rollIfNeeded(_ state: inout State, for bytes: Int, nowMs: Int64) throws(LogFailure) {
@@ -309,32 +341,27 @@ public final class PartitionLog: Sendable {
         if isOld || isFull || state.endOffset - active.baseOffset > Int64(Int32.max) - Int64(1 << 24) { try roll(&state) }
     }
 
-    /// Closes the active segment and begins a new one.
+    /// Closes the active segment and begins a new one. On failure the log is as before.
     func roll(_ state: inout State) throws(LogFailure) {
         let path = "\(directory)/\(LogSegment.fileName(state.endOffset, ".log"))"
         do throws(MartletError) {
-            if state.tailIsDirty {
-                let active = state.segments[state.segments.count - 1]
-                try active.file.truncate(to: active.size)
-                state.tailIsDirty = false
-            }
+            try cutTail(&state)
             let closing = state.segments[state.segments.count - 1].file
             if services.isDurable {
                 do throws(MartletError) {
-                    try closing.sync()  // (9)
+                    try services.timed { () throws(MartletError) in try closing.sync() }  // (9)
                 } catch {
-                    state.failure = error
+                    syncFailed(error, &state)
                     throw error
                 }
-            } else {
-                state.unsyncedFiles.append(closing)
             }
             let file = try services.fileSystem.open(path, create: true)
             try file.truncate(to: 0)
             if services.isDurable { try services.fileSystem.syncDirectory(directory) }
+            if !services.isDurable { state.unsyncedFiles.append(closing) }
             state.segments.append(LogSegment(baseOffset: state.endOffset, file: file))
         } catch {
-            throw LogFailure(error)
+            throw writeFailed(error, &state)
         }
     }
 
@@ -368,37 +395,59 @@ public final class PartitionLog: Sendable {
     /// `flush` has something to do or to report.
     var isUnsynced: Bool { state.withLock { $0.failure != nil || $0.highWatermark < $0.endOffset } }
 
-    /// Makes all that was appended before durable, on this thread, and moves the high watermark (1).
+    /// Makes all that was appended before durable, on this thread, and moves the high watermark (1). Several threads that want that at once share a sync.
     func flush() throws(MartletError) {
-        let plan: (file: any LogFile, end: Int64)? = try state.withLock { (state) throws(MartletError) in
-            if let failure = state.failure { throw failure }
-            guard state.highWatermark < state.endOffset else { return nil }
+        let wanted = endOffset
+        let isNews = syncing.withLock { _ in syncOnce(upTo: wanted) }
+        let (end, failure, waiters) = state.withLock { state in
+            let ready = state.waiters.filter { state.failure != nil || $0.offset <= state.highWatermark }
+            state.waiters.removeAll { state.failure != nil || $0.offset <= state.highWatermark }
+            return (state.highWatermark, state.failure, ready)
+        }
+        for waiter in waiters { waiter.completion(waiter.offset <= end ? .none : .kafkaStorageError) }
+        if isNews { services.notify(.advanced(id)) }
+        if let failure { throw failure }
+    }
+
+    /// Call with `syncing` locked. Returns whether the high watermark moved.
+    private func syncOnce(upTo wanted: Int64) -> Bool {
+        let plan: (file: any LogFile, end: Int64)? = state.withLock { state in
+            guard state.failure == nil, state.highWatermark < wanted else { return nil }
             state.bytesSinceSync = 0
             return (state.segments[state.segments.count - 1].file, state.endOffset)
         }
-        guard let plan else { return }
+        // Earlier segments are synced already (9).
+        guard let plan, syncLocked(plan.file) == nil else { return false }
+        return state.withLock { state in
+            guard state.failure == nil, state.highWatermark < plan.end else { return false }
+            services.syncSizes.record(plan.end - state.highWatermark)
+            state.highWatermark = plan.end
+            return true
+        }
+    }
+
+    /// Syncs a file that is or was appended to.
+    func sync(_ file: any LogFile) throws(MartletError) {
+        if let failure = syncing.withLock({ _ in syncLocked(file) }) { throw failure }
+    }
+
+    /// After a failed fdatasync the kernel may have dropped the pages, and tells so only once: a later success would prove nothing. So nothing more is
+    /// accepted until the log is opened again, and those who wait for the disk are told by the next `flush`.
+    private func syncLocked(_ file: any LogFile) -> MartletError? {
         do throws(MartletError) {
-            try plan.file.sync()  // earlier segments are synced already (9)
+            try services.timed { () throws(MartletError) in try file.sync() }
+            return nil
         } catch {
-            let waiters = state.withLock { state in
-                // After a failed fdatasync the kernel may have dropped the pages: a later success would prove nothing.
-                state.failure = error
-                defer { state.waiters = [] }
-                return state.waiters
-            }
-            services.logger.error("sync failed, partition is closed for writing", metadata: ["partition": "\(id)", "error": "\(error)"])
-            for waiter in waiters { waiter.completion(.kafkaStorageError) }
-            throw error
+            state.withLock { state in syncFailed(error, &state) }
+            return error
         }
-        let (ready, advanced) = state.withLock { state in
-            let advanced = plan.end > state.highWatermark
-            state.highWatermark = max(state.highWatermark, plan.end)
-            let ready = state.waiters.filter { $0.offset <= state.highWatermark }
-            state.waiters.removeAll { $0.offset <= state.highWatermark }
-            return (ready, advanced)
-        }
-        for waiter in ready { waiter.completion(.none) }
-        if advanced { services.notify(.advanced(id)) }
+    }
+
+    private func syncFailed(_ error: MartletError, _ state: inout State) {
+        guard state.failure == nil else { return }
+        state.failure = error
+        services.logger.error("sync failed, partition is closed for writing", metadata: ["partition": "\(id)", "error": "\(error)"])
+        services.requestSync(self)
     }
 }
 

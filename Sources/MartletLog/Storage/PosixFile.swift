@@ -22,7 +22,13 @@ struct PosixFileSystem: FileSystem {
         guard let directory = opendir(path) else { throw posixError("list", path) }
         defer { closedir(directory) }
         var names: [String] = []
-        while let entry = readdir(directory) {
+        while true {
+            // The end and a failure are told apart by this alone.
+            errno = 0
+            guard let entry = readdir(directory) else {
+                if errno != 0 { throw posixError("list", path) }
+                break
+            }
             let name = withUnsafePointer(to: &entry.pointee.d_name) {
                 $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
             }
@@ -82,6 +88,13 @@ struct PosixFileSystem: FileSystem {
         }
         return file
     }
+
+    func space(of path: String) -> (total: Int64, free: Int64)? {
+        var status = statvfs()
+        guard statvfs(path, &status) == 0 else { return nil }
+        let block = Int64(status.f_frsize)
+        return (Int64(status.f_blocks) * block, Int64(status.f_bavail) * block)
+    }
 }
 
 final class PosixFile: LogFile {
@@ -119,18 +132,35 @@ final class PosixFile: LogFile {
         return done
     }
 
-    func write(_ bytes: UnsafeRawBufferPointer, at position: Int) throws(MartletError) {
-        guard let base = bytes.baseAddress else { return }
-        var done = 0
-        while done < bytes.count {
-            let count = pwrite(descriptor, base + done, bytes.count - done, off_t(position + done))
-            if count < 0 {
+    func write(_ pieces: [UnsafeRawBufferPointer], at position: Int) throws(MartletError) {
+        var rest = pieces.map { iovec(iov_base: UnsafeMutableRawPointer(mutating: $0.baseAddress), iov_len: $0.count) }
+        var first = 0, at = position
+        while first < rest.count {
+            let written = rest.withUnsafeBufferPointer { rest in
+                rest.baseAddress.map { pwritev(descriptor, $0 + first, Int32(min(rest.count - first, Self.piecesMax)), off_t(at)) } ?? 0
+            }
+            if written < 0 {
                 if errno == EINTR { continue }
                 throw posixError("write", path)
             }
-            done += count
+            at += written
+            var left = written
+            let before = first
+            while first < rest.count, left >= rest[first].iov_len {
+                left -= rest[first].iov_len
+                first += 1
+            }
+            if left > 0 {
+                rest[first].iov_base += left
+                rest[first].iov_len -= left
+            } else if written == 0 && first == before {
+                throw MartletError(.io, "cannot write \(path): the system takes no bytes")
+            }
         }
     }
+
+    /// IOV_MAX, of all systems that we know.
+    private static let piecesMax = 1024
 
     func truncate(to size: Int) throws(MartletError) {
         while ftruncate(descriptor, off_t(size)) != 0 {
@@ -139,12 +169,15 @@ final class PosixFile: LogFile {
     }
 
     func sync() throws(MartletError) {
-        #if canImport(Glibc)
-        let status = fdatasync(descriptor)
-        #else
-        let status = fcntl(descriptor, F_FULLFSYNC)
-        #endif
-        if status != 0 { throw posixError("sync", path) }
+        while true {
+            #if canImport(Glibc)
+            let status = fdatasync(descriptor)
+            #else
+            let status = fcntl(descriptor, F_FULLFSYNC)
+            #endif
+            if status == 0 { return }
+            if errno != EINTR { throw posixError("sync", path) }
+        }
     }
 }
 

@@ -36,7 +36,10 @@ extension PartitionLog {
         let nowMs = services.time.wallMs
         do throws(LogFailure) {
             try state.withLock { (state) throws(LogFailure) in
-                let active = state.segments[state.segments.count - 1]
+                // A clock that was set back must not keep a segment open for ever.
+                let last = state.segments.count - 1
+                state.segments[last].firstAppendMs = state.segments[last].firstAppendMs.map { min($0, nowMs) }
+                let active = state.segments[last]
                 let age = active.firstAppendMs.map { nowMs - $0 } ?? 0
                 let isExpired = state.settings.deletes && state.settings.retentionMs >= 0 && nowMs - active.maxTimestamp > state.settings.retentionMs
                 if active.size > 0 && (age >= state.settings.segmentMs || isExpired) && state.failure == nil && !state.isClosed { try roll(&state) }

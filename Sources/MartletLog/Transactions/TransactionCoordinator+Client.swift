@@ -60,23 +60,26 @@ extension TransactionCoordinator {
                     partitions.map { ($0, state.partitions[$0] == nil ? .transactionAbortable : .none) }, uniquingKeysWith: { a, _ in a })
             }
             var logs: [TopicPartition: PartitionLog] = [:]
-            for id in partitions { logs[id] = try log(id) }
+            for id in partitions { logs[id] = try found(id) }
             if logs.count < Set(partitions).count {
                 return Dictionary(
                     partitions.map { ($0, logs[$0] == nil ? .unknownTopicOrPartition : .operationNotAttempted) }, uniquingKeysWith: { a, _ in a })
             }
-            try extend(&state, isDurable: isDurable) { (state) throws(LogFailure) in
-                try open(&state)
-                for (id, log) in logs where state.partitions[id] == nil {
-                    state.partitions[id] = log
-                    state.begins[id] = log.endOffset
-                }
-            }
+            try add(logs, to: &state, isDurable: isDurable)
             return Dictionary(partitions.map { ($0, KafkaErrorCode.none) }, uniquingKeysWith: { a, _ in a })
         }
     }
 
-    private func log(_ id: TopicPartition) throws(LogFailure) -> PartitionLog? {
+    /// Opens the transaction if need be; these partitions are in it then.
+    func add(_ logs: [TopicPartition: PartitionLog], to state: inout State, isDurable: Bool) throws(LogFailure) {
+        try extend(&state, isDurable: isDurable) { (state) throws(LogFailure) in
+            try open(&state)
+            state.partitions.merge(logs) { known, _ in known }
+        }
+    }
+
+    /// Nil if there is no such partition.
+    func found(_ id: TopicPartition) throws(LogFailure) -> PartitionLog? {
         do throws(MartletError) {
             return try embeddedLog().partition(id)
         } catch {
@@ -94,11 +97,11 @@ extension TransactionCoordinator {
     /// Changes what is open, and writes that down if it did change. On failure it is as before.
     ///
     /// What is not durable on return costs no sync of its own: the next one of this log takes it along, and no record or offset of the transaction is
-    /// acknowledged before. A power cut in between undoes the transaction and fences its client, as if it had been forgotten.
+    /// acknowledged before. If a power cut takes it, a start knows nothing of an addition whose answer the client has: `mayLackAdditions`.
     private func extend(
-        _ state: inout State, isDurable: Bool = true, _ change: (inout State) throws(LogFailure) -> Void
+        _ state: inout State, isDurable: Bool, _ change: (inout State) throws(LogFailure) -> Void
     ) throws(LogFailure) {
-        let (phase, partitions, begins, offsets) = (state.phase, state.partitions, state.begins, state.offsets)
+        let (phase, partitions, offsets) = (state.phase, state.partitions, state.offsets)
         do throws(LogFailure) {
             try change(&state)
             var isSame = partitions.count == state.partitions.count && offsets == state.offsets
@@ -107,32 +110,20 @@ extension TransactionCoordinator {
             try note(&state)
             if isDurable { try sync([log]) } else { services.requestSyncSoon(log) }
         } catch {
-            (state.phase, state.partitions, state.begins, state.offsets) = (phase, partitions, begins, offsets)
+            (state.phase, state.partitions, state.offsets) = (phase, partitions, offsets)
             throw error
         }
     }
 
-    /// Writes what is open now. The last decision stays in the record for as long as it may be needed.
-    private func note(_ state: inout State) throws(LogFailure) {
-        var record = state.decision ?? state.record
-        record.timestamp = services.time.wallMs
-        record.lastEnd = state.lastEnd
-        if case .open = state.phase {
-            record.ongoing = TransactionRecord.Ongoing(
-                startedMs: state.startedMs, parts: state.begins.map { .init(partition: $0.key, end: $0.value) }, offsets: state.offsets)
-        }
-        try append(record)
-        state.lastUsedMs = record.timestamp
-    }
-
     /// TxnOffsetCommit: offsets that become visible with the transaction. The caller has checked member and generation. With `isOpening` it
-    /// begins the transaction if need be (KIP-890), without AddOffsetsToTxn.
+    /// begins the transaction if need be (KIP-890), without AddOffsetsToTxn. Durable as `addPartitions`; nobody may be told of it before.
     public func commitOffsets(
-        transactionalID: String, producerID: Int64, epoch: Int16, group: String, isOpening: Bool = false,
+        transactionalID: String, producerID: Int64, epoch: Int16, group: String, isOpening: Bool = false, isDurable: Bool = true,
         _ offsets: [TopicPartition: CommittedOffset]
     ) throws(KafkaError) {
         try change(transactionalID, producerID, epoch) { (state) throws(LogFailure) in
-            try extend(&state) { (state) throws(LogFailure) in
+            let isOpening = isOpening || state.mayLackAdditions(nowMs: services.time.wallMs)
+            try extend(&state, isDurable: isDurable) { (state) throws(LogFailure) in
                 if isOpening { try open(&state) }
                 guard case .open = state.phase else {
                     throw LogFailure(.invalidTxnState, .badRequest, "transactional id \(transactionalID) has no open transaction")
@@ -148,22 +139,17 @@ extension TransactionCoordinator {
     /// EndTxn. Repeating the last one is fine. Throws INVALID_TXN_STATE without a transaction, PRODUCER_FENCED, INVALID_PRODUCER_ID_MAPPING.
     public func end(transactionalID: String, producerID: Int64, epoch: Int16, commit isCommit: Bool) throws(KafkaError) {
         try change(transactionalID, producerID, epoch) { (state) throws(LogFailure) in
-            guard case .open = state.phase else {
-                if state.lastEnd == (isCommit ? .commit : .abort) { return }
+            if case .unknown = state.phase { try settle(&state) }
+            let ended = isCommit ? ControlType.commit : .abort
+            if case .open = state.phase {
+                try isCommit ? commit(&state) : abort(&state)
+            } else if state.lastEnd != ended, !state.mayLackAdditions(nowMs: services.time.wallMs) {
                 throw LogFailure(.invalidTxnState, .badRequest, "transactional id \(transactionalID) has no open transaction")
             }
-            if isCommit {
-                try commit(&state)
-                state.lastEnd = .commit
-                return
-            }
-            let partitions = Array(state.partitions.values)
-            try abort(&state)
-            state.lastEnd = .abort
-            // The next transaction has the same epoch: a restart must know what is of which.
-            try sync(partitions)
-            try note(&state)
-            try sync([log])
+            state.lastEnd = ended
+            // Also if it is the last one that is repeated: its answer may have been a failure of the disk.
+            try noteAbort(&state)
+            state.outlivedStartMs = nil
         }
     }
 
@@ -174,6 +160,7 @@ extension TransactionCoordinator {
     ) throws(KafkaError) -> (producerID: Int64, epoch: Int16) {
         let ended = isCommit ? ControlType.commit : .abort
         let result = try change(transactionalID, producerID, epoch, orEndedWith: ended) { (state) throws(LogFailure) in
+            if case .unknown = state.phase { try settle(&state) }
             if state.record.epoch != epoch { return (state.record.producerID, state.record.epoch) }
             switch state.phase {
             case .open where isCommit && epoch < Int16.max - 1 && !(state.partitions.isEmpty && state.offsets.isEmpty):
@@ -182,15 +169,15 @@ extension TransactionCoordinator {
                 defer { state.record.endsEpoch = false }
                 try commit(&state)
                 state.record.epoch += 1
-            case .open where isCommit:
-                try commit(&state)
-                try settle(&state)
-                try raiseEpoch(&state)
-            case .empty where isCommit, .unknown where isCommit:
+            case .empty where isCommit && !state.mustRaiseEpoch:
                 throw LogFailure(.invalidTxnState, .badRequest, "transactional id \(transactionalID) has no open transaction")
             default:
+                if case .open = state.phase, isCommit { try commit(&state) }
+                state.mustRaiseEpoch = true
                 try settle(&state)
-                try abort(&state)
+                if !isCommit { try abort(&state) }
+                // Goes to the disk with the epoch: the answer may get lost in a crash, and the same comes again.
+                state.lastEnd = ended
                 try raiseEpoch(&state)
             }
             state.lastEnd = ended

@@ -5,8 +5,8 @@ import MartletCore
 /// Key: version u8 = 1, transactional id. Value (little-endian): version u8 = 2, decided u8 (1 = the transaction below is committed,
 /// 3 = and the producer's next one has the next epoch), from client u8, producer id i64, epoch i16, timeout i32 ms, timestamp i64, partitions (count u32; topic, partition i32, end offset i64),
 /// offsets (count u32; group, topic, partition i32, offset i64, leader epoch i32, metadata, timestamp i64), how the last transaction ended u8
-/// (0 none yet, 1 committed, 2 aborted), ongoing u8 (1: the next transaction is open: begun i64 ms, partitions as above but with the offset from
-/// which on it writes, offsets as above). Strings have a u32 length. Version 1 ends before "how the last transaction ended".
+/// (0 none yet, 1 committed, 2 aborted), ongoing u8 (1: the next transaction is open: begun i64 ms, partitions as above but with their ends when
+/// this was written, offsets as above). Strings have a u32 length. Version 1 ends before "how the last transaction ended".
 ///
 /// A producer id and epoch serve many transactions, so a decision says where its data ends in each partition: an open transaction that
 /// begins there or later is another one, and not decided.
@@ -20,7 +20,7 @@ struct TransactionRecord: Sendable, Equatable {
     /// A client's open transaction: what a restart must know to go on with it.
     struct Ongoing: Sendable, Equatable {
         var startedMs: Int64
-        /// `end`: the partition's end when it was added; what was open there before is not of this transaction.
+        /// `end`: the partition's end when this was written, for whoever looks into the log.
         var parts: [Part] = []
         /// Not committed yet.
         var offsets: [DecidedOffset] = []
@@ -78,12 +78,6 @@ struct TransactionRecord: Sendable, Equatable {
         self.epoch = epoch
         self.timeoutMs = timeoutMs
         self.timestamp = timestamp
-    }
-
-    /// Whether what this producer epoch has open in the partition since that offset is of the open transaction.
-    func isOngoing(_ partition: TopicPartition, since: Int64, epoch: Int16) -> Bool {
-        guard let ongoing, isFromClient, epoch == nextEpoch else { return false }
-        return ongoing.parts.contains { $0.partition == partition && $0.end <= since }
     }
 
     static func transactionalID(key: [UInt8]) -> String? {

@@ -110,6 +110,17 @@ import Darwin
                 topics: [.init(name: "t", id: target.topicID, partitions: [.init(index: 0, fetchOffset: 0, bytesMax: 1 << 20)])])
             frames.append(Array(try Frame.request(request, version: version, correlationID: 1, clientID: "fuzz").joined.readableBytesView))
         }
+        let member = ShareGroupHeartbeatRequest(groupID: "shared", memberID: "m", memberEpoch: 0, topicNames: ["t"])
+        frames.append(Array(try Frame.request(member, version: 1, correlationID: 1, clientID: "fuzz").joined.readableBytesView))
+        for version in APIKey.shareFetch.versions {
+            for epoch in [Int32(0), 1] {
+                let acknowledgements = [ShareFetchRequest.AcknowledgementBatch(firstOffset: 0, lastOffset: 3, types: [1, 2, 3, 0])]
+                let request = ShareFetchRequest(
+                    groupID: "shared", memberID: "m", sessionEpoch: epoch, waitMsMax: 1, bytesMin: 1, bytesMax: 1 << 20, recordsMax: 5, batchSize: 5, acquireMode: 1,
+                    topics: [.init(id: target.topicID, partitions: [.init(index: 0, acknowledgements: epoch == 0 ? [] : acknowledgements)])])
+                frames.append(Array(try Frame.request(request, version: version, correlationID: 1, clientID: "fuzz").joined.readableBytesView))
+            }
+        }
         return frames
     }
 }

@@ -48,6 +48,24 @@ import Testing
         }
     }
 
+    @Test func membersOfShareGroupsNeedTheGroupAndTheTopics() throws {
+        try run { broker in
+            let root = try login(broker, "root"), alice = try login(broker, "alice")
+            let request = ShareFetchRequest(
+                groupID: "g", memberID: "m", bytesMax: 1000, recordsMax: 1, batchSize: 1,
+                topics: [.init(id: broker.topicID("t"), partitions: [.init()]), .init(id: broker.topicID("secret"), partitions: [.init()])])
+            let acknowledgement = ShareAcknowledgeRequest(
+                groupID: "g", memberID: "m", sessionEpoch: 1,
+                topics: [.init(id: broker.topicID("secret"), partitions: [.init(acknowledgements: [.init(types: [1])])])])
+            #expect(try alice.send(request, 2).error == .groupAuthorizationFailed)
+            #expect(try alice.send(acknowledgement, 2).error == .groupAuthorizationFailed)
+            _ = try root.send(CreateAclsRequest(rules: [rule(3, "g", .read), rule(2, "t", .read)]), 3)
+            let answer = try alice.send(request, 2)
+            #expect(answer.error == .none && Set(answer.topics.flatMap { $0.partitions.map(\.error) }) == [.topicAuthorizationFailed, .unknownTopicOrPartition])
+            #expect(try alice.send(acknowledgement, 2).topics[0].partitions[0].error == .topicAuthorizationFailed)
+        }
+    }
+
     @Test func everyVersionOfLoginWorks() throws {
         try run { broker in
             for version in APIKey.saslAuthenticate.versions {

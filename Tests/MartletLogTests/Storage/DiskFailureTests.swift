@@ -95,4 +95,96 @@ import Testing
         system.state.withLock { $0.failingReads = false }
         #expect(try partition.values() == ["a", "b"])
     }
+
+    /// Whether a file is there cannot be found out (EIO, EACCES): the start fails, and takes nothing for missing, else it would remove what it cannot see.
+    @Test func aStartThatCannotLookRemovesNothing() throws {
+        let system = SimulatedFileSystem()
+        let log = try openLog(system)
+        try log.made("t").append(["a"])
+        log.close()
+        var random = SeededRandom(seed: 1)
+        let disk = system.crashed(.kill, &random)
+        disk.state.withLock { $0.failingOpens = true }
+        #expect(throws: MartletError.self) { try openLog(disk) }
+        disk.state.withLock { $0.failingOpens = false }
+        let again = try openLog(disk)
+        #expect(again.clusterID == log.clusterID)
+        #expect(try again.found("t").values() == ["a"])
+    }
+
+    /// Whoever looks for a time and cannot be told gets the error, not "nothing that late", upon which it would pass over what is there.
+    @Test func aTimeThatCannotBeLookedUp() throws {
+        let system = SimulatedFileSystem()
+        let log = try openLog(system)
+        let partition = try log.made("t")
+        try partition.append(["a", "b"], timestamp: 5000)
+        try partition.flush()
+        system.state.withLock { $0.failingReads = true }
+        let error = #expect(throws: KafkaError.self) { try partition.offset(forTimestamp: 5001) }
+        #expect(error?.code == .kafkaStorageError)
+        system.state.withLock { $0.failingReads = false }
+        #expect(try partition.offset(forTimestamp: 5001)?.offset == 1)
+        system.damage("/data/topics/t/0/00000000000000000000.log") { $0[70] ^= 1 }
+        let damaged = #expect(throws: KafkaError.self) { try partition.offset(forTimestamp: 5001) }
+        #expect(damaged?.code == .corruptMessage)
+    }
+
+    /// A topic whose deletion failed goes on, and is there after a start.
+    @Test func aDeletionThatFailsLeavesTheTopic() throws {
+        let system = SimulatedFileSystem()
+        let log = try openLog(system)
+        let partition = try log.made("t")
+        try partition.append(["a"])
+        try partition.flush()
+        system.state.withLock { $0.failingSyncs = true }
+        #expect(throws: MartletError.self) { try log.deleteTopic("t") }
+        system.state.withLock { $0.failingSyncs = false }
+        try partition.append(["b"])
+        try partition.flush()
+        var random = SeededRandom(seed: 1)
+        let again = try openLog(system.crashed(.unsynced, &random))
+        #expect(try again.found("t").values() == ["a", "b"])
+        try again.deleteTopic("t")
+        #expect(again.topic("t") == nil)
+    }
+
+    /// A disk that fills up at any byte of a compaction, of the clean points before and behind it and of the indexes: what is there stays as it is, and
+    /// the next pass does the work. A start from any of these states finds all as well.
+    @Test(arguments: [true, false]) func aDiskThatFillsUpDuringUpkeep(isDenied: Bool) throws {
+        var failures = 0
+        for room in stride(from: 0, to: isDenied ? 1 : 6000, by: 97) {
+            let system = SimulatedFileSystem()
+            let log = try openLog(system) { $0.worksInBackground = false }
+            let partition = try log.made("k", ["segment.bytes": "600", "cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0"])
+            for i in 0..<40 { try partition.append(["\(i)" + String(repeating: "x", count: 60)], keys: ["k\(i % 3)"]) }
+            try partition.flush()
+            func latest(_ partition: PartitionLog) throws -> [String?] {
+                var all: [String: String] = [:]
+                for row in try partition.rows() { if let key = row.key { all[key] = row.value?.prefix { $0 != "x" }.description } }
+                return ["k0", "k1", "k2"].map { all[$0] }
+            }
+            system.state.withLock { state in
+                if isDenied { state.failingWrites = true } else { state.capacity = state.used + room }
+            }
+            do {
+                try partition.compact()
+            } catch {
+                failures += 1
+            }
+            #expect(try latest(partition) == ["39", "37", "38"], "room \(room)")
+            var random = SeededRandom(seed: UInt64(room))
+            let crashed = system.crashed(room % 2 == 0 ? .kill : .reordered, &random)
+            system.state.withLock { state in
+                state.failingWrites = false
+                state.capacity = .max
+            }
+            #expect(try latest(try openLog(crashed) { $0.worksInBackground = false }.found("k")) == ["39", "37", "38"], "room \(room), after a crash")
+            try partition.append(["40"], keys: ["k1"])
+            try partition.flush()
+            try partition.compact()
+            #expect(try latest(partition) == ["39", "40", "38"], "room \(room), with space again")
+            #expect(try partition.rows().count < 20, "room \(room): the next pass did not compact")
+        }
+        #expect(failures > 0)
+    }
 }

@@ -213,4 +213,64 @@ import Testing
             #expect(seen == latest, "seed \(seed)")
         }
     }
+
+    /// Keys of one pass are bounded: with room for a few of them several passes do what one would, in the middle of a segment or not.
+    @Test(arguments: [0, 300, 2000, 64 << 20]) func compactionWithLittleMemory(keyBytes: Int) throws {
+        let log = try openLog(SimulatedFileSystem()) {
+            $0.worksInBackground = false
+            $0.cleanerKeyBytes = keyBytes
+        }
+        let partition = try log.made("k", ["segment.bytes": "1500", "cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0"])
+        var latest: [String: String] = [:]
+        var random = SeededRandom(seed: 3)
+        for i in 0..<400 {
+            let key = "k\(Int.random(in: 0..<50, using: &random))"
+            latest[key] = "\(i)"
+            try partition.append(["\(i)"], keys: [key])
+        }
+        try partition.flush()
+        var sizes = [partition.sizeBytes], passes = 0
+        repeat {
+            try partition.compact()
+            passes += 1
+            sizes.append(partition.sizeBytes)
+            var found: [String: String] = [:]
+            for row in try partition.rows() { if let key = row.key { found[key] = row.value } }
+            #expect(found == latest, "pass \(passes)")
+        } while partition.cleanableBytes > 0 && passes < 1000
+        #expect(partition.cleanableBytes == 0, "the last pass leaves nothing to do")
+        #expect(keyBytes > 1 << 20 ? passes == 1 : passes > 3, "\(passes) passes with \(keyBytes) bytes")
+        // Of what is closed nothing is there twice.
+        let closed = partition.state.withLock { $0.segments[$0.segments.count - 1].baseOffset }
+        let keys = try partition.rows().filter { $0.offset < closed }.compactMap(\.key)
+        #expect(Set(keys).count == keys.count)
+    }
+
+    /// Who makes a topic waits for the disk; nobody else does.
+    @Test func makingATopicHoldsUpNobody() throws {
+        let system = SimulatedFileSystem()
+        let log = try openLog(system)
+        let partition = try log.made("t")
+        let gate = Signal((isWaiting: false, isOpen: false))
+        system.state.withLock { state in
+            state.beforeSync = { path in
+                guard path.contains("/new") else { return }
+                gate.update { $0.isWaiting = true }
+                _ = gate.wait { $0.isOpen ? true : nil }
+            }
+        }
+        let maker = try WorkerThread("maker") { try? log.createTopic("new", partitions: 1) }
+        _ = gate.wait { $0.isWaiting ? true : nil }
+        #expect(log.partition(partition.id) === partition && log.topic("new") == nil && log.topics.map(\.name).contains("t"))
+        gate.update { $0.isOpen = true }
+        maker.join()
+        #expect(log.partition(TopicPartition("new", 0)) != nil)
+    }
+}
+
+extension PartitionLog {
+    /// Closed and not compacted yet.
+    fileprivate var cleanableBytes: Int {
+        state.withLock { state in state.segments.dropLast().filter { $0.nextOffset > state.cleanedUntil }.reduce(0) { $0 + $1.size } }
+    }
 }

@@ -197,4 +197,29 @@ import Testing
         try out.sealed().withBytes { (bytes) throws(MartletError) in try file.write(bytes, at: 0) }
         #expect { try openLog(checkpoint) } throws: { ($0 as? MartletError)?.code == .incompatibleFormat }
     }
+
+    /// A segment that is gone from the middle of the log is damage like any other: told in the log, and readers are not led past it.
+    @Test func aMissingSegmentIsFenced() throws {
+        let system = SimulatedFileSystem(), lines = LogLines()
+        let log = try openLog(system)
+        let partition = try log.made("t", ["segment.bytes": "200"])
+        for i in 0..<10 { try partition.append(["\(i)" + String(repeating: "x", count: 100)]) }
+        log.close()
+        var random = SeededRandom(seed: 1)
+        let disk = system.crashed(.kill, &random)
+        let names = try disk.list("/data/topics/t/0").filter { $0.hasSuffix(".log") }
+        #expect(names.count == 10)
+        try disk.remove("/data/topics/t/0/\(names[4])")
+        let again = try openLog(disk, lines: lines)
+        #expect(lines.containing("fenced").count == 1)
+        let found = try again.found("t")
+        for (offset, isThere) in [(3, true), (4, false), (5, true)] as [(Int64, Bool)] {
+            if isThere {
+                #expect(try found.read(from: offset, maxBytes: 1, isolation: .readUncommitted).bytes.readableBytes > 0)
+            } else {
+                let error = #expect(throws: KafkaError.self) { try found.read(from: offset, maxBytes: 1, isolation: .readUncommitted) }
+                #expect(error?.code == .corruptMessage)
+            }
+        }
+    }
 }

@@ -224,15 +224,15 @@ import Testing
         for i in 0..<200 { try partition.append(["v"], timestamp: i == 100 ? 5 : Int64(i * 10)) }
         try partition.flush()
         for i in 0..<200 where i != 100 {
-            #expect(partition.offset(forTimestamp: Int64(i * 10 - 3))?.offset == Int64(i == 101 ? 101 : i))
+            #expect(try partition.offset(forTimestamp: Int64(i * 10 - 3))?.offset == Int64(i == 101 ? 101 : i))
         }
-        #expect(partition.offset(forTimestamp: 995).map { $0.offset } == 101)
-        #expect(partition.offset(forTimestamp: 1991) == nil)
+        #expect(try partition.offset(forTimestamp: 995).map { $0.offset } == 101)
+        #expect(try partition.offset(forTimestamp: 1991) == nil)
         let inside = try log.made("u")
         try inside.append(["a", "b", "c"], timestamp: 100, codec: .zstd)
         try inside.flush()
-        #expect(inside.offset(forTimestamp: 101).map { $0.offset } == 1)
-        #expect(inside.offset(forTimestamp: 101).map { $0.timestamp } == 101)
+        #expect(try inside.offset(forTimestamp: 101).map { $0.offset } == 1)
+        #expect(try inside.offset(forTimestamp: 101).map { $0.timestamp } == 101)
     }
 
     // MARK: deletion

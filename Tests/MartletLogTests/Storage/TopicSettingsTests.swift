@@ -97,7 +97,7 @@ import Testing
         #expect(try partition.rows().contains { $0.key == "a" && $0.value == nil })
         #expect(try !partition.rows().contains { $0.key == "a" && $0.value == "1" })
         // Its own time is what it was.
-        #expect(partition.offset(forTimestamp: 3)?.timestamp == 3)
+        #expect(try partition.offset(forTimestamp: 3)?.timestamp == 3)
         time.advance(byMs: 4000)
         try fill()
         log.maintain()

@@ -12,6 +12,8 @@ final class SimulatedFileSystem: FileSystem {
         case kill
         /// Power fails: of each file some prefix of the writes since the last sync is there, the last of them torn.
         case tornTail
+        /// Power fails: nothing that was written since the last sync is there.
+        case unsynced
         /// Power fails: of the bytes since the last sync each sector is there or zero.
         case lostSectors
         /// Power fails: each sector that was written since the last sync is there as it was after some of the writes, whatever its neighbours are.
@@ -33,6 +35,10 @@ final class SimulatedFileSystem: FileSystem {
         /// Writes and reads fail: permission was lost, or a sector cannot be read.
         var failingWrites = false
         var failingReads = false
+        /// Whether a file is there cannot be found out.
+        var failingOpens = false
+        /// Called before each sync, on its thread.
+        var beforeSync: (@Sendable (_ path: String) -> Void)?
         var locked: Set<String> = []
         var syncCount = 0
         /// What is done to this disk and to those that come up after its crashes; nil: nobody wants to know.
@@ -122,12 +128,13 @@ final class SimulatedFileSystem: FileSystem {
             }
         }
 
-        func write(_ bytes: UnsafeRawBufferPointer, at position: Int) throws(MartletError) {
+        func write(_ pieces: [UnsafeRawBufferPointer], at position: Int) throws(MartletError) {
+            let bytes = pieces.flatMap(Array.init)
             // Ids of the cluster and of topics are drawn by the system.
             let hasRandomID = path.contains("topic.json") || path.contains("format")
             system.tick("write \(path) \(position) \(bytes.count) \(hasRandomID ? 0 : CRC32C.checksum(bytes))")
             if system.state.withLock(\.failingWrites) { throw MartletError(.io, "cannot write \(path): Permission denied") }
-            var written = Array(bytes)
+            var written = bytes
             let room = system.state.withLock { state in
                 let room = min(written.count, state.capacity == .max ? .max : max(0, state.capacity - state.used))
                 state.used += room
@@ -159,6 +166,7 @@ final class SimulatedFileSystem: FileSystem {
 
         func sync() throws(MartletError) {
             system.tick("sync \(path)")
+            system.state.withLock(\.beforeSync)?(path)
             let fails = system.state.withLock { state in
                 state.syncCount += 1
                 return state.failingSyncs
@@ -232,6 +240,7 @@ final class SimulatedFileSystem: FileSystem {
     private static func survivors(_ content: Node.Content, _ crash: Crash, _ random: inout SeededRandom) -> [UInt8] {
         switch crash {
         case .kill: return content.bytes
+        case .unsynced: return content.synced
         case .tornTail:
             var bytes = content.synced
             let kept = Int.random(in: 0...content.pending.count, using: &random)
@@ -298,6 +307,7 @@ final class SimulatedFileSystem: FileSystem {
     }
 
     func open(_ path: String, create: Bool) throws(MartletError) -> any LogFile {
+        if state.withLock(\.failingOpens) { throw MartletError(.io, "cannot open \(path): Input/output error") }
         if case .file(let node) = state.withLock({ $0.entries[path] }) { return File(path, node, self) }
         guard create, isDirectory(parent(of: path)) else { throw MartletError(.notFound, "\(path) does not exist") }
         let node = Node()
@@ -356,6 +366,8 @@ final class SimulatedFileSystem: FileSystem {
 
     func syncDirectory(_ path: String) throws(MartletError) {
         tick("sync directory \(path)")
+        state.withLock(\.beforeSync)?(path)
+        if state.withLock(\.failingSyncs) { throw MartletError(.io, "sync of \(path) failed") }
         state.withLock { $0.unsynced.removeAll { $0.directory == path } }
     }
 

@@ -1,5 +1,6 @@
 import Logging
 import MartletCore
+import NIOCore
 
 // AddPartitionsToTxn, AddOffsetsToTxn, TxnOffsetCommit, EndTxn: the transactions of a client (KIP-98, KIP-447).
 
@@ -188,6 +189,13 @@ struct EndTxnResponse: WireMessage {
     }
 }
 
+extension TxnOffsetCommitResponse {
+    /// The same answer with `code` for each partition that had no error of its own.
+    fileprivate func failing(with code: KafkaErrorCode) -> TxnOffsetCommitResponse {
+        TxnOffsetCommitResponse(throttleTimeMs: throttleTimeMs, topics: OffsetCommitResponse(topics: topics).failing(with: code).topics)
+    }
+}
+
 extension RequestRouter {
     func addPartitionsToTxn(_ request: AddPartitionsToTxnRequest, _ context: RequestContext) -> Answer<AddPartitionsToTxnResponse> {
         offload(context) { AddPartitionsToTxnResponse(transactions: request.transactions.map { self.addPartitions($0, context) }) }
@@ -225,29 +233,39 @@ extension RequestRouter {
         }
     }
 
+    /// Answered when the offsets are on disk: the sync is that of everybody who waits for the transaction log then.
     func txnOffsetCommit(_ request: TxnOffsetCommitRequest, _ context: RequestContext) -> Answer<TxnOffsetCommitResponse> {
-        offload(context) {
-            let (offsets, response) = self.committable(
-                request.topics.map { topic in
-                    .init(
-                        name: topic.name,
-                        partitions: topic.partitions.map {
-                            .init(index: $0.index, offset: $0.offset, leaderEpoch: $0.leaderEpoch, metadata: $0.metadata)
-                        })
-                })
-            var code = self.groups.admitTransactionalCommit(
-                group: request.groupID, memberID: request.memberID, instanceID: request.groupInstanceID, generation: request.generation)
-            if code == .none {
-                do throws(KafkaError) {
-                    try self.log.transactions.commitOffsets(
-                        transactionalID: request.transactionalID, producerID: request.producerID, epoch: request.producerEpoch,
-                        group: request.groupID, isOpening: context.version >= 5, offsets)
-                } catch {
-                    code = self.told(error, context)
-                }
-            }
-            return TxnOffsetCommitResponse(topics: response.failing(with: code).topics)
+        let promise = context.loop.makePromise(of: TxnOffsetCommitResponse.self)
+        let written: Answer<Void> = offload(context) {
+            let response = self.writeOffsets(request, context)
+            let transactions = self.log.transactions.log
+            transactions.whenDurable(upTo: transactions.endOffset) { code in promise.succeed(response.failing(with: code)) }
         }
+        if case .later(let future) = written { future.whenFailure { promise.fail($0) } }
+        return .later(promise.futureResult)
+    }
+
+    private func writeOffsets(_ request: TxnOffsetCommitRequest, _ context: RequestContext) -> TxnOffsetCommitResponse {
+        let (offsets, response) = committable(
+            request.topics.map { topic in
+                .init(
+                    name: topic.name,
+                    partitions: topic.partitions.map {
+                        .init(index: $0.index, offset: $0.offset, leaderEpoch: $0.leaderEpoch, metadata: $0.metadata)
+                    })
+            })
+        var code = groups.admitTransactionalCommit(
+            group: request.groupID, memberID: request.memberID, instanceID: request.groupInstanceID, generation: request.generation)
+        if code == .none {
+            do throws(KafkaError) {
+                try log.transactions.commitOffsets(
+                    transactionalID: request.transactionalID, producerID: request.producerID, epoch: request.producerEpoch,
+                    group: request.groupID, isOpening: context.version >= 5, isDurable: false, offsets)
+            } catch {
+                code = told(error, context)
+            }
+        }
+        return TxnOffsetCommitResponse(topics: response.topics).failing(with: code)
     }
 
     func endTxn(_ request: EndTxnRequest, _ context: RequestContext) -> Answer<EndTxnResponse> {
