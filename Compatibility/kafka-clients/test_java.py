@@ -30,7 +30,7 @@ def runs(request, bootstrap, classpath, tmp_path_factory):
     def run(driver):
         classes = tmp_path_factory.mktemp(driver)
         built = subprocess.run(
-            ["javac", "-nowarn", "-cp", classpath, "-d", classes, FOLDER / f"{driver}.java"], capture_output=True, text=True)
+            ["javac", "-nowarn", "-cp", classpath, "-sourcepath", FOLDER, "-d", classes, FOLDER / f"{driver}.java"], capture_output=True, text=True)
         if built.returncode != 0:
             return built, None
         return built, subprocess.run(

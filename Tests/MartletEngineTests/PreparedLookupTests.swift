@@ -30,7 +30,11 @@ import Testing
     }
 
     private func settled(_ harness: EngineHarness) async throws {
-        while await !harness.engine.hasProcessedInput { try await Task.sleep(for: .milliseconds(2)) }
+        let deadline = ContinuousClock.now + .seconds(120)
+        while await !harness.engine.hasProcessedInput {
+            try #require(ContinuousClock.now < deadline, "the input was not processed within two minutes")
+            try await Task.sleep(for: .milliseconds(2))
+        }
     }
 
     @Test func answersAreThoseOfTheQuery() async throws {

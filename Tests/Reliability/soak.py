@@ -2,9 +2,9 @@
 
     soak.py --minutes 10 [--kill-every 60] [--rate 300]
 
-Producers: confluent-kafka, kafka-python, aiokafka, each idempotent, into "plain". Two transactional workers copy "plain" to "copy", record by
-record exactly once, aborting now and then. A group with members of all three clients reads "plain" and rebalances all the time. "table" is
-compacted. At the end "plain", "copy", "table" and what the group has read are compared with what was acknowledged. Exits with 1 if anything is
+Producers: confluent-kafka, kafka-python, aiokafka, each idempotent, into "plain", every few seconds with another codec. Two transactional workers
+copy "plain" to "copy", record by record exactly once, aborting now and then; one of them is a member by KIP-848. Two groups read "plain" and rebalance all
+the time: one of the classic protocol with members of all three clients, one of KIP-848. "table" is compacted. At the end "plain", "copy", "table" and what the groups have read are compared with what was acknowledged. Exits with 1 if anything is
 lost, doubled or out of order, or if the node's memory has grown.
 """
 
@@ -25,14 +25,20 @@ import time
 import traceback
 
 import aiokafka
+import aiokafka.codec
 import confluent_kafka
 import kafka
+import kafka.codec
 from confluent_kafka.admin import AdminClient, NewTopic
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from conftest import BINARY, Node
 
 PARTITIONS = 3
+GROUPS = ("readers", "members")
+# Those that every client can read here.
+CODECS = ["none"] + [
+    codec for codec in ("gzip", "snappy", "lz4", "zstd") if all(getattr(module, f"has_{codec}")() for module in (kafka.codec, aiokafka.codec))]
 
 
 class Soak:
@@ -41,7 +47,8 @@ class Soak:
         self.writing, self.running = True, True
         self.acknowledged = collections.defaultdict(set)
         self.sent = collections.Counter()
-        self.read = collections.defaultdict(set)
+        # By group and partition.
+        self.read = collections.defaultdict(lambda: collections.defaultdict(set))
         self.notes = collections.Counter()
         self.table, self.table_sent = {}, {}
         self.threads = []
@@ -64,9 +71,10 @@ class Soak:
         self.threads[-1].start()
 
     def numbers(self, name):
-        """The next values of a producer, at the rate that was asked for."""
+        """The next values of a producer, at the rate that was asked for, for some seconds: the next producer has another codec."""
         began, done = time.monotonic(), 0
-        while self.writing:
+        until = began + random.uniform(5, 20)
+        while self.writing and time.monotonic() < until:
             if done > (time.monotonic() - began) * self.rate:
                 time.sleep(0.005)
                 yield None
@@ -84,7 +92,8 @@ class Soak:
             "bootstrap.servers": self.node.kafka, "log_level": 0, "reconnect.backoff.max.ms": 500, "metadata.recovery.strategy": "none", **more}
 
     def confluent_producer(self, name):
-        producer = confluent_kafka.Producer(self.librdkafka(**{"enable.idempotence": True, "linger.ms": 5}))
+        producer = confluent_kafka.Producer(self.librdkafka(**{
+            "enable.idempotence": True, "linger.ms": 5, "compression.type": random.choice(CODECS)}))
         for number in self.numbers(name):
             if number is None:
                 producer.poll(0)
@@ -102,11 +111,15 @@ class Soak:
                     break
                 except BufferError:
                     producer.poll(0.1)
-        producer.flush(60)
-        return True
+        # Else those of the next producer might come before.
+        while producer.flush(10):
+            pass
+        return not self.writing
 
     def kafka_python_producer(self, name):
-        producer = kafka.KafkaProducer(bootstrap_servers=self.node.kafka, enable_idempotence=True, linger_ms=5)
+        codec = random.choice(CODECS)
+        producer = kafka.KafkaProducer(
+            bootstrap_servers=self.node.kafka, enable_idempotence=True, linger_ms=5, compression_type=None if codec == "none" else codec)
         try:
             for number in self.numbers(name):
                 if number is None:
@@ -115,13 +128,16 @@ class Soak:
                 sent.add_callback(lambda _, number=number: self.acknowledged[name].add(number))
                 sent.add_errback(lambda error: self.notes.update([f"kafka-python delivery: {type(error).__name__}"]))
             producer.flush(60)
-            return True
+            return not self.writing
         finally:
             producer.close(timeout=10)
 
     def aiokafka_producer(self, name):
         async def run():
-            producer = aiokafka.AIOKafkaProducer(bootstrap_servers=self.node.kafka, enable_idempotence=True, linger_ms=5, request_timeout_ms=20_000)
+            codec = random.choice(CODECS)
+            producer = aiokafka.AIOKafkaProducer(
+                bootstrap_servers=self.node.kafka, enable_idempotence=True, linger_ms=5, request_timeout_ms=20_000,
+                compression_type=None if codec == "none" else codec)
             await producer.start()
             try:
                 waiting = []
@@ -142,10 +158,10 @@ class Soak:
                 await producer.stop()
 
         asyncio.run(run())
-        return True
+        return not self.writing
 
     def table_writer(self, name):
-        producer = confluent_kafka.Producer(self.librdkafka(**{"enable.idempotence": True, "linger.ms": 5}))
+        producer = confluent_kafka.Producer(self.librdkafka(**{"enable.idempotence": True, "linger.ms": 5, "compression.type": random.choice(CODECS)}))
         for number in self.numbers(name):
             if number is None or number % 5:
                 producer.poll(0)
@@ -158,16 +174,18 @@ class Soak:
                     self.table[key] = max(number, self.table.get(key, -1))
 
             producer.produce("table", str(number).encode() + b"x" * 200, key=key, on_delivery=delivered)
-        producer.flush(60)
-        return True
+        while producer.flush(10):
+            pass
+        return not self.writing
 
     # Readers
 
     def worker(self, name):
         """Copies "plain" to "copy", exactly once, until it has caught up with the writers."""
+        # Members of both protocols in one group: it goes over to KIP-848 and back while they come and go.
+        session = {"group.protocol": "consumer"} if name == "worker-1" else {"session.timeout.ms": 6000, "heartbeat.interval.ms": 500}
         consumer = confluent_kafka.Consumer(self.librdkafka(**{
-            "group.id": "workers", "auto.offset.reset": "earliest", "enable.auto.commit": False, "isolation.level": "read_committed",
-            "session.timeout.ms": 6000, "heartbeat.interval.ms": 500}))
+            "group.id": "workers", "auto.offset.reset": "earliest", "enable.auto.commit": False, "isolation.level": "read_committed", **session}))
         producer = confluent_kafka.Producer(self.librdkafka(**{"transactional.id": name, "transaction.timeout.ms": 20_000, "linger.ms": 2}))
         try:
             producer.init_transactions(30)
@@ -206,16 +224,22 @@ class Soak:
         return True
 
     def confluent_reader(self, name):
+        self.confluent_read("readers", {"partition.assignment.strategy": "range", "session.timeout.ms": 6000, "heartbeat.interval.ms": 500})
+
+    def member_reader(self, name):
+        """KIP-848: the node assigns."""
+        self.confluent_read("members", {"group.protocol": "consumer"})
+
+    def confluent_read(self, group, more):
         consumer = confluent_kafka.Consumer(self.librdkafka(**{
-            "group.id": "readers", "auto.offset.reset": "earliest", "partition.assignment.strategy": "range", "session.timeout.ms": 6000,
-            "heartbeat.interval.ms": 500, "auto.commit.interval.ms": 500}))
+            "group.id": group, "auto.offset.reset": "earliest", "auto.commit.interval.ms": 500, **more}))
         try:
             consumer.subscribe(["plain"])
             until = time.monotonic() + random.uniform(10, 40)
             while self.running and time.monotonic() < until:
                 for message in consumer.consume(500, 0.5):
                     if not message.error():
-                        self.read[message.partition()].add(message.value())
+                        self.read[group][message.partition()].add(message.value())
         finally:
             consumer.close()
 
@@ -227,7 +251,7 @@ class Soak:
             until = time.monotonic() + random.uniform(10, 40)
             while self.running and time.monotonic() < until:
                 for partition, messages in consumer.poll(500).items():
-                    self.read[partition.partition].update(message.value for message in messages)
+                    self.read["readers"][partition.partition].update(message.value for message in messages)
         finally:
             consumer.close()
 
@@ -243,7 +267,7 @@ class Soak:
                 until = time.monotonic() + random.uniform(10, 40)
                 while self.running and time.monotonic() < until:
                     for partition, messages in (await consumer.getmany(timeout_ms=500)).items():
-                        self.read[partition.partition].update(message.value for message in messages)
+                        self.read["readers"][partition.partition].update(message.value for message in messages)
             finally:
                 await consumer.stop()
 
@@ -287,9 +311,10 @@ class Soak:
             if copied != collections.Counter(values):
                 missing, extra = collections.Counter(values) - copied, copied - collections.Counter(values)
                 wrong.append(f"copy-{partition}: {missing.total()} missing, {extra.total()} too many, e.g. {list(missing)[:3]} {list(extra)[:3]}")
-            unread = set(values) - self.read[partition]
-            if unread:
-                wrong.append(f"the group never read {len(unread)} values of plain-{partition}, e.g. {sorted(unread)[:3]}")
+            for group in GROUPS:
+                unread = set(values) - self.read[group][partition]
+                if unread:
+                    wrong.append(f"the group {group} never read {len(unread)} values of plain-{partition}, e.g. {sorted(unread)[:3]}")
         held = {value.decode() for records in plain.values() for _, value in records}
         for name, numbers in self.acknowledged.items():
             lost = [number for number in numbers if f"{name}:{number}" not in held]
@@ -341,6 +366,8 @@ def main():
     soak.start("reader-confluent", soak.confluent_reader)
     soak.start("reader-kafkapython", soak.kafka_python_reader)
     soak.start("reader-aiokafka", soak.aiokafka_reader)
+    for i in range(2):
+        soak.start(f"reader-member-{i}", soak.member_reader)
 
     began, kills, peaks, peak = time.monotonic(), 0, [], 0
     next_kill, end = began + options.kill_every, began + options.minutes * 60
@@ -367,7 +394,7 @@ def main():
     late = [thread.name for thread in soak.threads if not thread.name.startswith("reader") and thread.is_alive()]
     while time.monotonic() < deadline:
         values = {value for records in soak.all_values("plain").values() for _, value in records}
-        unread = len(values - set().union(*soak.read.values()))
+        unread = sum(len(values - set().union(*soak.read[group].values())) for group in GROUPS)
         if not unread:
             break
         print(f"{unread} values are not read yet", flush=True)

@@ -12,47 +12,7 @@ import org.apache.kafka.common.resource.*;
 import org.apache.kafka.common.serialization.*;
 
 /** Every call of the Java client's Admin (4.x) against a broker: Administration BOOTSTRAP. Ends with 0 when each did what it should. */
-public class Administration {
-    interface Call { Object run() throws Exception; }
-
-    static boolean failed = false;
-
-    static <T> T get(KafkaFuture<T> future) throws Exception {
-        try {
-            return future.get(30, TimeUnit.SECONDS);
-        } catch (ExecutionException error) {
-            throw error.getCause() instanceof Exception cause ? cause : error;
-        }
-    }
-
-    static void require(boolean condition, Object what) {
-        if (!condition) throw new AssertionError(what);
-    }
-
-    static void check(String name, Call call) {
-        try {
-            call.run();
-            System.out.println("ok " + name);
-        } catch (Throwable error) {
-            failed = true;
-            System.out.println("failed " + name + ": " + error);
-            error.printStackTrace(System.out);
-        }
-    }
-
-    /** The call is refused with this error, as by a broker without what it asks for. */
-    static void refused(String name, Class<? extends Throwable> expected, Call call) {
-        check(name, () -> {
-            try {
-                call.run();
-            } catch (Throwable error) {
-                require(expected.isInstance(error), error);
-                return null;
-            }
-            throw new AssertionError("not refused");
-        });
-    }
-
+public class Administration extends Calls {
     public static void main(String[] arguments) throws Exception {
         String run = Long.toHexString(System.nanoTime());
         String topic = "compat-java-all-" + run, other = topic + "-other", group = "compat-java-all-" + run, id = "compat-java-all-" + run;

@@ -11,46 +11,7 @@ import org.apache.kafka.common.errors.*;
 import org.apache.kafka.common.serialization.*;
 
 /** The administration of share groups with the Java client's Admin (4.2), beside their members: ShareAdministration BOOTSTRAP. */
-public class ShareAdministration {
-    interface Call { void run() throws Exception; }
-
-    static boolean failed = false;
-
-    static <T> T get(KafkaFuture<T> future) throws Exception {
-        try {
-            return future.get(30, TimeUnit.SECONDS);
-        } catch (ExecutionException error) {
-            throw error.getCause() instanceof Exception cause ? cause : error;
-        }
-    }
-
-    static void require(boolean condition, Object what) {
-        if (!condition) throw new AssertionError(what);
-    }
-
-    static void check(String name, Call call) {
-        try {
-            call.run();
-            System.out.println("ok " + name);
-        } catch (Throwable error) {
-            failed = true;
-            System.out.println("failed " + name + ": " + error);
-            error.printStackTrace(System.out);
-        }
-    }
-
-    static void refused(String name, Class<? extends Throwable> expected, Call call) {
-        check(name, () -> {
-            try {
-                call.run();
-            } catch (Throwable error) {
-                require(expected.isInstance(error), error);
-                return;
-            }
-            throw new AssertionError("not refused");
-        });
-    }
-
+public class ShareAdministration extends Calls {
     static String topic, group;
 
     public static void main(String[] arguments) throws Exception {

@@ -272,6 +272,7 @@ public final class KafkaBroker: Sendable {
         statistics.unsentBytes = router.answerBytes.count
         statistics.groups = router.groups.statistics
         statistics.rebalances = router.groups.rebalances.snapshot
+        statistics.shares = router.shares.statistics
         return statistics
     }
 }

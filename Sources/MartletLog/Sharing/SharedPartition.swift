@@ -104,7 +104,10 @@ final class SharedPartition: Sendable {
                 return state.stored.partition.acquire(read.batches, from: offset, wish)
             }
             if let first = pieces.first, let last = pieces.last {
-                return Handout(records: read.bytes(from: first.first, to: last.last), pieces: pieces)
+                let handout = Handout(records: read.bytes(from: first.first, to: last.last), pieces: pieces)
+                log.sentBytes.wrappingAdd(Int64(handout.records.readableBytes), ordering: .relaxed)
+                log.sentRecords.wrappingAdd(handout.count, ordering: .relaxed)
+                return handout
             }
         }
         return Handout()

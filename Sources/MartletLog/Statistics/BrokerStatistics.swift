@@ -1,3 +1,5 @@
+import MartletCore
+
 /// What Kafka clients do and how they fare, counted since the start; see `KafkaBroker.statistics`.
 public struct BrokerStatistics: Sendable {
     public struct Count: Sendable, Equatable {
@@ -64,6 +66,22 @@ public struct BrokerStatistics: Sendable {
         }
     }
 
+    public struct Share: Sendable, Equatable {
+        public var group: String
+        public var partition: TopicPartition
+        /// Everything below is done with.
+        public var startOffset: Int64
+        /// Records up to the high watermark that are not done with.
+        public var lagRecords: Int64
+
+        public init(group: String, partition: TopicPartition, startOffset: Int64, lagRecords: Int64) {
+            self.group = group
+            self.partition = partition
+            self.startOffset = startOffset
+            self.lagRecords = lagRecords
+        }
+    }
+
     public var listeners: [Listener] = []
     /// By the limit that was reached.
     public var refusedConnections: [Count] = []
@@ -79,6 +97,8 @@ public struct BrokerStatistics: Sendable {
     public var groups: [Group] = []
     /// By type of group.
     public var rebalances: [Count] = []
+    /// Sorted by group.
+    public var shares: [Share] = []
 
     public init() {}
 }

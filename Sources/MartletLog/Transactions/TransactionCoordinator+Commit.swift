@@ -183,6 +183,7 @@ extension TransactionCoordinator {
             state.lastEnd = .abort
             abortedCount.add()
             state.abortIsUnnoted = state.record.isFromClient
+            abortedCount.add()
         }
         state.phase = .empty
         state.mustAbort = false

@@ -54,6 +54,8 @@ enum Metric: String, CaseIterable, Sendable {
     case groupCommitted = "martlet_group_committed_offset"
     case groupLag = "martlet_group_lag_records"
     case groupStableLag = "martlet_group_stable_lag_records"
+    case shareStart = "martlet_share_group_start_offset"
+    case shareLag = "martlet_share_group_lag_records"
 
     case producerIDs = "martlet_producer_ids"
     case transactionalIDs = "martlet_transactional_ids"
@@ -149,6 +151,8 @@ enum Metric: String, CaseIterable, Sendable {
         case .groupCommitted: (["group", "topic", "partition"], "The offset that a group has committed: it reads on there.")
         case .groupLag: (["group", "topic", "partition"], "From the committed offset to the high watermark. Markers of transactions count.")
         case .groupStableLag: (["group", "topic", "partition"], "From the committed offset to the last stable offset, for readers of committed records.")
+        case .shareStart: (["group", "topic", "partition"], "The offset below which a share group is done with everything.")
+        case .shareLag: (["group", "topic", "partition"], "Records up to the high watermark that a share group is not done with.")
 
         case .producerIDs: ([], "Producers that partitions remember, for each partition.")
         case .transactionalIDs: ([], "Transactional ids that are known.")

@@ -15,6 +15,8 @@ struct MetricsPage: Sendable {
 
     private var samples: [Metric: [Sample]] = [:]
     private var leftOut: [Metric: Int] = [:]
+    /// What Kafka clients report of themselves; bounded by what is kept of them.
+    var clients: [ClientMetricSample] = []
     /// Of one metric; a histogram counts as one.
     private let seriesMax: Int
 
@@ -73,6 +75,7 @@ struct MetricsPage: Sendable {
             text += "# HELP \(family) \(Self.escaped(metric.help, quotes: format == .openMetrics))\n# TYPE \(family) \(metric.kind.rawValue)\n"
             for sample in samples { Self.write(sample, metric, format, &text) }
         }
+        text += ClientFamilies.text(clients, isOpenMetrics: format == .openMetrics)
         if format == .openMetrics { text += "# EOF\n" }
         return text
     }

@@ -23,6 +23,7 @@ struct NodeMetrics: Sendable {
         addLog(engine.log.statistics, &page)
         addQueries(progress, &page)
         addHTTP(&page)
+        if let broker { page.clients = broker.telemetry.samples }
         return page
     }
 
@@ -61,6 +62,11 @@ struct NodeMetrics: Sendable {
             page.add(.groupMembers, [group.id, group.type], group.members)
         }
         for (kind, count) in kinds.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) { page.add(.groups, kind, count) }
+        for share in broker.shares {
+            let labels = [share.group, share.partition.topic, "\(share.partition.partition)"]
+            page.add(.shareStart, labels, share.startOffset)
+            page.add(.shareLag, labels, share.lagRecords)
+        }
         for rebalances in broker.rebalances { page.add(.groupRebalances, [rebalances.name], rebalances.count) }
     }
 

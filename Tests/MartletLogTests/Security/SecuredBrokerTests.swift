@@ -354,4 +354,28 @@ import Testing
             #expect(!broker.users.check(user: "carol", password: Array("pw".utf8)))
         }
     }
+
+    /// Of the node itself: its voters, its loggers, what it wants to know of its clients. To report needs no right.
+    @Test func theNodeIsForThoseWhoMayDescribeAndAlterTheCluster() throws {
+        try run { broker in
+            let root = try login(broker, "root"), alice = try login(broker, "alice")
+            let id = UUIDBytes(high: 1, low: 2)
+            func errors(_ client: TestClient) throws -> [KafkaErrorCode] {
+                [
+                    try client.send(DescribeQuorumRequest(), 2).error, try client.send(UnregisterBrokerRequest(brokerID: 9), 0).error,
+                    try client.send(AddRaftVoterRequest(voterID: 2, directoryID: id, listeners: [.init(name: "l")]), 1).error,
+                    try client.send(RemoveRaftVoterRequest(voterID: 2, directoryID: id), 0).error, try client.send(ListConfigResourcesRequest(), 1).error,
+                    try client.send(DescribeConfigsRequest(resources: [.init(type: 8, name: "1")]), 4).results[0].error,
+                    try client.send(DescribeConfigsRequest(resources: [.init(type: 16, name: "s")]), 4).results[0].error,
+                    try client.send(
+                        IncrementalAlterConfigsRequest(resources: [.init(type: 16, name: "s", changes: [.init(name: "metrics", operation: 0, value: "a")])]), 1
+                    ).results[0].error,
+                    try client.send(FindCoordinatorRequest(keyType: 2, keys: ["g:\(id.text):0"]), 6).coordinators[0].error,
+                    try client.send(GetTelemetrySubscriptionsRequest(), 0).error,
+                ]
+            }
+            #expect(try errors(alice) == [KafkaErrorCode](repeating: .clusterAuthorizationFailed, count: 9) + [.none])
+            #expect(try errors(root) == [.none, .brokerIDNotRegistered, .unsupportedVersion, .unsupportedVersion, .none, .none, .none, .none, .none, .none])
+        }
+    }
 }

@@ -44,7 +44,10 @@ import Darwin
         if only == nil {
             #expect(
                 survivors > 0 && commits > 0 && ofStreams > 0 && changes > 0 && shared > 0,
-                "\(survivors) transactions outlived a start, consumer groups committed \(commits) times, changed their protocol \(changes) times, streams groups committed \(ofStreams) times, share groups were done with \(shared) records")
+                """
+                \(survivors) transactions outlived a start, consumer groups committed \(commits) times, streams groups \(ofStreams) times, groups changed \
+                their protocol \(changes) times, share groups were done with \(shared) records
+                """)
         }
         if seconds != nil { print("simulation: seeds \(first) to \(seed - 1), \(lives) lives of a node, \(survivors) transactions that outlived a start, \(clock.now - began)") }
     }
@@ -68,10 +71,10 @@ import Darwin
     }
 
     /// - Returns: how often the node started, how many transactions of clients were open then and committed later, how often consumer groups committed
-    ///   and a group with members went over to the other protocol, how often a streams group committed, with how many records a share group was done.
-    static func play(_ seed: UInt64, history: SimulatedFileSystem.History? = nil) throws -> (
-        lives: Int, survivors: Int, commits: Int, ofStreams: Int, changes: Int, shared: Int
-    ) {
+    ///   and a group with members went over to the other protocol, with how many records a share group was done.
+    static func play(_ seed: UInt64, history: SimulatedFileSystem.History? = nil) throws
+        -> (lives: Int, survivors: Int, commits: Int, ofStreams: Int, changes: Int, shared: Int)
+    {
         var random = SeededRandom(seed: seed)
         let node = try SimulatedNode(history: history)
         try node.log.createTopic("events", partitions: 2, settings: ["segment.bytes": "1500"])
@@ -83,8 +86,8 @@ import Darwin
         var consumers = SimulatedConsumers()
         var readers = SimulatedReaders()
         var mixed = SimulatedMixedGroup()
-        var application = SimulatedStreams()
         var sharers = try SimulatedSharers(node, isolation: seed % 8 < 4 ? .readCommitted : .readUncommitted)
+        var application = SimulatedStreams()
         var table = SimulatedTable()
         var pipeline = try SimulatedPipeline(node)
         var seen: [[String]] = [[], []]
@@ -143,8 +146,8 @@ import Darwin
                 consumers.check(node, note)
                 readers.check(node, note)
                 mixed.check(node, note)
-                application.check(node, note)
                 try sharers.check(node, note)
+                application.check(node, note)
                 try pipeline.check(node, note)
                 try table.check(node, note)
                 for p in 0..<2 {
@@ -166,7 +169,7 @@ import Darwin
             }
         }
         return (
-            node.lives, transactions.reduce(0) { $0 + $1.survivors }, readers.commits.count + mixed.commits.count, application.commits.count,
-            mixed.changes, sharers.acceptedCount)
+            node.lives, transactions.reduce(0) { $0 + $1.survivors }, readers.commits.count + mixed.commits.count, application.commits.count, mixed.changes,
+            sharers.acceptedCount)
     }
 }

@@ -4,6 +4,12 @@ import Testing
 
 @testable import MartletLog
 
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
 @Suite struct TransactionTests {
     func crash(_ system: SimulatedFileSystem) -> SimulatedFileSystem {
         var random = SeededRandom(seed: 1)
@@ -556,6 +562,34 @@ import Testing
         #expect(try partition.values(.readCommitted) == ["a", "b", "c"])
         log = try openLog(crash(system))
         #expect(try log.transactions.initProducerID(transactionalID: "c", timeoutMs: 5000, expecting: (id, epoch)).id == id)
+    }
+
+    /// Clients that begin at once wait together: one sync for the first, one for all that came while it ran.
+    @Test func clientsThatBeginAtOnceShareASync() throws {
+        let system = SimulatedFileSystem()
+        let log = try openLog(system) { $0.worksInBackground = false }
+        // Ids of producers are given out in blocks, the first of which is written here.
+        _ = try log.transactions.initProducerID(transactionalID: "c", timeoutMs: 5000)
+        let end = log.transactions.log.endOffset
+        let gate = Signal((entered: 0, isOpen: false))
+        system.state.withLock { state in
+            state.beforeSync = { _ in
+                gate.update { $0.entered += 1 }
+                _ = gate.wait { $0.isOpen ? true : nil }
+            }
+        }
+        let before = system.state.withLock(\.syncCount)
+        func client(_ number: Int) throws -> WorkerThread {
+            try WorkerThread("client-\(number)") { _ = try? log.transactions.initProducerID(transactionalID: "c\(number)", timeoutMs: 5000) }
+        }
+        var threads = [try client(0)]
+        _ = gate.wait { $0.entered == 1 ? true : nil }
+        for number in 1...8 { threads.append(try client(number)) }
+        while log.transactions.log.endOffset < end + 9 { sched_yield() }
+        gate.update { $0.isOpen = true }
+        for thread in threads { thread.join() }
+        #expect(system.state.withLock(\.syncCount) == before + 2)
+        #expect(log.transactions.listings.count == 10 && log.transactions.listings.allSatisfy { $0.epoch == 0 })
     }
 
     /// Of the requests of a consume-process-produce transaction only three wait for the disk: records, offsets, decision.

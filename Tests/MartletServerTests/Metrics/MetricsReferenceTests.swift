@@ -32,4 +32,20 @@ import Testing
         let written = (try? String(contentsOf: file, encoding: .utf8)) ?? ""
         #expect(written == text, "docs/reference/metrics.md does not say what the code says: run make golden and read the difference")
     }
+
+    /// What alerts and the dashboard ask for is there.
+    @Test func monitoringNamesMetricsThatExist() throws {
+        let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+            .appending(path: "docs/reference")
+        for name in ["monitoring.md", "grafana-dashboard.json"] {
+            let text = try String(contentsOf: folder.appending(path: name), encoding: .utf8)
+            let words = Set(text.split { !($0.isASCII && ($0.isLetter || $0 == "_")) }.filter { $0.hasPrefix("martlet_") || $0.hasPrefix("process_") })
+            #expect(words.count > 10)
+            for word in words {
+                let family = ["_bucket", "_sum", "_count"].first { word.hasSuffix($0) }.map { String(word.dropLast($0.count)) } ?? String(word)
+                let metric = Metric(rawValue: family)
+                #expect(metric != nil && (family == word || metric?.kind == .histogram), "\(name): \(word)")
+            }
+        }
+    }
 }
