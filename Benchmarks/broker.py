@@ -28,7 +28,31 @@ from process import BINARY, QUIET, ROOT, Bench, fdatasync_ms, line, note, percen
 CLIENT = ROOT / ".build/release/martlet-bench-client"
 
 
-class Peer:
+class Process:
+    """A broker that is a program of its own, at `self.kafka`."""
+
+    def cpu_seconds(self):
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class Ideal(Process):
+    """A broker that does next to nothing (Client/IdealBroker.swift): what the client can reach on this machine, whoever answers it."""
+
+    def __init__(self):
+        self.process = subprocess.Popen([CLIENT, "ideal"], stdout=subprocess.PIPE, text=True)
+        self.kafka = f"127.0.0.1:{int(self.process.stdout.readline())}"
+
+    def topic(self, name, partitions):
+        """It has every topic, with one partition."""
+        assert partitions == 1
+
+
+class Peer(Process):
     """tansu, in memory."""
 
     def __init__(self, binary, root):
@@ -55,13 +79,8 @@ class Peer:
         for future in admin.create_topics([NewTopic(name, partitions, 1)]).values():
             future.result(30)
 
-    def cpu_seconds(self):
-        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
     def stop(self):
-        self.process.kill()
-        self.process.wait()
+        super().stop()
         self.log.close()
 
 
@@ -93,7 +112,7 @@ def client(broker, count, *arguments):
 
 
 def peer():
-    """One producer, one consumer, one partition, through librdkafka; ours with fsync, the other in memory, in turns."""
+    """One producer, one consumer, one partition, through librdkafka; ours with fsync, the others in memory, in turns."""
     if not CLIENT.exists():
         raise RuntimeError(f"no {CLIENT}: make bench B=peer builds it")
     count = int(os.environ.get("RECORDS", 2_000_000))
@@ -103,15 +122,17 @@ def peer():
     with Bench() as bench:
         node = bench.node()
         node.start()
-        other = Peer(binary, bench.root) if binary else None
+        brokers = {"martlet": node, "ideal": Ideal()}
+        if binary:
+            brokers["tansu"] = Peer(binary, bench.root)
+        references = [(name, what) for name, what in (("tansu", "tansu, in memory,"), ("ideal", "an ideal broker")) if name in brokers]
         try:
             for size in (100, 1000):
                 records = count if size == 100 else count // 4
                 for acks in ("1", "all"):
-                    brokers = {"martlet": node, "tansu": other} if other else {"martlet": node}
                     runs = {name: [] for name in brokers}
                     for turn in range(5):
-                        # Who goes first finds another machine than who goes second.
+                        # Who goes first finds another machine than who goes last.
                         for name in sorted(brokers, reverse=turn % 2 == 1):
                             broker, topic = brokers[name], f"records-{size}-{acks}-{turn}"
                             broker.topic(topic, 1)
@@ -122,13 +143,13 @@ def peer():
                     # The client keeps the machine busy whoever answers it, above all with small records: what a broker itself costs says more.
                     for what, unit, columns in (("", "records/s", (0, 3)), ("/broker-cpu", "µs/record", (1, 4)), ("/client-cpu", "µs/record", (2, 5))):
                         for name, column in zip(("produce", "consume"), columns):
-                            reference = [("tansu, in memory,", middle["tansu"][column])] if other else []
-                            line(f"peer/{name}-{size}B-acks-{acks}{what}", middle["martlet"][column], unit, *reference)
+                            against = [(text, middle[other][column]) for other, text in references]
+                            line(f"peer/{name}-{size}B-acks-{acks}{what}", middle["martlet"][column], unit, *against)
                     note(f"load {os.getloadavg()[0]:.1f}")
             line("peer/rss", node.status()["VmRSS"], "MB")
         finally:
-            if other:
-                other.stop()
+            for name, _ in references:
+                brokers[name].stop()
         node.stop()
 
 

@@ -2,9 +2,11 @@
 //
 //     martlet-bench-client LIBRARY produce BROKERS TOPIC COUNT SIZE ACKS
 //     martlet-bench-client LIBRARY consume BROKERS TOPIC COUNT
+//     martlet-bench-client ideal
 //
-// Prints two numbers: seconds, from the first produce() to the last acknowledgement or from assign() to the last record, and seconds of this process's
-// processor time meanwhile. Exit status 1 with a line on standard error if a record is missing.
+// The last is the broker of IdealBroker.swift; it prints its port. The others print two numbers: seconds, from the first produce() to the last
+// acknowledgement or from assign() to the last record, and seconds of this process's processor time meanwhile. Exit status 1 with a line on standard
+// error if a record is missing.
 
 #if canImport(Glibc)
 import Glibc
@@ -139,8 +141,12 @@ func report(since begin: (wall: Double, cpu: Double)) {
 
 let arguments = CommandLine.arguments
 do {
+    if arguments.count == 2, arguments[1] == "ideal" {
+        var broker = try IdealBroker()
+        try broker.run()
+    }
     guard arguments.count >= 6, let count = Int(arguments[5]) else {
-        throw Failure(reason: "usage: martlet-bench-client LIBRARY produce BROKERS TOPIC COUNT SIZE ACKS | consume BROKERS TOPIC COUNT")
+        throw Failure(reason: "usage: martlet-bench-client LIBRARY produce BROKERS TOPIC COUNT SIZE ACKS | consume BROKERS TOPIC COUNT, or ideal")
     }
     let library = try Library(arguments[1])
     if arguments[2] == "produce", arguments.count == 8, let size = Int(arguments[6]) {

@@ -9,6 +9,7 @@ import pathlib
 import random
 import subprocess
 import sys
+import time
 import uuid
 
 import pytest
@@ -58,6 +59,23 @@ def make_topic(admin):
             except Exception as error:  # a test may have deleted it itself
                 if "UNKNOWN_TOPIC" not in str(error):
                     raise
+
+
+def poll_until(members, settled, commits=False, timeout=90):
+    """Polls all members until `settled` says yes to their assignments, lists of partition numbers; the values that were read meanwhile, and the assignments."""
+    read, deadline = [], time.time() + timeout
+    while True:
+        for each in members:
+            message = each.poll(0.05)
+            if message is not None:
+                assert message.error() is None, message.error()
+                read.append(message.value())
+                if commits:
+                    each.commit(message=message, asynchronous=True)
+        assignments = [sorted(p.partition for p in each.assignment()) for each in members]
+        if settled(assignments):
+            return read, assignments
+        assert time.time() < deadline, assignments
 
 
 @pytest.fixture

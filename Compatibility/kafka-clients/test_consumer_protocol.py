@@ -1,6 +1,5 @@
 """Consumer groups of KIP-848 (group.protocol=consumer), and what tools ask about groups, topics and transactions."""
 
-import time
 import uuid
 
 import pytest
@@ -9,28 +8,13 @@ from confluent_kafka.admin import ConfigResource, OffsetSpec, ResourceType
 
 from test_confluent import consume, produce
 
-from conftest import records
+from conftest import poll_until, records
 
 
 def member(bootstrap, group_id, **settings):
     return Consumer(
         {"bootstrap.servers": bootstrap, "group.id": group_id, "group.protocol": "consumer", "auto.offset.reset": "earliest",
          "enable.auto.commit": False, **settings})
-
-
-def shares(members, until, timeout=60):
-    """Polls all members until `until` holds for their assignments; returns the values they read meanwhile."""
-    read, deadline = [], time.time() + timeout
-    while True:
-        for each in members:
-            message = each.poll(0.05)
-            if message is not None:
-                assert message.error() is None, message.error()
-                read.append(message.value())
-        assignments = [sorted(p.partition for p in each.assignment()) for each in members]
-        if until(assignments):
-            return read, assignments
-        assert time.time() < deadline, assignments
 
 
 @pytest.mark.parametrize("assignor", ["uniform", "range"])
@@ -40,10 +24,10 @@ def test_members_share_and_take_over(bootstrap, admin, make_topic, group_id, ass
         produce(bootstrap, topic, sent[partition * 100:(partition + 1) * 100], partition=partition)
     one = member(bootstrap, group_id, **{"group.remote.assignor": assignor})
     one.subscribe([topic])
-    read, _ = shares([one], lambda a: len(a[0]) == 6)
+    read, _ = poll_until([one], lambda a: len(a[0]) == 6)
     two = member(bootstrap, group_id, **{"group.remote.assignor": assignor})
     two.subscribe([topic])
-    more, assignments = shares([one, two], lambda a: len(a[0]) == 3 and len(a[1]) == 3)
+    more, assignments = poll_until([one, two], lambda a: len(a[0]) == 3 and len(a[1]) == 3)
     assert sorted(assignments[0] + assignments[1]) == list(range(6))
     described = admin.describe_consumer_groups([group_id])[group_id].result(30)
     assert described.state == ConsumerGroupState.STABLE and described.type == ConsumerGroupType.CONSUMER
@@ -53,7 +37,7 @@ def test_members_share_and_take_over(bootstrap, admin, make_topic, group_id, ass
     classic = admin.list_consumer_groups(types={ConsumerGroupType.CLASSIC}).result(30)
     assert group_id not in [group.group_id for group in classic.valid]
     one.close()
-    rest, _ = shares([two], lambda a: len(a[0]) == 6)
+    rest, _ = poll_until([two], lambda a: len(a[0]) == 6)
     two.close()
 
 
@@ -78,11 +62,11 @@ def test_a_static_member_comes_back(bootstrap, make_topic, group_id):
     one, two = member(bootstrap, group_id, **{"group.instance.id": "one"}), member(bootstrap, group_id, **{"group.instance.id": "two"})
     for each in (one, two):
         each.subscribe([topic])
-    _, before = shares([one, two], lambda a: len(a[0]) == 2 and len(a[1]) == 2)
+    _, before = poll_until([one, two], lambda a: len(a[0]) == 2 and len(a[1]) == 2)
     one.close()
     again = member(bootstrap, group_id, **{"group.instance.id": "one"})
     again.subscribe([topic])
-    _, after = shares([again, two], lambda a: len(a[0]) == 2)
+    _, after = poll_until([again, two], lambda a: len(a[0]) == 2)
     assert after == before
     again.close()
     two.close()
@@ -93,14 +77,14 @@ def test_a_pattern_finds_topics_that_come_later(bootstrap, admin, make_topic, gr
     prefix = first.rsplit("-", 1)[0]
     consumer = member(bootstrap, group_id, **{"topic.metadata.refresh.interval.ms": 1000})
     consumer.subscribe([f"^{first}.*"])
-    shares([consumer], lambda a: len(a[0]) == 1)
+    poll_until([consumer], lambda a: len(a[0]) == 1)
     assert prefix
     from confluent_kafka.admin import NewTopic
 
     second = first + "-more"
     admin.create_topics([NewTopic(second, 2, 1)])[second].result(30)
     try:
-        shares([consumer], lambda a: len(a[0]) == 3)
+        poll_until([consumer], lambda a: len(a[0]) == 3)
     finally:
         consumer.close()
         admin.delete_topics([second])[second].result(30)

@@ -7,7 +7,7 @@ from confluent_kafka import Consumer, ConsumerGroupState, ConsumerGroupType
 
 from test_confluent import produce
 
-from conftest import records
+from conftest import poll_until, records
 
 
 def member(bootstrap, group_id, protocol, **settings):
@@ -18,21 +18,14 @@ def member(bootstrap, group_id, protocol, **settings):
          "enable.auto.commit": False, **settings})
 
 
-def settle(members, partitions, timeout=90):
+def settle(members, partitions):
     """Polls until all members together have every partition once, evenly; returns the values read meanwhile."""
-    read, deadline = [], time.time() + timeout
-    while True:
-        for each in members:
-            message = each.poll(0.05)
-            if message is not None:
-                assert message.error() is None, message.error()
-                read.append(message.value())
-                each.commit(message=message, asynchronous=True)
-        shares = [[p.partition for p in each.assignment()] for each in members]
+
+    def settled(shares):
         sizes = [len(share) for share in shares]
-        if sorted(p for share in shares for p in share) == list(range(partitions)) and max(sizes) - min(sizes) <= 1:
-            return read
-        assert time.time() < deadline, shares
+        return sorted(p for share in shares for p in share) == list(range(partitions)) and max(sizes) - min(sizes) <= 1
+
+    return poll_until(members, settled, commits=True)[0]
 
 
 def kind(admin, group_id):

@@ -19,6 +19,8 @@ from confluent_kafka import Consumer, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from test_confluent import assigned, consume, eventually
+from test_java import FOLDER as JAVA
+from test_java import classpath  # noqa: F401, a fixture
 
 SERVER = os.environ.get("MARTLET_COMMAND", "")
 FREE_OFFSET = pathlib.Path(__file__).parents[2] / "Scripts/free_offset.py"
@@ -128,3 +130,28 @@ def test_what_was_committed_is_there_after_a_kill(server):
     consumer = assigned(server.bootstrap, topic, 1, **{"isolation.level": "read_committed"})
     assert [m.value() for m in consume(consumer, 2)] == [b"a", b"b"]
     consumer.close()
+
+
+def test_what_a_share_consumer_acknowledged_outlives_a_kill(server, classpath, tmp_path):  # noqa: F811
+    built = subprocess.run(["javac", "-nowarn", "-cp", classpath, "-d", tmp_path, JAVA / "Shares.java"], capture_output=True, text=True)
+    if built.returncode:
+        pytest.skip("the Java client is older than 4.2: it has no share consumer, or less of one")
+
+    def share(task, count):
+        command = ["java", "-cp", f"{classpath}:{tmp_path}", "Shares", server.bootstrap, task, "shared", "workers", str(count)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        return done.stdout.split()
+
+    AdminClient({"bootstrap.servers": server.bootstrap}).create_topics([NewTopic("shared", 1, 1)])["shared"].result(30)
+    producer = Producer({"bootstrap.servers": server.bootstrap})
+    for i in range(100):
+        producer.produce("shared", b"%d" % i)
+    assert producer.flush(30) == 0
+    assert share("accept", 100) == ["accepted", "100"]
+    server.kill()
+    server.start()
+    # Each with how often it was handed out: the first time is known.
+    assert share("rest", 50) == ["rest", *[f"{i}/2" for i in range(1, 100, 2)]]
+    server.kill()
+    server.start()
+    assert share("take", 1) == ["taken", "0"]

@@ -41,6 +41,7 @@ public final class MartletHTTPServer: Sendable {
     private let registry: SchemaRegistry
     private let listeners: (ksql: HTTPListener, registry: HTTPListener)
     private let security: HTTPSecurity?
+    private let metricSeriesMax: Int
     private let group: MultiThreadedEventLoopGroup
     private let info: ServerInfo
     private let logger: Logger
@@ -64,8 +65,9 @@ public final class MartletHTTPServer: Sendable {
 
     public init(
         engine: Engine, registry: SchemaRegistry, ksql: HTTPListener, schemas: HTTPListener, security: HTTPSecurity?,
-        group: MultiThreadedEventLoopGroup, info: ServerInfo, logger: Logger, time: TimeSource
+        group: MultiThreadedEventLoopGroup, info: ServerInfo, metricSeriesMax: Int = 10_000, logger: Logger, time: TimeSource
     ) {
+        self.metricSeriesMax = metricSeriesMax
         self.engine = engine
         self.registry = registry
         listeners = (ksql, schemas)
@@ -96,7 +98,9 @@ public final class MartletHTTPServer: Sendable {
             let host = listeners.ksql.host
             let api = KsqlAPI(
                 engine: engine, info: info, address: { [self] in "\(host):\(state.withLock { $0.ksqlPort })" }, pool: blocking, reading: reading,
-                activity: activity, logger: logger, time: time)
+                activity: activity,
+                nodeMetrics: NodeMetrics(engine: engine, broker: security?.broker, activity: activity, time: time, seriesMax: metricSeriesMax),
+                logger: logger, time: time)
             var ksqlRouter = api.router
             if let security, security.asksKsqlUsers {
                 ksqlRouter.authentication = BasicAuthentication(broker: security.broker, right: .alterCluster, pool: blocking, time: time)

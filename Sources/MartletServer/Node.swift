@@ -70,7 +70,7 @@ public final class Node: Sendable {
             if settings.stateDirectory == nil { settings.stateDirectory = "\(config.dataDirectory)/state" }
             if settings.stateMemoryBytes == nil { settings.stateMemoryBytes = config.server.stateMemoryBytes }
             let engine = try await Engine.open(
-                log: log, registry: registry, models: models, config: settings, time: time, logger: logger)
+                log: log, registry: registry, models: models, config: settings, time: time, logger: logger.named("martlet.engine"))
             opened = engine
             let server = config.server
             var brokerConfig = server.broker
@@ -83,7 +83,8 @@ public final class Node: Sendable {
                 security: HTTPSecurity(
                     tls: server.security.tls, asksKsqlUsers: server.asksUsers(server.ksql), asksRegistryUsers: server.asksUsers(server.registry),
                     broker: kafka),
-                group: group, info: ServerInfo(kafkaClusterID: log.clusterID, serviceID: config.engine.serviceID), logger: logger, time: time)
+                group: group, info: ServerInfo(kafkaClusterID: log.clusterID, serviceID: config.engine.serviceID),
+                metricSeriesMax: server.metricSeriesMax, logger: logger.named("martlet.http"), time: time)
             let bound = try await http.start()
             return Node(
                 engine: engine, log: log, registry: registry, models: models,

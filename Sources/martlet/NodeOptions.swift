@@ -62,9 +62,7 @@ struct NodeOptions: ParsableArguments {
     }
 
     var logger: Logger {
-        var logger = Logger(label: "martlet") { StreamLogHandler.standardError(label: $0) }
-        logger.logLevel = Logger.Level(rawValue: logLevel) ?? .warning
-        return logger
+        LoggerLevels(Logger.Level(rawValue: logLevel) ?? .warning) { StreamLogHandler.standardError(label: $0) }.logger("martlet")
     }
 
     /// Makes the directory of an ephemeral node, or names the one that was given.

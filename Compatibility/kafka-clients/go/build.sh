@@ -65,7 +65,12 @@ else
 fi
 [ -d "$sources" ] || { rm -rf "$sources.new" && fetch_clients; }
 export GO111MODULE=off GOPATH=$sources/usr/share/gocode GOTOOLCHAIN=local GOFLAGS= CGO_ENABLED=0
+# A package is a folder to Go: each client's files with those that all have.
+packages=$(mktemp -d)
+trap 'rm -r "$packages"' EXIT
 for client in sarama kafkago; do
-    (cd "$here/$client" && "$go" build -o "$output/$client" .) >&2
+    mkdir "$packages/$client"
+    cp "$here/shared.go" "$here/$client"/*.go "$packages/$client"
+    (cd "$packages/$client" && "$go" build -o "$output/$client" .) >&2
 done
 echo "$output"

@@ -12,47 +12,7 @@ import org.apache.kafka.common.resource.*;
 import org.apache.kafka.common.serialization.*;
 
 /** Every call of the Java client's Admin (4.x) against a broker: Administration BOOTSTRAP. Ends with 0 when each did what it should. */
-public class Administration {
-    interface Call { Object run() throws Exception; }
-
-    static boolean failed = false;
-
-    static <T> T get(KafkaFuture<T> future) throws Exception {
-        try {
-            return future.get(30, TimeUnit.SECONDS);
-        } catch (ExecutionException error) {
-            throw error.getCause() instanceof Exception cause ? cause : error;
-        }
-    }
-
-    static void require(boolean condition, Object what) {
-        if (!condition) throw new AssertionError(what);
-    }
-
-    static void check(String name, Call call) {
-        try {
-            call.run();
-            System.out.println("ok " + name);
-        } catch (Throwable error) {
-            failed = true;
-            System.out.println("failed " + name + ": " + error);
-            error.printStackTrace(System.out);
-        }
-    }
-
-    /** The call is refused with this error, as by a broker without what it asks for. */
-    static void refused(String name, Class<? extends Throwable> expected, Call call) {
-        check(name, () -> {
-            try {
-                call.run();
-            } catch (Throwable error) {
-                require(expected.isInstance(error), error);
-                return null;
-            }
-            throw new AssertionError("not refused");
-        });
-    }
-
+public class Administration extends Calls {
     public static void main(String[] arguments) throws Exception {
         String run = Long.toHexString(System.nanoTime());
         String topic = "compat-java-all-" + run, other = topic + "-other", group = "compat-java-all-" + run, id = "compat-java-all-" + run;
@@ -107,6 +67,7 @@ public class Administration {
                 require(get(admin.listOffsets(Map.of(zero, OffsetSpec.maxTimestamp())).partitionResult(zero)).offset() == 9, "largest timestamp");
                 require(get(admin.listOffsets(Map.of(zero, OffsetSpec.earliestLocal())).partitionResult(zero)).offset() == 0, "earliest local");
                 require(get(admin.listOffsets(Map.of(zero, OffsetSpec.latestTiered())).partitionResult(zero)).offset() == -1, "latest tiered");
+                require(get(admin.listOffsets(Map.of(zero, OffsetSpec.earliestPendingUpload())).partitionResult(zero)).offset() == -1, "earliest pending upload");
                 return null;
             });
             check("deleteRecords", () -> {
@@ -221,6 +182,15 @@ public class Administration {
                 require(get(admin.describeClientQuotas(its).entities()).isEmpty(), "still there");
                 return null;
             });
+            check("alterClientQuotas of an address", () -> {
+                ClientQuotaEntity entity = new ClientQuotaEntity(Map.of("ip", "10.99.0.1"));
+                ClientQuotaFilter its = ClientQuotaFilter.containsOnly(List.of(ClientQuotaFilterComponent.ofEntity("ip", "10.99.0.1")));
+                get(admin.alterClientQuotas(List.of(new ClientQuotaAlteration(entity, List.of(new ClientQuotaAlteration.Op("connection_creation_rate", 7.0))))).all());
+                require(get(admin.describeClientQuotas(its).entities()).equals(Map.of(entity, Map.of("connection_creation_rate", 7.0))), "not there");
+                get(admin.alterClientQuotas(List.of(new ClientQuotaAlteration(entity, List.of(new ClientQuotaAlteration.Op("connection_creation_rate", null))))).all());
+                require(get(admin.describeClientQuotas(its).entities()).isEmpty(), "still there");
+                return null;
+            });
 
             // replicas: there is one
             check("electLeaders", () -> { get(admin.electLeaders(ElectionType.PREFERRED, Set.of(zero)).partitions()); return null; });
@@ -231,13 +201,43 @@ public class Administration {
             check("deleteTopics", () -> { get(admin.deleteTopics(List.of(topic)).all()); return null; });
             refused("deleteTopics again", UnknownTopicOrPartitionException.class, () -> get(admin.deleteTopics(List.of(topic)).all()));
 
-            // what a broker without tokens, tiers, share groups and a quorum of controllers does not serve
-            for (Map.Entry<String, Call> call : new TreeMap<String, Call>(Map.of(
-                "describeMetadataQuorum", () -> get(admin.describeMetadataQuorum().quorumInfo()),
-                "describeShareGroups", () -> get(admin.describeShareGroups(List.of(group)).all()),
-                "listConfigResources", () -> get(admin.listConfigResources(Set.of(ConfigResource.Type.CLIENT_METRICS), new ListConfigResourcesOptions()).all()),
-                "unregisterBroker", () -> get(admin.unregisterBroker(7).all()))).entrySet())
-                refused(call.getKey() + " is not served", UnsupportedVersionException.class, call.getValue());
+            // the node: its voters, its loggers, what has settings
+            check("describeMetadataQuorum", () -> {
+                QuorumInfo quorum = get(admin.describeMetadataQuorum().quorumInfo());
+                require(quorum.leaderId() == 1 && quorum.voters().size() == 1 && quorum.observers().isEmpty() && quorum.leaderEpoch() > 0, quorum);
+                require(quorum.highWatermark() == quorum.voters().get(0).logEndOffset() && quorum.nodes().get(1).endpoints().size() == 1, quorum);
+                return null;
+            });
+            refused("addRaftVoter", UnsupportedVersionException.class,
+                () -> get(admin.addRaftVoter(2, Uuid.randomUuid(), Set.of(new RaftVoterEndpoint("CONTROLLER", "localhost", 9093))).all()));
+            refused("removeRaftVoter", UnsupportedVersionException.class, () -> get(admin.removeRaftVoter(1, Uuid.randomUuid()).all()));
+            refused("unregisterBroker", BrokerIdNotRegisteredException.class, () -> get(admin.unregisterBroker(7).all()));
+            refused("unregisterBroker that runs", InvalidRequestException.class, () -> get(admin.unregisterBroker(1).all()));
+            check("listConfigResources", () -> {
+                ConfigResource wanted = new ConfigResource(ConfigResource.Type.CLIENT_METRICS, id);
+                get(admin.incrementalAlterConfigs(Map.of(wanted, List.of(
+                    new AlterConfigOp(new ConfigEntry("metrics", "no.such.metric"), AlterConfigOp.OpType.SET),
+                    new AlterConfigOp(new ConfigEntry("match", "client_id=" + id), AlterConfigOp.OpType.SET)))).all());
+                require(get(admin.listConfigResources(Set.of(ConfigResource.Type.CLIENT_METRICS), new ListConfigResourcesOptions()).all()).contains(wanted), "not listed");
+                Config described = get(admin.describeConfigs(List.of(wanted)).all()).get(wanted);
+                require(described.get("metrics").source() == ConfigEntry.ConfigSource.DYNAMIC_CLIENT_METRICS_CONFIG && described.get("interval.ms").isDefault(), described);
+                get(admin.incrementalAlterConfigs(Map.of(wanted, List.of(
+                    new AlterConfigOp(new ConfigEntry("metrics", ""), AlterConfigOp.OpType.DELETE), new AlterConfigOp(new ConfigEntry("match", ""), AlterConfigOp.OpType.DELETE)))).all());
+                require(!get(admin.listConfigResources(Set.of(ConfigResource.Type.CLIENT_METRICS), new ListConfigResourcesOptions()).all()).contains(wanted), "still listed");
+                require(get(admin.listConfigResources().all()).contains(new ConfigResource(ConfigResource.Type.BROKER, "1")), "no broker");
+                return null;
+            });
+            check("levels of loggers", () -> {
+                ConfigResource loggers = new ConfigResource(ConfigResource.Type.BROKER_LOGGER, "1");
+                Config before = get(admin.describeConfigs(List.of(loggers)).all()).get(loggers);
+                require(before.get("root") != null && before.get("martlet.kafka").source() == ConfigEntry.ConfigSource.DYNAMIC_BROKER_LOGGER_CONFIG, before);
+                get(admin.incrementalAlterConfigs(Map.of(loggers, List.of(new AlterConfigOp(new ConfigEntry("martlet.groups", "ERROR"), AlterConfigOp.OpType.SET)))).all());
+                require(get(admin.describeConfigs(List.of(loggers)).all()).get(loggers).get("martlet.groups").value().equals("ERROR"), "level");
+                get(admin.incrementalAlterConfigs(Map.of(loggers, List.of(new AlterConfigOp(new ConfigEntry("martlet.groups", ""), AlterConfigOp.OpType.DELETE)))).all());
+                return null;
+            });
+            refused("level of no logger", InvalidConfigurationException.class, () -> get(admin.incrementalAlterConfigs(Map.of(
+                new ConfigResource(ConfigResource.Type.BROKER_LOGGER, "1"), List.of(new AlterConfigOp(new ConfigEntry("no.such.logger", "INFO"), AlterConfigOp.OpType.SET)))).all()));
         }
         System.exit(failed ? 1 : 0);
     }

@@ -10,7 +10,7 @@ public enum CodePages {
     /// nothing is lost. Cost: about a millisecond, and some hundred minor page faults later.
     public static func release() {
         #if canImport(Glibc)
-        guard let maps = contents("/proc/self/maps") else { return }
+        guard let maps = ProcFile.contents("/proc/self/maps") else { return }
         for line in maps.split(separator: UInt8(ascii: "\n")) {
             guard let range = executableFile(line), let start = UnsafeMutableRawPointer(bitPattern: range.lowerBound) else { continue }
             // A failure leaves the pages where they are.
@@ -31,20 +31,4 @@ public enum CodePages {
         guard ends.count == 2, let lower = ends[0], let upper = ends[1], lower < upper else { return nil }
         return lower..<upper
     }
-
-    #if canImport(Glibc)
-    private static func contents(_ path: String) -> [UInt8]? {
-        let file = open(path, O_RDONLY | O_CLOEXEC)
-        guard file >= 0 else { return nil }
-        defer { close(file) }
-        var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 16 << 10)
-        while true {
-            let count = read(file, &chunk, chunk.count)
-            if count < 0 { return nil }
-            if count == 0 { return bytes }
-            bytes += chunk[..<count]
-        }
-    }
-    #endif
 }

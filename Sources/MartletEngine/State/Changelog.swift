@@ -95,6 +95,7 @@ final class Changelog {
             // A marker may be missing yet, for want of room on the disk.
             guard index.applied >= writtenEnd else { return }
             try store.evict(to: share / 8 * 7, index)
+            account.evicted(from: used, to: store.memoryBytes)
             directory?.returnUnused()
         } catch {
             // A store that has all its entries can go on without the disk.

@@ -196,6 +196,7 @@ final class ResultTable: Sendable {
             state.rows.begin(spill)
         }
         try state.rows.evict(to: share / 8 * 7)
+        account.evicted(from: used, to: state.rows.memoryBytes)
         directory.returnUnused()
     }
 

@@ -16,6 +16,8 @@ final class StateMemory: Sendable {
     private struct Uses {
         var next = 0
         var byStore: [Int: Use] = [:]
+        var evictions = 0
+        var evictedBytes = 0
     }
     private let uses = Mutex(Uses())
 
@@ -44,6 +46,24 @@ final class StateMemory: Sendable {
         /// Tells what the store uses; gives what it may use. Stores that keep everything have what they need, the others share the rest in the
         /// proportion of what they use.
         func share(using bytes: Int, isEvicting: Bool) -> Int { memory.share(id, Use(bytes: bytes, isEvicting: isEvicting)) }
+
+        /// Tells that the store has given entries up.
+        func evicted(from before: Int, to after: Int) {
+            memory.uses.withLock { uses in
+                uses.byStore[id]?.bytes = after
+                uses.evictions += 1
+                uses.evictedBytes += max(0, before - after)
+            }
+        }
+    }
+
+    /// What stores said they use, and what they gave up since the start.
+    var values: StateMemoryValues {
+        uses.withLock { uses in
+            StateMemoryValues(
+                budgetBytes: budget, usedBytes: uses.byStore.values.reduce(0) { $0 + $1.bytes }, evictions: uses.evictions,
+                evictedBytes: uses.evictedBytes)
+        }
     }
 
     private let returnedAtNs = Mutex(Int64.min)
@@ -84,6 +104,16 @@ final class StateMemory: Sendable {
             return Int(left * Double(use.bytes) / Double(max(shared, 1)))
         }
     }
+}
+
+/// Memory of the state of queries.
+public struct StateMemoryValues: Sendable, Equatable {
+    public var budgetBytes: Int
+    /// As of the last commit of each store.
+    public var usedBytes: Int
+    /// How often a store gave entries up for want of room, and how many bytes they had.
+    public var evictions: Int
+    public var evictedBytes: Int
 }
 
 /// Somebody who has memory of the budget and gives it up when asked.

@@ -75,6 +75,7 @@ final class TableCopy {
             try index.catchUp()
             if used > share {
                 try store.evict(to: share / 8 * 7, index)
+                account.evicted(from: used, to: store.memoryBytes)
                 directory?.returnUnused()
             }
         } catch {

@@ -64,7 +64,7 @@ final class BrokerConnection: ChannelDuplexHandler {
             let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
             context.eventLoop.scheduleTask(in: .milliseconds(router.security.config.authenticationTimeoutMs)) {
                 let (handler, context) = bound.value
-                if handler.nextID == 0 || !handler.session.isAuthenticated { handler.refuse(context, "not authenticated in time") }
+                if handler.nextID == 0 || !handler.session.isAuthenticated { handler.refuse(context, .authentication, "not authenticated in time") }
             }
         }
         watchIdleness(context)
@@ -90,6 +90,7 @@ final class BrokerConnection: ChannelDuplexHandler {
             if handler.mutedUntil != nil || !handler.pending.isEmpty && handler.unsentBytes == 0 { handler.lastActive = .now() }
             guard .now() - handler.lastActive >= .milliseconds(handler.router.config.idleMsMax) else { return handler.watchIdleness(context) }
             handler.isClosed = true
+            handler.router.connectionMeters.ended(.idle)
             handler.logger.info("idle connection closed", metadata: ["client": "\(handler.clientHost)"])
             context.close(promise: nil)
         }
@@ -137,7 +138,7 @@ final class BrokerConnection: ChannelDuplexHandler {
         guard let size = received.frameSize else { return nil }
         let sizes = allowedSizes
         guard sizes.contains(Int(size)) else {
-            refuse(context, FrameBuffer.otherProtocol(size) ?? "frame size \(size) is not between \(sizes.lowerBound) and \(sizes.upperBound)")
+            refuse(context, .malformed, FrameBuffer.otherProtocol(size) ?? "frame size \(size) is not between \(sizes.lowerBound) and \(sizes.upperBound)")
             return nil
         }
         guard received.holdsWholeFrame, mayStart(session.expectsBareToken || size < 2 ? nil : received.leadingInt16) else { return nil }
@@ -161,7 +162,7 @@ final class BrokerConnection: ChannelDuplexHandler {
         let principal = session.principal
         let access = router.security.authorizer?.access(principal, host: String(clientHost.dropFirst()))
         return RequestContext(
-            version: version, clientID: clientID, clientHost: clientHost, advertisedHost: advertisedHost ?? localHost,
+            version: version, clientID: clientID, clientHost: clientHost, clientPort: context.remoteAddress?.port ?? 0, advertisedHost: advertisedHost ?? localHost,
             advertisedPort: Int32(truncatingIfNeeded: advertisedPort ?? localPort), loop: context.eventLoop, life: life, session: session,
             access: access ?? Access(principal: principal, host: clientHost, rules: nil, allowsWithoutRule: true), charge: router.makeCharge())
     }
@@ -199,7 +200,7 @@ final class BrokerConnection: ChannelDuplexHandler {
             let (header, body, api) = try Frame.openRequest(frame)
             guard let api else { throw WireError(message: "api key \(header.apiKey) is not known", position: 0) }
             try identify(context)
-            if let reason = session.refusal(of: api) { throw WireError(message: reason, position: 0) }
+            if let reason = session.refusal(of: api) { return refuse(context, .authentication, reason) }
             let request = requestContext(context, version: header.version, clientID: header.clientID ?? "")
             let id = nextID
             nextID += 1
@@ -220,12 +221,12 @@ final class BrokerConnection: ChannelDuplexHandler {
                     let (handler, context) = bound.value
                     switch result {
                     case .success(let response): handler.complete(id, response, request.charge, context)
-                    case .failure(let error): handler.refuse(context, "\(api) failed: \(error)")
+                    case .failure(let error): handler.refuse(context, .failed, "\(api) failed: \(error)")
                     }
                 }
             }
         } catch {
-            refuse(context, error.description)
+            refuse(context, .malformed, error.description)
         }
     }
 
@@ -248,6 +249,7 @@ final class BrokerConnection: ChannelDuplexHandler {
         if wrote { context.flush() }
         if session.hasFailed, pending.isEmpty {
             isClosed = true
+            router.connectionMeters.ended(.authentication)
             return context.close(promise: nil)
         }
         process(context)
@@ -285,9 +287,10 @@ final class BrokerConnection: ChannelDuplexHandler {
         if let last = response.pieces.last { context.write(wrapOutboundOut(last), promise: sent) } else { sent.succeed() }
     }
 
-    private func refuse(_ context: ChannelHandlerContext, _ reason: String) {
+    private func refuse(_ context: ChannelHandlerContext, _ ending: ConnectionMeters.Ending, _ reason: String) {
         guard !isClosed else { return }
         isClosed = true
+        router.connectionMeters.ended(ending)
         logger.warning("connection closed", metadata: ["client": "\(clientHost)", "reason": "\(reason)"])
         context.close(promise: nil)
     }

@@ -34,6 +34,9 @@ final class DelayedFetches: Sendable {
         for fetch in woken { fetch.wake() }
     }
 
+    /// Requests that wait.
+    var fetchCount: Int { waiting.withLock { waiting in Set(waiting.values.flatMap(\.keys)).count } }
+
     /// Partitions that are waited for.
     var count: Int { waiting.withLock(\.count) }
 }

@@ -19,10 +19,16 @@ public struct BrokerConfig: Sendable {
     public var connectionsMax = 10_000
     /// Connections from one address; more are refused (max.connections.per.ip).
     public var connectionsPerAddressMax = Int(Int32.max)
+    /// Other bounds for some addresses (max.connections.per.ip.overrides).
+    public var connectionsOfAddressMax: [String: Int] = [:]
+    /// New connections a second, on all listeners; more wait, and who would wait long is refused (max.connection.creation.rate).
+    public var connectionsPerSecondMax = Int(Int32.max)
     /// A connection on which nothing happens for so long ends (connections.max.idle.ms).
     public var idleMsMax: Int64 = 600_000
     /// Longest wait of a Fetch.
     public var fetchWaitMsMax: Int32 = 300_000
+    /// The largest report of a client's metrics, compressed (telemetry.max.bytes).
+    public var telemetryBytesMax = 1 << 20
     public var createTopicsOnUse = true
     public var partitionsDefault: Int32 = 1
     /// Produce requests of one connection that may wait for the disk at once.
@@ -52,13 +58,15 @@ public final class KafkaBroker: Sendable {
     private let group: MultiThreadedEventLoopGroup
     private let logger: Logger
     private let router: RequestRouter
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
     private struct State {
         var listeners: [any Channel] = []
         var connections: [ObjectIdentifier: any Channel] = [:]
-        /// How many of them come from an address.
-        var byAddress: [String: Int] = [:]
+        var gate: ConnectionGate
+        /// By place in `listeners`: connections that are open, and that were let in.
+        var open: [Int]
+        var accepted: [Int64]
         var logListener: Int?
         var isStopped = false
     }
@@ -84,7 +92,12 @@ public final class KafkaBroker: Sendable {
         log.settings.start(broker: config)
         self.listeners = listeners
         self.group = group
-        self.logger = logger
+        let loggers = LoggerLevels.of(logger) ?? LoggerLevels(logger)
+        self.logger = loggers.logger("martlet.kafka")
+        let burstSeconds = Double(max(1, config.quotaWindows - 1) * config.quotaWindowSeconds)
+        state = Mutex(
+            State(
+                gate: ConnectionGate(burstSeconds: burstSeconds), open: listeners.map { _ in 0 }, accepted: listeners.map { _ in 0 }))
         let fileSystem = log.services.fileSystem
         var security = ConnectionSecurity(
             config: config.security, users: UserStore(directory: log.directory, fileSystem: fileSystem))
@@ -93,12 +106,14 @@ public final class KafkaBroker: Sendable {
                 store: try AccessRuleStore(directory: log.directory, fileSystem: fileSystem), superUsers: config.security.superUsers,
                 allowsWithoutRule: config.security.allowsWithoutRule)
         }
-        let groups = GroupCoordinator(log: log, timers: group, time: time, logger: logger, config: config.groups)
+        let shares = try SharePartitions(log: log, timers: group, time: time, logger: loggers.logger("martlet.groups"))
+        let groups = GroupCoordinator(
+            log: log, timers: group, time: time, logger: loggers.logger("martlet.groups"), config: config.groups, sharing: shares)
         router = RequestRouter(
-            log: log, groups: groups, blocking: NIOThreadPool(numberOfThreads: 4), config: config, security: security,
+            log: log, groups: groups, shares: shares, blocking: NIOThreadPool(numberOfThreads: 4), config: config, security: security,
             quotas: try ClientQuotas(
-                directory: log.directory, fileSystem: fileSystem, burstSeconds: Double(max(1, config.quotaWindows - 1) * config.quotaWindowSeconds)),
-            time: time, logger: logger)
+                directory: log.directory, fileSystem: fileSystem, burstSeconds: burstSeconds),
+            time: time, loggers: loggers)
     }
 
     /// Listens. Not for an event loop: waits for the sockets to be bound.
@@ -115,7 +130,7 @@ public final class KafkaBroker: Sendable {
         router.blocking.start()
         var ports: [Int] = []
         do throws(MartletError) {
-            for listener in listeners { ports.append(try open(listener)) }
+            for place in listeners.indices { ports.append(try open(place)) }
         } catch {
             let opened = state.withLock { state in
                 state.isStopped = true
@@ -131,7 +146,8 @@ public final class KafkaBroker: Sendable {
         return ports
     }
 
-    private func open(_ listener: Listener) throws(MartletError) -> Int {
+    private func open(_ place: Int) throws(MartletError) -> Int {
+        let listener = listeners[place]
         var tls: NIOSSLContext?
         if listener.security.hasTLS {
             guard let files = router.security.config.tls else {
@@ -149,14 +165,17 @@ public final class KafkaBroker: Sendable {
                 .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 2048, initial: 16_384, maximum: 1 << 20)
             )
             .childChannelInitializer { [tls] channel in
-                channel.eventLoop.makeCompletedFuture {
-                    guard self.admit(channel) else { throw ChannelError.ioOnClosedChannel }
+                let verdict = self.admit(channel, place)
+                @Sendable func begin() throws {
+                    guard verdict.refusal == nil else { throw ChannelError.ioOnClosedChannel }
                     if let tls { try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls)) }
                     try channel.pipeline.syncOperations.addHandler(
                         BrokerConnection(
                             router: self.router, listener: listener.security, advertisedHost: listener.advertisedHost,
                             advertisedPort: listener.advertisedPort, logger: self.logger))
                 }
+                guard verdict.waitMs > 0 else { return channel.eventLoop.makeCompletedFuture { try begin() } }
+                return channel.eventLoop.scheduleTask(in: .milliseconds(verdict.waitMs)) { try begin() }.futureResult
             }
         let channel: any Channel
         do {
@@ -185,6 +204,7 @@ public final class KafkaBroker: Sendable {
         guard first else { return }
         if let logListener { log.removeListener(logListener) }
         router.groups.close()
+        router.shares.close()
         for listener in listeners { try? listener.close().wait() }  // it may have been closed by an error before
         for connection in connections { try? connection.close().wait() }
         router.blocking.shutdownGracefully { _ in }
@@ -199,38 +219,61 @@ public final class KafkaBroker: Sendable {
         router.security.authorizer?.access(Principal(name: user), host: host).allowsCluster(.alter) ?? true
     }
 
+    /// What clients report of themselves (KIP-714).
+    public var telemetry: TelemetryStore { router.telemetry }
+
     /// Partitions that long polls are waiting for.
     var waitingFetchCount: Int { router.delayedFetches.count }
 
-    /// False once the broker is stopping.
-    private func admit(_ channel: any Channel) -> Bool {
-        let limits = log.settings.broker
-        let id = ObjectIdentifier(channel), address = channel.remoteAddress?.ipAddress ?? "?"
-        var refusal: (reason: Logger.Message, most: Int)?
-        let admitted = state.withLock { state in
-            if state.isStopped { return false }
-            let fromThere = state.byAddress[address] ?? 0
-            if state.connections.count >= limits.connectionsMax {
-                refusal = ("connection refused, there are too many", limits.connectionsMax)
-            } else if fromThere >= limits.connectionsPerAddressMax {
-                refusal = ("connection refused, there are too many from this address", limits.connectionsPerAddressMax)
-            }
-            guard refusal == nil else { return false }
+    /// Whether a connection is let in, and after which time; none is once the broker is stopping.
+    private func admit(_ channel: any Channel, _ place: Int) -> ConnectionGate.Verdict {
+        let config = log.settings.broker, nowNs = router.time.monotonicNs
+        let limits = ConnectionGate.Limits(
+            connections: config.connectionsMax, perAddress: config.connectionsPerAddressMax, ofAddresses: config.connectionsOfAddressMax,
+            perSecond: config.connectionsPerSecondMax == Int(Int32.max) ? nil : Double(config.connectionsPerSecondMax))
+        let id = ObjectIdentifier(channel), address = PeerAddress.of(channel)
+        let verdict: ConnectionGate.Verdict? = state.withLock { state in
+            if state.isStopped { return nil }
+            let verdict = state.gate.enter(from: address, limits, nowNs: nowNs) { router.quotas.connect(from: address, nowNs: nowNs) }
+            guard verdict.refusal == nil else { return verdict }
             state.connections[id] = channel
-            state.byAddress[address] = fromThere + 1
-            return true
+            state.open[place] += 1
+            state.accepted[place] += 1
+            return verdict
         }
-        if let refusal { logger.warning(refusal.reason, metadata: ["client": "\(address)", "connections": "\(refusal.most)"]) }
-        if admitted {
-            channel.closeFuture.whenComplete { _ in
-                self.state.withLock { state in
-                    state.connections[id] = nil
-                    let left = (state.byAddress[address] ?? 1) - 1
-                    state.byAddress[address] = left > 0 ? left : nil
-                }
+        guard let verdict else { return ConnectionGate.Verdict(refusal: .total) }
+        if let reason = verdict.refusal {
+            router.connectionMeters.refused(reason)
+            logger.warning("connection refused, there are too many", metadata: ["client": "\(address)", "limit": "\(reason.rawValue)"])
+            return verdict
+        }
+        channel.closeFuture.whenComplete { _ in
+            self.state.withLock { state in
+                state.connections[id] = nil
+                state.open[place] -= 1
+                state.gate.leave(from: address)
             }
         }
-        return admitted
+        return verdict
+    }
+
+    /// What clients do and how they fare.
+    public var statistics: BrokerStatistics {
+        let (open, accepted) = state.withLock { ($0.open, $0.accepted) }
+        var statistics = BrokerStatistics()
+        // Two listeners may have one protocol; by host and port they differ.
+        statistics.listeners = zip(listeners, zip(open, accepted)).map { .init(name: "\($0)", open: $1.0, accepted: $1.1) }
+        statistics.refusedConnections = router.connectionMeters.refused
+        statistics.endedConnections = router.connectionMeters.ended
+        statistics.requests = router.requestMeters.snapshot
+        statistics.throttles = router.throttles.snapshot
+        statistics.delayedFetches = router.delayedFetches.fetchCount
+        statistics.fetchSessions = router.fetchSessions.count
+        statistics.unsentBytes = router.answerBytes.count
+        statistics.groups = router.groups.statistics
+        statistics.rebalances = router.groups.rebalances.snapshot
+        statistics.shares = router.shares.statistics
+        return statistics
     }
 }
 

@@ -10,6 +10,7 @@ struct RequestContext: Sendable {
     var clientID: String
     /// "/" and the peer's address, as Kafka shows it.
     var clientHost: String
+    var clientPort: Int
     /// Under which name and port this client reaches us.
     var advertisedHost: String
     var advertisedPort: Int32
@@ -37,10 +38,17 @@ enum Answer<Value: Sendable>: Sendable {
 final class RequestRouter: Sendable {
     let log: EmbeddedLog
     let groups: GroupCoordinator
+    let shares: SharePartitions
     let delayedFetches = DelayedFetches()
     let fetchSessions: FetchSessions
     let topicIDs: TopicIDs
     let answerBytes: AnswerBytes
+    /// What clients say of themselves.
+    let telemetry: TelemetryStore
+    let loggers: LoggerLevels
+    let requestMeters = RequestMeters()
+    let connectionMeters = ConnectionMeters()
+    let throttles = ThrottleMeters()
     /// One change of topics' settings at a time, as each begins with what is set.
     let alteringTopics = Mutex(())
     /// Threads for work that may wait for a disk.
@@ -54,17 +62,20 @@ final class RequestRouter: Sendable {
     static let nodeID: Int32 = 1
 
     init(
-        log: EmbeddedLog, groups: GroupCoordinator, blocking: NIOThreadPool, config: BrokerConfig, security: ConnectionSecurity,
-        quotas: ClientQuotas, time: TimeSource, logger: Logger
+        log: EmbeddedLog, groups: GroupCoordinator, shares: SharePartitions, blocking: NIOThreadPool, config: BrokerConfig, security: ConnectionSecurity,
+        quotas: ClientQuotas, time: TimeSource, loggers: LoggerLevels
     ) {
         self.log = log
         self.groups = groups
+        self.shares = shares
         self.blocking = blocking
         self.config = config
         self.security = security
         self.quotas = quotas
         self.time = time
-        self.logger = logger
+        self.loggers = loggers
+        logger = loggers.logger("martlet.kafka")
+        telemetry = TelemetryStore(time: time)
         fetchSessions = FetchSessions(sessionsMax: config.fetchSessionsMax)
         topicIDs = TopicIDs(log: log)
         answerBytes = AnswerBytes(most: config.unsentBytesMax)
@@ -80,7 +91,7 @@ final class RequestRouter: Sendable {
         func serve<Request: WireRequest>(_ type: Request.Type, _ handler: (Request) -> Answer<Request.Response>) throws(WireError)
             -> Answer<FrameBytes>
         {
-            let beganNs = context.charge == nil ? 0 : time.monotonicNs
+            let beganNs = time.monotonicNs
             var request = Request(), wire = body
             // Bytes after the end are let pass, as Kafka does: librdkafka 2.16 pads Metadata 12 for all topics with three.
             try request.code(&wire)
@@ -89,29 +100,36 @@ final class RequestRouter: Sendable {
             if context.access.rules != nil {
                 switch request.authorize(context.access, log) {
                 case .granted: break
-                case .refused(let response): return .now(try encode(response, api, header))
+                case .refused(let response):
+                    defer { requestMeters.served(api, ns: time.monotonicNs - beganNs) }
+                    return .now(try encode(response, api, header))
                 case .limited(let change): amend = change
                 case .closed: throw WireError(message: "\(context.access.principal) is not authorised", position: 0)
                 }
             }
             let answer = handler(request)
-            context.charge?.add(busyNs: time.monotonicNs - beganNs)
+            if let charge = context.charge { charge.add(busyNs: time.monotonicNs - beganNs) }
             let bytes = body.buffer.readableBytes
             switch answer {
             case .none:
                 settle(api, requestBytes: bytes, recordBytes: 0, context)
+                requestMeters.served(api, ns: time.monotonicNs - beganNs)
                 return .none
             case .now(var response):
                 amend?(&response)
                 throttle(&response, api, bytes, context)
-                return .now(try encode(response, api, header))
+                let frame = try encode(response, api, header)
+                requestMeters.served(api, ns: time.monotonicNs - beganNs)
+                return .now(frame)
             case .later(let future):
                 return .later(
                     future.flatMapThrowing { [amend] response in
                         var response = response
                         amend?(&response)
                         self.throttle(&response, api, bytes, context)
-                        return try self.encode(response, api, header)
+                        let frame = try self.encode(response, api, header)
+                        self.requestMeters.served(api, ns: self.time.monotonicNs - beganNs)
+                        return frame
                     })
             }
         }
@@ -141,6 +159,16 @@ final class RequestRouter: Sendable {
         case .consumerGroupHeartbeat:
             return try serve(ConsumerGroupHeartbeatRequest.self) { consumerGroupHeartbeat($0, context) }
         case .consumerGroupDescribe: return try serve(ConsumerGroupDescribeRequest.self) { consumerGroupDescribe($0) }
+        case .shareFetch: return try serve(ShareFetchRequest.self) { shareFetch($0, context) }
+        case .shareAcknowledge: return try serve(ShareAcknowledgeRequest.self) { shareAcknowledge($0, context) }
+        case .shareGroupHeartbeat: return try serve(ShareGroupHeartbeatRequest.self) { shareGroupHeartbeat($0, context) }
+        case .shareGroupDescribe: return try serve(ShareGroupDescribeRequest.self) { shareGroupDescribe($0) }
+        case .describeShareGroupOffsets:
+            return try serve(DescribeShareGroupOffsetsRequest.self) { describeShareGroupOffsets($0, context) }
+        case .alterShareGroupOffsets: return try serve(AlterShareGroupOffsetsRequest.self) { alterShareGroupOffsets($0, context) }
+        case .deleteShareGroupOffsets: return try serve(DeleteShareGroupOffsetsRequest.self) { deleteShareGroupOffsets($0, context) }
+        case .streamsGroupHeartbeat: return try serve(StreamsGroupHeartbeatRequest.self) { streamsGroupHeartbeat($0, context) }
+        case .streamsGroupDescribe: return try serve(StreamsGroupDescribeRequest.self) { streamsGroupDescribe($0) }
         case .createTopics: return try serve(CreateTopicsRequest.self) { createTopics($0, context) }
         case .deleteTopics: return try serve(DeleteTopicsRequest.self) { deleteTopics($0, context) }
         case .createPartitions: return try serve(CreatePartitionsRequest.self) { createPartitions($0, context) }
@@ -182,6 +210,14 @@ final class RequestRouter: Sendable {
         case .describeDelegationToken:
             return try serve(DescribeDelegationTokenRequest.self) { describeDelegationToken($0, context) }
         case .updateFeatures: return try serve(UpdateFeaturesRequest.self) { updateFeatures($0, context) }
+        case .describeQuorum: return try serve(DescribeQuorumRequest.self) { describeQuorum($0, context) }
+        case .unregisterBroker: return try serve(UnregisterBrokerRequest.self) { unregisterBroker($0) }
+        case .addRaftVoter: return try serve(AddRaftVoterRequest.self) { addRaftVoter($0) }
+        case .removeRaftVoter: return try serve(RemoveRaftVoterRequest.self) { removeRaftVoter($0) }
+        case .listConfigResources: return try serve(ListConfigResourcesRequest.self) { listConfigResources($0, context) }
+        case .getTelemetrySubscriptions:
+            return try serve(GetTelemetrySubscriptionsRequest.self) { getTelemetrySubscriptions($0, context) }
+        case .pushTelemetry: return try serve(PushTelemetryRequest.self) { pushTelemetry($0, context) }
         case .initProducerID: return try serve(InitProducerIDRequest.self) { initProducerID($0, context) }
         }
     }
@@ -189,13 +225,13 @@ final class RequestRouter: Sendable {
     private func encode<Response: WireMessage>(_ response: Response, _ api: APIKey, _ header: RequestHeader) throws(WireError)
         -> FrameBytes
     {
-        try Frame.response(response, to: api, version: header.version, correlationID: header.correlationID)
+        try Frame.response(response, to: api, version: header.version, correlationID: header.correlationID) { requestMeters.told($0, api) }
     }
 
     /// Counts the request and tells the client to wait if it used too much.
     private func throttle<Response: WireMessage>(_ response: inout Response, _ api: APIKey, _ requestBytes: Int, _ context: RequestContext) {
         guard let charge = context.charge else { return }
-        settle(api, requestBytes: requestBytes, recordBytes: (response as? FetchResponse)?.recordBytes ?? 0, context)
+        settle(api, requestBytes: requestBytes, recordBytes: (response as? any RecordAnswer)?.recordBytes ?? 0, context)
         guard charge.totalWaitMs > 0, var told = response as? any ThrottledResponse else { return }
         told.throttleTimeMs = Int32(clamping: charge.totalWaitMs)
         if let told = told as? Response { response = told }

@@ -40,6 +40,8 @@ public final class GroupOffsets: Sendable {
     /// Groups that have an offset, sorted.
     public var groups: [String] { committed.withLock { $0.keys.sorted() } }
 
+    func hasAny(group: String) -> Bool { committed.withLock { $0[group] != nil } }
+
     /// Commits and returns once that is durable. A timestamp of 0 becomes the present time. Throws KAFKA_STORAGE_ERROR, OFFSET_METADATA_TOO_LARGE.
     public func commit(group: String, _ offsets: [TopicPartition: CommittedOffset]) throws(KafkaError) {
         do throws(LogFailure) {

@@ -89,8 +89,7 @@ extension ConsumerGroup {
         } else if let error = identityError(id, leaving.instanceID) {
             return error
         }
-        forget(id, keepingTargetFor: nil)
-        epoch += 1
+        remove(id)
         return .none
     }
 

@@ -50,17 +50,6 @@ extension ConsumerGroup {
         return Answer(memberID: member.id, epoch: member.epoch, assignment: isTold ? member.assigned : nil)
     }
 
-    /// Members whose time is up go.
-    mutating func expire(now: Int64) {
-        for member in membersInOrder where member.sessionDeadline <= now || member.revocationDeadline <= now {
-            forget(member.id, keepingTargetFor: nil)
-            epoch += 1
-        }
-    }
-
-    /// When `expire` should be called; nil if nothing can run out.
-    var nextDeadline: Int64? { members.values.map { min($0.sessionDeadline, $0.revocationDeadline) }.min() }
-
     // MARK: Who is it?
 
     private enum Identity {
@@ -83,7 +72,7 @@ extension ConsumerGroup {
                 return .replaces(holder, away)
             }
             guard members[heartbeat.memberID] == nil else { return .refused(.fencedInstanceID, "this member has another instance id") }
-            guard members.count < Self.membersMax else { return .refused(.groupMaxSizeReached, "the group has \(members.count) members") }
+            guard members.count < membersMax else { return .refused(.groupMaxSizeReached, "the group has \(members.count) members") }
             memberCount += 1
             return .new(Member(id: heartbeat.memberID, instanceID: heartbeat.instanceID, order: memberCount))
         }
@@ -91,12 +80,12 @@ extension ConsumerGroup {
             guard let holder else { return .refused(.unknownMemberID, "no member has this instance id") }
             guard holder == heartbeat.memberID else { return .refused(.fencedInstanceID, "another member has this instance id") }
         }
-        guard let known = members[heartbeat.memberID] else { return .refused(.unknownMemberID, "the group has no such member") }
-        if heartbeat.epoch == known.epoch { return .known(known) }
-        // The answer that raised the epoch may have been lost.
-        guard heartbeat.epoch < known.epoch, heartbeat.epoch == known.previousEpoch, let owned = heartbeat.owned, owned.isSubset(of: known.assigned)
-        else { return .refused(.fencedMemberEpoch, "the member's epoch is \(known.epoch), not \(heartbeat.epoch)") }
-        return .known(known)
+        do throws(KafkaError) {
+            return .known(
+                try known(heartbeat.memberID, atEpoch: heartbeat.epoch) { member in heartbeat.owned.map { $0.isSubset(of: member.assigned) } ?? false })
+        } catch {
+            return .refused(error.code, error.message)
+        }
     }
 
     private mutating func leave(_ heartbeat: Heartbeat, _ now: Int64) -> Answer {
@@ -114,14 +103,18 @@ extension ConsumerGroup {
             member.sessionDeadline = now + sessionTimeoutMs
             own(member)
         } else {
-            forget(member.id, keepingTargetFor: nil)
-            epoch += 1
+            remove(member.id)
         }
         return Answer(memberID: heartbeat.memberID, epoch: heartbeat.epoch)
     }
 
+    mutating func remove(_ memberID: String) {
+        forget(memberID, keepingTargetFor: nil)
+        epoch += 1
+    }
+
     /// Takes a member out; what it had is free, unless a successor takes it over.
-    mutating func forget(_ id: String, keepingTargetFor successor: String?) {
+    private mutating func forget(_ id: String, keepingTargetFor successor: String?) {
         guard let member = members.removeValue(forKey: id) else { return }
         let target = target.removeValue(forKey: id)
         if let successor { self.target[successor] = target }
@@ -151,18 +144,6 @@ extension ConsumerGroup {
         if let pattern = member.pattern, hasOtherPattern || member.matchedVersion != catalog.version {
             member.matched = catalog.topics.keys.filter { pattern.matches($0) && mayDescribe($0) }.sorted()
             member.matchedVersion = catalog.version
-        }
-    }
-
-    /// Notes the topics as they are; a change in them raises the epoch.
-    mutating func look(at catalog: Catalog, raisingEpoch: Bool) {
-        catalogVersion = catalog.version
-        let now = members.values.reduce(into: Set<String>()) { $0.formUnion($1.topics) }.reduce(into: [String: Topic]()) { topics, name in
-            topics[name] = catalog.topics[name]
-        }
-        if raisingEpoch || now != topics {
-            topics = now
-            epoch += 1
         }
     }
 
@@ -199,21 +180,17 @@ extension ConsumerGroup {
         let kept = member.assigned.intersection(target), revoked = member.assigned.subtracting(target)
         let missing = target.subtracting(kept)
         let free = missing.filter { owners[$0] == nil || owners[$0] == member.id }
-        func set(_ epoch: Int32) {
-            if member.epoch != epoch { member.previousEpoch = member.epoch }
-            member.epoch = epoch
-        }
         member.assigned = kept
         if !revoked.isEmpty, owned.map({ !$0.isDisjoint(with: revoked) }) ?? true {
             member.revoking = revoked
             member.state = .unrevoked
-            set(epoch)
+            member.advance(to: epoch)
             return
         }
         member.revoking = []
         member.assigned.formUnion(free)
         member.state = free.count < missing.count ? .unreleased : .stable
-        set(assignmentEpoch)  // (2)
+        member.advance(to: assignmentEpoch)  // (2)
     }
 
     /// Puts the member in, with what it has (1).
@@ -235,11 +212,4 @@ extension ConsumerGroup {
         guard knowsEpochs else { return .unsupportedVersion }
         return epoch == member.epoch ? .none : .staleMemberEpoch
     }
-
-    func admitFetch(memberID: String, epoch: Int32) -> KafkaErrorCode {
-        guard let member = members[memberID] else { return .unknownMemberID }
-        return epoch == member.epoch ? .none : .staleMemberEpoch
-    }
-
-    func isSubscribed(to topic: String) -> Bool { members.values.contains { $0.topics.contains(topic) } }
 }

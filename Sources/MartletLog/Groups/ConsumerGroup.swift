@@ -3,25 +3,10 @@
 /// A value without clock, lock or I/O, as `Group` is for the classic protocol. Times are milliseconds of one monotonic clock. The rules are in
 /// `ConsumerGroup+StateMachine.swift`.
 struct ConsumerGroup: Sendable {
-    struct Partition: Sendable, Hashable {
-        var topic: UUIDBytes
-        var index: Int32
-    }
-
-    struct Topic: Sendable, Hashable {
-        var id: UUIDBytes
-        var name: String
-        var partitions: Int32
-    }
-
-    /// The log's topics, and a number that changes with them.
-    struct Catalog: Sendable {
-        var version: Int
-        /// By name; without internal ones.
-        var topics: [String: Topic]
-
-        var byID: [UUIDBytes: Topic] { Dictionary(topics.values.map { ($0.id, $0) }, uniquingKeysWith: { $1 }) }
-    }
+    typealias Partition = GroupPartition
+    typealias Topic = GroupTopic
+    typealias Catalog = GroupCatalog
+    typealias Answer = AssignmentAnswer
 
     enum State: String, Sendable {
         case empty = "Empty"
@@ -32,7 +17,7 @@ struct ConsumerGroup: Sendable {
         case stable = "Stable"
     }
 
-    struct Member: Sendable {
+    struct Member: EpochMember {
         enum State: Sendable {
             /// It has what it should have as of its epoch.
             case stable
@@ -78,14 +63,14 @@ struct ConsumerGroup: Sendable {
         var revocationDeadline: Int64 = .max
         var order = 0
 
+        var deadline: Int64 { min(sessionDeadline, revocationDeadline) }
+
         /// What it wants to read, by name.
         var topics: Set<String> { Set(names).union(matched) }
     }
 
     let id: String
-    /// For members that report from now on.
     var sessionTimeoutMs: Int64
-    /// Rises with each change of what the members want or of the topics.
     var epoch: Int32 = 0
     /// The epoch for which `target` was worked out.
     var assignmentEpoch: Int32 = 0
@@ -95,13 +80,13 @@ struct ConsumerGroup: Sendable {
     var target: [String: Set<Partition>] = [:]
     /// Who has each partition, or still has to give it up.
     var owners: [Partition: String] = [:]
-    /// The topics that members want, as they were when the epoch rose last.
     var topics: [String: Topic] = [:]
     var catalogVersion = -1
     var assignor = ServerAssignor.uniform
     var memberCount = 0
 
-    static let membersMax = 10_000
+    /// More are refused.
+    var membersMax = Int.max
 
     init(id: String, sessionTimeoutMs: Int64) {
         self.id = id
@@ -115,7 +100,7 @@ struct ConsumerGroup: Sendable {
         return isStable ? .stable : .reconciling
     }
 
-    var membersInOrder: [Member] { members.values.sorted { $0.order < $1.order } }
+    var wantedTopics: Set<String> { members.values.reduce(into: []) { $0.formUnion($1.topics) } }
 
     struct Heartbeat: Sendable {
         var memberID: String
@@ -141,14 +126,5 @@ struct ConsumerGroup: Sendable {
 
         /// It says all that there is to say, so it is told all that it should have.
         var isFull: Bool { epoch == 0 || (rebalanceTimeoutMs != nil && (names != nil || pattern != nil) && owned != nil) }
-    }
-
-    struct Answer: Sendable {
-        var error = KafkaErrorCode.none
-        var message: String?
-        var memberID = ""
-        var epoch: Int32 = 0
-        /// Nil: as it was.
-        var assignment: Set<Partition>?
     }
 }

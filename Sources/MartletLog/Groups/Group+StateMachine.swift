@@ -59,6 +59,10 @@ extension Group {
             actions.append(.answerJoin(token, JoinAnswer(error: error, memberID: memberID ?? join.memberID)))
         }
         guard state != .dead else { return refuse(.coordinatorNotAvailable) }
+        if isFull(for: join) {
+            pendingMembers[join.memberID] = nil
+            return refuse(.groupMaxSizeReached)
+        }
         guard supports(join) else { return refuse(.inconsistentGroupProtocol) }
 
         if join.memberID.isEmpty {

@@ -44,6 +44,8 @@ struct Group: Sendable {
     let id: String
     /// How long the first rebalance of an empty group waits for more members.
     let initialRebalanceDelayMs: Int64
+    /// More are refused.
+    var membersMax = Int.max
     var state = State.empty
     var generation: Int32 = 0
     var protocolType: String?

@@ -13,44 +13,45 @@ extension GroupCoordinator {
         let now = nowMs
         var dismissed: [(Reply, Group.Action)] = []
         defer { for (reply, action) in dismissed { complete(reply, action) } }
-        return state.withLock { state in
-            guard !state.isClosed else { return .init(error: .coordinatorNotAvailable) }
-            let catalog = catalog(&state)
-            if var classic = state.groups[id] {
-                guard heartbeat.epoch == 0 else { return .init(error: .unknownMemberID, message: "group \(id) has no such member") }
-                if !classic.members.isEmpty {
-                    guard config.migration.upgrades, let upgraded = ConsumerGroup(upgrading: classic, catalog: catalog, sessionTimeoutMs: 0, now: now)
-                    else {
-                        return .init(error: .groupIDNotFound, message: "group \(id) has members of the classic protocol, which have to leave first")
-                    }
-                    dismissed = classic.dismiss().compactMap { action in state.waiting.removeValue(forKey: action.token).map { ($0, action) } }
-                    state.consumers[id] = upgraded
-                    logger.info("classic group is a consumer group now", metadata: ["group": "\(id)", "members": "\(upgraded.members.count)"])
+        let timeout = log.settings.consumerTimes(ofGroup: id).sessionTimeoutMs
+        do throws(KafkaError) {
+            return try state.withLock { (state) throws(KafkaError) in
+                if heartbeat.epoch == 0, !state.isClosed, let classic = state.groups[id]?.classic, !classic.members.isEmpty {
+                    dismissed = try upgrade(classic, now, &state)
                 }
-                state.groups[id] = nil
+                return try beat(id, joins: heartbeat.epoch == 0, sessionTimeoutMs: timeout, now, &state) { (group: inout ConsumerGroup, catalog) in
+                    group.membersMax = config.consumerMembersMax
+                    return group.receive(heartbeat, catalog: catalog, now: now, mayDescribe: mayDescribe)
+                }
             }
-            if state.consumers[id] == nil {
-                guard heartbeat.epoch == 0 else { return .init(error: .unknownMemberID, message: "group \(id) has no such member") }
-                state.consumers[id] = ConsumerGroup(id: id, sessionTimeoutMs: 0)
-            }
-            state.consumers[id]?.sessionTimeoutMs = log.settings.consumerTimes(ofGroup: id).sessionTimeoutMs
-            let answer = state.consumers[id]?.receive(heartbeat, catalog: catalog, now: now, mayDescribe: mayDescribe)
-            settle(id, now, &state)
-            return answer ?? .init(error: .coordinatorNotAvailable)
+        } catch {
+            return .init(error: error.code, message: error.message)
         }
+    }
+
+    /// - Returns: the requests that waited, to be answered outside of the lock.
+    private func upgrade(_ classic: Group, _ now: Int64, _ state: inout State) throws(KafkaError) -> [(Reply, Group.Action)] {
+        guard config.migration.upgrades,
+            let upgraded = ConsumerGroup(upgrading: classic, catalog: catalog(&state), sessionTimeoutMs: 0, now: now)
+        else { throw KafkaError(.groupIDNotFound, "group \(classic.id) has members of the classic protocol, which have to leave first") }
+        var classic = classic
+        let dismissed = classic.dismiss().compactMap { action in state.waiting.removeValue(forKey: action.token).map { ($0, action) } }
+        state.groups[classic.id] = .consumer(upgraded)
+        logger.info("classic group is a consumer group now", metadata: ["group": "\(classic.id)", "members": "\(upgraded.members.count)"])
+        return dismissed
     }
 
     /// A classic member's request to a consumer group with members.
     /// - Returns: nil if it is no such group.
-    func asConsumer<Answer>(_ id: String, _ body: (inout ConsumerGroup, ConsumerGroup.Catalog, _ now: Int64) -> Answer) -> Answer? {
+    func asConsumer<Answer: Sendable>(_ id: String, _ body: (inout ConsumerGroup, GroupCatalog, _ now: Int64) -> Answer) -> Answer? {
         let now = nowMs
         return state.withLock { state in
-            guard !state.isClosed, state.consumers[id]?.members.isEmpty == false else { return nil }
+            guard !state.isClosed, state.groups[id]?.hasMembers == true else { return nil }
             let catalog = catalog(&state)
-            // In place: a copy of a large group for each heartbeat would be dear.
-            guard var group = state.consumers.removeValue(forKey: id) else { return nil }
-            let answer = body(&group, catalog, now)
-            state.consumers[id] = group
+            let before = state.groups[id]?.consumer?.epoch ?? 0
+            guard let answer = state.groups.change(id, { (group: inout ConsumerGroup) in body(&group, catalog, now) }) else { return nil }
+            rebalances.note(.consumer, before, state.groups[id]?.consumer?.epoch ?? before)
+            downgrade(id, now, &state)
             settle(id, now, &state)
             return answer
         }
@@ -60,34 +61,21 @@ extension GroupCoordinator {
         asConsumer(id) { group, catalog, now in
             // Before there is somebody of the classic protocol in it, the group would have to become a mixed one.
             guard config.migration != .disabled else { return .init(error: .inconsistentGroupProtocol, memberID: join.memberID) }
+            group.membersMax = config.consumerMembersMax
             return group.join(join, catalog: catalog, now: now)
         }
     }
 
-    /// Under the lock, from the timer.
-    func expireMembers(_ id: String, _ now: Int64, _ state: inout State) {
-        state.consumers[id]?.expire(now: now)
-        settle(id, now, &state)
+    /// Under the lock: a consumer group in which only members of the classic protocol are left becomes a classic group, if that is allowed.
+    func downgrade(_ id: String, _ now: Int64, _ state: inout State) {
+        guard config.migration.downgrades, let group = state.groups[id]?.consumer, group.isClassicOnly else { return }
+        var classic = group.downgraded(catalog: catalog(&state), initialRebalanceDelayMs: config.initialRebalanceDelayMs)
+        classic.membersMax = config.membersMax
+        // Nobody waits yet, so there is nobody to answer.
+        _ = classic.rebalance(now: now)
+        state.groups[id] = .classic(classic)
+        logger.info("consumer group is a classic group now", metadata: ["group": "\(id)", "members": "\(classic.members.count)"])
     }
-
-    private func settle(_ id: String, _ now: Int64, _ state: inout State) {
-        if config.migration.downgrades, let group = state.consumers[id], group.isClassicOnly {
-            var classic = group.downgraded(catalog: catalog(&state), initialRebalanceDelayMs: config.initialRebalanceDelayMs)
-            // Nobody waits yet, so there is nobody to answer.
-            _ = classic.rebalance(now: now)
-            state.consumers[id] = nil
-            state.groups[id] = classic
-            logger.info("consumer group is a classic group now", metadata: ["group": "\(id)", "members": "\(classic.members.count)"])
-        }
-        schedule(id, now, &state)
-        let isEmpty = (state.consumers[id]?.members.isEmpty ?? true) && (state.groups[id]?.members.isEmpty ?? true)
-        noteMembers(id, hasAny: !isEmpty, &state)
-        // Ids that are used once would pile up.
-        if isEmpty, !log.groupOffsets.groups.contains(id) { state.consumers[id] = nil }
-    }
-
-    /// A copy of a consumer group; nil if there is none by that id.
-    func describeConsumers(_ id: String) -> ConsumerGroup? { state.withLock { $0.consumers[id] } }
 
     /// Forgets offsets that are older than they are kept, of groups that have had no member for as long (KIP-211). What queries of our own
     /// process commit is left alone: they are no members, and need their offsets for ever. Waits for the disk.
@@ -95,8 +83,7 @@ extension GroupCoordinator {
         let limit = time.wallMs - config.offsetsRetentionMs
         for id in log.groupOffsets.groups {
             let isInUse = state.withLock { state in
-                !(state.groups[id]?.members.isEmpty ?? true) || !(state.consumers[id]?.members.isEmpty ?? true)
-                    || (state.emptySince[id] ?? .min) > limit
+                state.groups[id]?.hasMembers == true || (state.emptySince[id] ?? .min) > limit
             }
             if isInUse || log.groupOffsets.isKept(group: id) { continue }
             let old = log.groupOffsets.all(group: id).filter { $0.value.timestamp <= limit }.map(\.key)
@@ -111,8 +98,7 @@ extension GroupCoordinator {
             if isGone {
                 state.withLock { state in
                     state.emptySince[id] = nil
-                    if state.consumers[id]?.members.isEmpty == true { state.consumers[id] = nil }
-                    if state.groups[id]?.members.isEmpty == true, state.groups[id]?.pendingMembers.isEmpty == true { state.groups[id] = nil }
+                    if state.groups[id]?.isUnused == true { state.groups[id] = nil }
                 }
             }
         }

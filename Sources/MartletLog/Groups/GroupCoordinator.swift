@@ -23,6 +23,9 @@ public struct GroupConfig: Sendable {
     /// Zero: a single consumer starts at once; members that come together cost one more rebalance.
     public var initialRebalanceDelayMs: Int64 = 0
     public var offsetMetadataBytesMax = 4096
+    /// Members of one group (group.max.size, group.consumer.max.size).
+    public var membersMax = Int(Int32.max)
+    public var consumerMembersMax = 10_000
     /// Which groups may go over to the other protocol while they have members (group.consumer.migration.policy).
     public var migration = GroupMigration.bidirectional
     /// Of consumer groups (KIP-848), where the broker decides: group.consumer.session.timeout.ms, group.consumer.heartbeat.interval.ms.
@@ -33,6 +36,8 @@ public struct GroupConfig: Sendable {
     public var consumerSessionTimeoutMaxMs: Int64 = 60_000
     public var consumerHeartbeatIntervalMinMs: Int32 = 5_000
     public var consumerHeartbeatIntervalMaxMs: Int32 = 15_000
+    public var sharing = ShareGroupConfig()
+    public var streams = StreamsGroupConfig()
     /// How long offsets of a group without members are kept (offsets.retention.minutes); how often that is looked at.
     public var offsetsRetentionMs: Int64 = 604_800_000
     public var offsetsRetentionCheckMs: Int64 = 600_000
@@ -40,7 +45,7 @@ public struct GroupConfig: Sendable {
     public init() {}
 }
 
-/// All groups of this broker: the shell around the pure `Group` and `ConsumerGroup`, with one lock, timers and the promises of waiting requests.
+/// All groups of this broker: the shell around the pure state machines (`AnyGroup`), with one lock, timers and the promises of waiting requests.
 ///
 /// Memberships live in memory, as clients rejoin on their own; committed offsets live in the log's `GroupOffsets`.
 final class GroupCoordinator: Sendable {
@@ -49,7 +54,10 @@ final class GroupCoordinator: Sendable {
     let time: TimeSource
     let logger: Logger
     let config: GroupConfig
+    /// What share groups read.
+    let sharing: (any ShareGroupStore)?
     let state = Mutex(State())
+    let rebalances = RebalanceMeters()
     /// Rises when topics come, go or grow.
     private let catalogVersion = Atomic(0)
     private let listener = Mutex<Int?>(nil)
@@ -57,15 +65,15 @@ final class GroupCoordinator: Sendable {
     private let offsetsThread = Mutex<WorkerThread?>(nil)
 
     struct State {
-        var groups: [String: Group] = [:]
-        /// An id is in one of the two.
-        var consumers: [String: ConsumerGroup] = [:]
-        var catalog = ConsumerGroup.Catalog(version: -1, topics: [:])
+        var groups: [String: AnyGroup] = [:]
+        var catalog = GroupCatalog(version: -1, topics: [:])
         /// When groups lost their last member, wall milliseconds.
         var emptySince: [String: Int64] = [:]
         var waiting: [Group.Token: Reply] = [:]
         var nextToken = 0
         var timers: [String: (deadline: Int64, task: Scheduled<Void>)] = [:]
+        /// Internal topics of streams groups.
+        var topicsInMaking: Set<String> = []
         var isClosed = false
     }
 
@@ -76,8 +84,9 @@ final class GroupCoordinator: Sendable {
         case leave(EventLoopPromise<[KafkaErrorCode]>)
     }
 
-    init(log: EmbeddedLog, timers: any EventLoopGroup, time: TimeSource, logger: Logger, config: GroupConfig = GroupConfig()) {
+    init(log: EmbeddedLog, timers: any EventLoopGroup, time: TimeSource, logger: Logger, config: GroupConfig = GroupConfig(), sharing: (any ShareGroupStore)? = nil) {
         self.log = log
+        self.sharing = sharing
         self.timers = timers
         self.time = time
         self.logger = logger
@@ -86,17 +95,18 @@ final class GroupCoordinator: Sendable {
             if case .topicsChanged = event { self?.catalogVersion.add(1, ordering: .sequentiallyConsistent) }
         }
         listener.withLock { $0 = id }
+        loadShareGroups()
         scheduleOffsetExpiry()
     }
 
     /// The log's topics, looked up anew when they changed.
-    func catalog(_ state: inout State) -> ConsumerGroup.Catalog {
+    func catalog(_ state: inout State) -> GroupCatalog {
         let version = catalogVersion.load(ordering: .sequentiallyConsistent)
         if state.catalog.version != version {
             let topics = log.topics.filter { !$0.isInternal }.map { topic in
-                (topic.name, ConsumerGroup.Topic(id: UUIDBytes(topic.topicID), name: topic.name, partitions: topic.partitions))
+                (topic.name, GroupTopic(id: UUIDBytes(topic.topicID), name: topic.name, partitions: topic.partitions))
             }
-            state.catalog = ConsumerGroup.Catalog(version: version, topics: Dictionary(topics, uniquingKeysWith: { $1 }))
+            state.catalog = GroupCatalog(version: version, topics: Dictionary(topics, uniquingKeysWith: { $1 }))
         }
         return state.catalog
     }
@@ -131,6 +141,8 @@ final class GroupCoordinator: Sendable {
             refuse(.invalidGroupID)
         } else if join.sessionTimeoutMs < config.sessionTimeoutMinMs || join.sessionTimeoutMs > config.sessionTimeoutMaxMs {
             refuse(.invalidSessionTimeout)
+        } else if refusesClassicMembers(group) {
+            refuse(.inconsistentGroupProtocol)
         } else if let answer = joinConsumers(group, join) {
             promise.succeed(answer)
         } else {
@@ -188,11 +200,16 @@ final class GroupCoordinator: Sendable {
         if group.isEmpty { return .invalidGroupID }
         let now = nowMs
         let verdict: KafkaErrorCode = state.withLock { state in
-            if let consumers = state.consumers[group] {
-                return consumers.admitCommit(memberID: memberID, epoch: generation, knowsEpochs: knowsEpochs)
+            switch state.groups[group] {
+            case .consumer(let consumers): consumers.admitCommit(memberID: memberID, epoch: generation, knowsEpochs: knowsEpochs)
+            case .streams(let streams): streams.admitCommit(memberID: memberID, epoch: generation, knowsEpochs: knowsEpochs)
+            case .share: .groupIDNotFound
+            case .classic:
+                state.groups.change(group) { (group: inout Group) in
+                    group.admitCommit(memberID: memberID, instanceID: instanceID, generation: generation, now: now)
+                } ?? .none
+            case nil: generation < 0 ? .none : .illegalGeneration
             }
-            guard state.groups[group] != nil else { return generation < 0 ? .none : .illegalGeneration }
-            return state.groups[group]?.admitCommit(memberID: memberID, instanceID: instanceID, generation: generation, now: now) ?? .none
         }
         guard verdict == .none else { return verdict }
         do throws(KafkaError) {
@@ -209,22 +226,38 @@ final class GroupCoordinator: Sendable {
         if group.isEmpty { return .invalidGroupID }
         let now = nowMs
         return state.withLock { state in
-            if let consumers = state.consumers[group] {
-                if generation < 0, memberID.isEmpty { return .none }
+            let isNobody = generation < 0 && memberID.isEmpty
+            switch state.groups[group] {
+            case .share: return .groupIDNotFound
+            case .consumer where isNobody, .classic where isNobody, .streams where isNobody: return .none
+            case .consumer(let consumers):
                 let verdict = consumers.admitCommit(memberID: memberID, epoch: generation, knowsEpochs: true)
                 // These requests know of generations only.
                 return verdict == .staleMemberEpoch ? .illegalGeneration : verdict
+            case .streams(let streams):
+                let verdict = streams.admitCommit(memberID: memberID, epoch: generation, knowsEpochs: true)
+                return verdict == .staleMemberEpoch ? .illegalGeneration : verdict
+            case .classic:
+                return state.groups.change(group) { (group: inout Group) in
+                    group.admitCommit(memberID: memberID, instanceID: instanceID, generation: generation, now: now)
+                } ?? .none
+            case nil: return generation < 0 ? .none : .illegalGeneration
             }
-            guard state.groups[group] != nil else { return generation < 0 ? .none : .illegalGeneration }
-            if generation < 0, memberID.isEmpty { return .none }
-            return state.groups[group]?.admitCommit(memberID: memberID, instanceID: instanceID, generation: generation, now: now) ?? .none
         }
     }
 
     /// Whether a member may ask for offsets: one that says who it is must be who it says (KIP-848).
     func admitOffsetFetch(group: String, memberID: String?, epoch: Int32) -> KafkaErrorCode {
         guard let memberID, epoch >= 0 else { return .none }
-        return state.withLock { $0.consumers[group]?.admitFetch(memberID: memberID, epoch: epoch) ?? .unknownMemberID }
+        return state.withLock { state in
+            switch state.groups[group] {
+            case .consumer(let consumers): consumers.admitFetch(memberID: memberID, epoch: epoch)
+            case .streams(let streams): streams.admitFetch(memberID: memberID, epoch: epoch)
+            // Of a group that has no offsets each is answered with "none".
+            case .share: .none
+            case .classic, nil: .unknownMemberID
+            }
+        }
     }
 
     // MARK: Administration
@@ -233,8 +266,7 @@ final class GroupCoordinator: Sendable {
         var id: String
         var protocolType: String
         var state: String
-        /// "classic" or "consumer".
-        var type = "classic"
+        var type = GroupType.classic
     }
 
     /// Groups with members and groups of which only offsets are left.
@@ -242,60 +274,66 @@ final class GroupCoordinator: Sendable {
         var byID: [String: Listing] = [:]
         for id in log.groupOffsets.groups { byID[id] = Listing(id: id, protocolType: "", state: Group.State.empty.rawValue) }
         state.withLock { state in
-            for group in state.groups.values where !group.members.isEmpty || byID[group.id] != nil {
-                byID[group.id] = Listing(id: group.id, protocolType: group.protocolType ?? "", state: group.state.rawValue)
-            }
-            for group in state.consumers.values {
-                byID[group.id] = Listing(id: group.id, protocolType: "consumer", state: group.state.rawValue, type: "consumer")
+            for (id, group) in state.groups where group.type != .classic || group.hasMembers || byID[id] != nil {
+                byID[id] = Listing(id: id, protocolType: group.protocolType, state: group.stateName, type: group.type)
             }
         }
         return byID.values.sorted { $0.id < $1.id }
     }
 
-    /// A copy of the group; nil if there is none by that id, or if it is a consumer group.
-    func describe(_ id: String) -> Group? {
-        let (group, isConsumer) = state.withLock { ($0.groups[id], $0.consumers[id] != nil) }
-        if let group { return group }
-        return isConsumer ? nil : log.groupOffsets.groups.contains(id) ? Group(id: id) : nil
+    /// A copy of the classic group.
+    ///
+    /// - Throws: GROUP_ID_NOT_FOUND if there is none by that id, or one of another kind.
+    func describe(_ id: String) throws(KafkaError) -> Group {
+        do throws(KafkaError) {
+            return try describe(id, as: Group.self)
+        } catch {
+            guard state.withLock({ $0.groups[id] == nil }), log.groupOffsets.hasAny(group: id) else { throw error }
+            return Group(id: id)
+        }
+    }
+
+    /// A copy of a group of one kind.
+    ///
+    /// - Throws: GROUP_ID_NOT_FOUND if there is none by that id, or one of another kind.
+    func describe<Kind: GroupKind>(_ id: String, as kind: Kind.Type) throws(KafkaError) -> Kind {
+        guard let group = state.withLock({ $0.groups[id] }) else {
+            let isClassic = log.groupOffsets.hasAny(group: id)
+            throw KafkaError(.groupIDNotFound, isClassic ? "group \(id) is not a \(kind.type.name)" : "group \(id) does not exist")
+        }
+        guard let group = Kind(group) else { throw KafkaError(.groupIDNotFound, "group \(id) is not a \(kind.type.name)") }
+        return group
     }
 
     /// Deletes a group without members, with its offsets. Waits for the disk.
     func delete(_ id: String) -> KafkaErrorCode {
         if id.isEmpty { return .invalidGroupID }
-        let hasOffsets = log.groupOffsets.groups.contains(id)
+        let hasOffsets = log.groupOffsets.hasAny(group: id)
         let verdict: KafkaErrorCode = state.withLock { state in
-            if let consumers = state.consumers[id] {
-                guard consumers.members.isEmpty else { return .nonEmptyGroup }
-                state.consumers[id] = nil
-                state.timers.removeValue(forKey: id)?.task.cancel()
-                return .none
-            }
             guard let group = state.groups[id] else { return hasOffsets ? .none : .groupIDNotFound }
-            guard group.state == .empty else { return .nonEmptyGroup }
+            guard !group.hasMembers else { return .nonEmptyGroup }
             state.groups[id] = nil
+            state.emptySince[id] = nil
             state.timers.removeValue(forKey: id)?.task.cancel()
             return .none
         }
-        guard verdict == .none, hasOffsets else { return verdict }
+        guard verdict == .none else { return verdict }
         do throws(KafkaError) {
-            try log.groupOffsets.delete(group: id)
+            try sharing?.delete(group: id)
+            if hasOffsets { try log.groupOffsets.delete(group: id) }
             return .none
         } catch {
             return error.code
         }
     }
 
-    func exists(_ id: String) -> Bool {
-        state.withLock { $0.groups[id] != nil || $0.consumers[id] != nil } || log.groupOffsets.groups.contains(id)
+    /// Nil if there is no such group.
+    func type(of id: String) -> GroupType? {
+        state.withLock { $0.groups[id]?.type } ?? (log.groupOffsets.hasAny(group: id) ? .classic : nil)
     }
 
-    /// Whether members of the group read this topic: then its offsets may not be deleted (KIP-496). Of what others than consumers read we know nothing.
-    func isSubscribed(_ id: String, to topic: String) -> Bool {
-        state.withLock { state in
-            if let consumers = state.consumers[id] { return consumers.isSubscribed(to: topic) }
-            return state.groups[id]?.isSubscribed(to: topic) ?? false
-        }
-    }
+    /// Whether members of the group read this topic: then its offsets may not be deleted (KIP-496).
+    func isSubscribed(_ id: String, to topic: String) -> Bool { state.withLock { $0.groups[id]?.isSubscribed(to: topic) ?? false } }
 
     /// Answers nobody any more and stops all timers.
     func close() {
@@ -337,10 +375,12 @@ final class GroupCoordinator: Sendable {
         let now = nowMs
         let answers: [(Reply, Group.Action)]? = state.withLock { state in
             guard !state.isClosed else { return nil }
-            if state.groups[id] == nil {
-                guard createIfMissing else { return nil }
-                state.consumers[id] = nil  // it has no members, else the request had been refused
-                state.groups[id] = Group(id: id, initialRebalanceDelayMs: config.initialRebalanceDelayMs)
+            if state.groups[id]?.type != .classic {
+                // A consumer group has no members here, else the request had been answered; a share group stays one.
+                guard createIfMissing, state.groups[id]?.refusesClassicMembers != true else { return nil }
+                var made = Group(id: id, initialRebalanceDelayMs: config.initialRebalanceDelayMs)
+                made.membersMax = config.membersMax
+                state.groups[id] = .classic(made)
             }
             let token = state.nextToken
             state.nextToken += 1
@@ -353,31 +393,29 @@ final class GroupCoordinator: Sendable {
 
     /// Runs one event under the lock; the answers are given outside of it.
     private func step(_ id: String, _ event: Group.Event, _ now: Int64, _ state: inout State) -> [(Reply, Group.Action)] {
-        let before = state.groups[id]?.state, generation = state.groups[id]?.generation
-        let actions = state.groups[id]?.receive(event, now: now) ?? []
-        if let group = state.groups[id], group.state != before || group.generation != generation {
-            logger.debug(
-                "group changed",
-                metadata: [
-                    "group": "\(id)", "state": "\(group.state.rawValue)", "generation": "\(group.generation)",
-                    "members": "\(group.members.count)",
-                ])
+        let changed = state.groups.change(id) { (group: inout Group) in
+            let before = (group.state, group.generation)
+            let actions = group.receive(event, now: now)
+            rebalances.note(.classic, before.1, group.generation)
+            if before != (group.state, group.generation) {
+                logger.debug(
+                    "group changed",
+                    metadata: [
+                        "group": "\(id)", "state": "\(group.state.rawValue)", "generation": "\(group.generation)",
+                        "members": "\(group.members.count)",
+                    ])
+            }
+            return actions
         }
-        schedule(id, now, &state)
-        noteMembers(id, hasAny: !(state.groups[id]?.members.isEmpty ?? true), &state)
-        if let group = state.groups[id], group.state == .empty, group.pendingMembers.isEmpty, before != nil,
-            !log.groupOffsets.groups.contains(id)
-        {
-            // Nothing is left of it; else ids that are used once would pile up.
-            state.groups[id] = nil
-        }
+        guard let actions = changed else { return [] }
+        settle(id, now, &state)
         return actions.compactMap { action in
             state.waiting.removeValue(forKey: action.token).map { ($0, action) }
         }
     }
 
     /// Offsets of a group are kept for a while after its last member has gone.
-    func noteMembers(_ id: String, hasAny: Bool, _ state: inout State) {
+    private func noteMembers(_ id: String, hasAny: Bool, _ state: inout State) {
         if hasAny {
             state.emptySince[id] = nil
         } else if state.emptySince[id] == nil {
@@ -385,8 +423,19 @@ final class GroupCoordinator: Sendable {
         }
     }
 
-    func schedule(_ id: String, _ now: Int64, _ state: inout State) {
-        let deadline = state.groups[id]?.nextDeadline ?? state.consumers[id]?.nextDeadline
+    /// After any change of a group: its timer, since when it has no members, and whether anything is left of it.
+    func settle(_ id: String, _ now: Int64, _ state: inout State) {
+        schedule(id, now, &state)
+        noteMembers(id, hasAny: state.groups[id]?.hasMembers ?? false, &state)
+        // Ids that are used once would pile up.
+        if state.groups[id]?.isUnused == true, !log.groupOffsets.hasAny(group: id) {
+            state.groups[id] = nil
+            state.emptySince[id] = nil
+        }
+    }
+
+    private func schedule(_ id: String, _ now: Int64, _ state: inout State) {
+        let deadline = state.groups[id]?.nextDeadline
         if let running = state.timers[id] {
             // A timer that fires early only looks again; heartbeats move deadlines all the time and should not cost a timer each.
             if let deadline, running.deadline <= deadline { return }
@@ -406,9 +455,14 @@ final class GroupCoordinator: Sendable {
         let answers: [(Reply, Group.Action)] = state.withLock { state in
             state.timers[id] = nil
             guard !state.isClosed else { return [] }
-            if state.consumers[id] != nil { expireMembers(id, now, &state) }
-            guard state.groups[id] != nil else { return [] }
-            return step(id, .timer, now, &state)
+            switch state.groups[id]?.type {
+            case .classic: return step(id, .timer, now, &state)
+            case .consumer: expireMembers(of: ConsumerGroup.self, id, now, &state)
+            case .share: expireMembers(of: ShareGroup.self, id, now, &state)
+            case .streams: expireMembers(of: StreamsGroup.self, id, now, &state)
+            case nil: break
+            }
+            return []
         }
         for (reply, action) in answers { complete(reply, action) }
     }

@@ -48,14 +48,30 @@ enum APIKey: Int16, Sendable, CaseIterable {
     case alterClientQuotas = 49
     case describeUserScramCredentials = 50
     case alterUserScramCredentials = 51
+    case describeQuorum = 55
     case updateFeatures = 57
     case describeCluster = 60
     case describeProducers = 61
+    case unregisterBroker = 64
     case describeTransactions = 65
     case listTransactions = 66
     case consumerGroupHeartbeat = 68
     case consumerGroupDescribe = 69
+    case getTelemetrySubscriptions = 71
+    case pushTelemetry = 72
+    case listConfigResources = 74
     case describeTopicPartitions = 75
+    case shareGroupHeartbeat = 76
+    case shareGroupDescribe = 77
+    case shareFetch = 78
+    case shareAcknowledge = 79
+    case addRaftVoter = 80
+    case removeRaftVoter = 81
+    case streamsGroupHeartbeat = 88
+    case streamsGroupDescribe = 89
+    case describeShareGroupOffsets = 90
+    case alterShareGroupOffsets = 91
+    case deleteShareGroupOffsets = 92
 
     /// What we read and write, and what ApiVersions says.
     var versions: ClosedRange<Int16> { row.versions }
@@ -66,12 +82,12 @@ enum APIKey: Int16, Sendable, CaseIterable {
     private var row: (versions: ClosedRange<Int16>, flexibleFrom: Int16) {
         switch self {
         case .produce: (0...13, 9)
-        case .fetch: (4...17, 12)
-        case .listOffsets: (1...10, 6)
+        case .fetch: (4...18, 12)
+        case .listOffsets: (1...11, 6)
         case .metadata: (0...13, 9)
         case .offsetCommit: (1...10, 8)
         case .offsetFetch: (1...10, 6)
-        case .findCoordinator: (0...5, 3)
+        case .findCoordinator: (0...6, 3)
         case .joinGroup: (0...9, 6)
         case .heartbeat: (0...4, 4)
         case .leaveGroup: (0...5, 4)
@@ -101,8 +117,13 @@ enum APIKey: Int16, Sendable, CaseIterable {
         case .offsetDelete: (0...0, .max)
         case .describeUserScramCredentials, .alterUserScramCredentials: (0...0, 0)
         case .alterPartitionReassignments, .consumerGroupHeartbeat, .consumerGroupDescribe: (0...1, 0)
-        case .updateFeatures, .describeCluster, .listTransactions: (0...2, 0)
+        case .shareGroupHeartbeat, .shareGroupDescribe: (1...1, 0)
+        case .shareFetch, .shareAcknowledge: (1...2, 0)
+        case .describeShareGroupOffsets, .listConfigResources, .addRaftVoter: (0...1, 0)
+        case .alterShareGroupOffsets, .deleteShareGroupOffsets, .streamsGroupHeartbeat, .streamsGroupDescribe: (0...0, 0)
+        case .updateFeatures, .describeCluster, .listTransactions, .describeQuorum: (0...2, 0)
         case .listPartitionReassignments, .describeProducers, .describeTransactions, .describeTopicPartitions: (0...0, 0)
+        case .unregisterBroker, .removeRaftVoter, .getTelemetrySubscriptions, .pushTelemetry: (0...0, 0)
         }
     }
 }

@@ -131,6 +131,10 @@ public enum KafkaErrorCode: Int16, Sendable, Hashable, Error {
     case voterNotFound = 127
     case invalidRegularExpression = 128
     case rebootstrapRequired = 129
+    case streamsInvalidTopology = 130
+    case streamsInvalidTopologyEpoch = 131
+    case streamsTopologyFenced = 132
+    case shareSessionLimitReached = 133
 }
 
 /// An error that is answered to a Kafka client: its code on the wire and a sentence for the log.

@@ -64,9 +64,10 @@ enum Frame {
     }
 
     /// A whole response frame, size included.
-    static func response<Response: WireMessage>(_ response: Response, to api: APIKey, version: Int16, correlationID: Int32) throws(WireError)
-        -> FrameBytes
-    {
+    /// - `told`: called with each error that the response tells.
+    static func response<Response: WireMessage>(
+        _ response: Response, to api: APIKey, version: Int16, correlationID: Int32, told: (KafkaErrorCode) -> Void = { _ in }
+    ) throws(WireError) -> FrameBytes {
         var buffer = ByteBuffer()
         buffer.reserveCapacity(256)
         buffer.writeInteger(Int32(0))
@@ -77,6 +78,7 @@ enum Frame {
         if api != .apiVersions { try body.tags() }
         var copy = response
         try copy.code(&body)
+        for error in body.toldErrors { told(error) }
         return try body.frame()
     }
 

@@ -30,6 +30,8 @@ struct Wire {
     /// Bytes that belong into the written ones at a place, in rising order.
     private var inserted: [(at: Int, bytes: ByteBuffer)] = []
     private var insertedBytes = 0
+    /// Errors that were written, in order.
+    private(set) var toldErrors: [KafkaErrorCode] = []
     /// Array elements that may still be read from this frame: bounds what a small frame of empty elements can make us allocate.
     private var elementBudget = Wire.elementsMax
     /// From this version on the message at hand names topics by id; see `PerTopic`.
@@ -91,7 +93,8 @@ struct Wire {
     mutating func field(_ value: inout KafkaErrorCode, from: Int16 = 0, to: Int16 = .max) throws(WireError) {
         var raw = value.rawValue
         try field(&raw, from: from, to: to)
-        if has(from, to) { value = KafkaErrorCode(rawValue: raw) ?? .unknownServerError }
+        guard has(from, to) else { return }
+        if isReading { value = KafkaErrorCode(rawValue: raw) ?? .unknownServerError } else if value != .none { toldErrors.append(value) }
     }
 
     mutating func field(_ value: inout UUIDBytes, from: Int16 = 0, to: Int16 = .max) throws(WireError) {

@@ -8,6 +8,11 @@ enum QuotaKind: String, CaseIterable, Sendable {
     case request = "request_percentage"
     /// Partitions made and deleted a second (KIP-599).
     case mutation = "controller_mutation_rate"
+    /// New connections a second from an address (KIP-612).
+    case connection = "connection_creation_rate"
+
+    /// Of users and client ids; of addresses there is one.
+    static let ofClients: [QuotaKind] = [.produce, .fetch, .request, .mutation]
 
     /// What is counted when a whole second of the limit is used up: bytes, nanoseconds, partitions.
     func perSecond(_ limit: Double) -> Double { self == .request ? limit / 100 * 1e9 : limit }
@@ -17,21 +22,26 @@ enum QuotaKind: String, CaseIterable, Sendable {
         guard limit.isFinite, limit > 0 else { return "\(rawValue) is more than 0" }
         switch self {
         case .produce, .fetch: return limit.rounded() == limit && limit < 9e15 ? nil : "\(rawValue) is a whole number of bytes"
+        case .connection: return limit.rounded() == limit && limit <= Double(Int32.max) ? nil : "\(rawValue) is a whole number of connections"
         case .request, .mutation: return nil
         }
     }
 }
 
-/// Whom limits are for: a user, a client id, both, or whoever has no limit of its own.
+/// Whom limits are for: a user, a client id, both, an address, or whoever has no limit of its own.
 struct QuotaTarget: Hashable, Sendable {
     enum Name: Hashable, Sendable {
         case named(String)
         case byDefault
     }
 
-    /// Nil: whatever it is. One of the two is given.
+    /// Nil: whatever it is. One of the two is given, or `address` alone.
     var user: Name?
     var client: Name?
+    var address: Name?
+
+    /// What may be limited for it.
+    var kinds: [QuotaKind] { address == nil ? QuotaKind.ofClients : [.connection] }
 
     /// The targets whose limits hold for this user and client id, the nearest first, each with who shares it: a limit of a user is shared by all
     /// its clients, a limit of both is that pair's own (KIP-55, KIP-257).

@@ -17,7 +17,8 @@ final class ClientQuotas: Sendable {
 
     private let path: String
     private let fileSystem: any FileSystem
-    private let hasLimits: Atomic<Bool>
+    private let limitsClients: Atomic<Bool>
+    private let limitsAddresses: Atomic<Bool>
     private let state: Mutex<State>
     /// One change at a time.
     private let changing = Mutex(())
@@ -32,12 +33,13 @@ final class ClientQuotas: Sendable {
         path = "\(directory)/client-quotas.json"
         self.fileSystem = fileSystem
         let limits = try Self.read(path, fileSystem)
-        hasLimits = Atomic(!limits.isEmpty)
+        limitsClients = Atomic(limits.keys.contains { $0.address == nil })
+        limitsAddresses = Atomic(limits.keys.contains { $0.address != nil })
         state = Mutex(State(limits: limits, meters: QuotaMeters(burstSeconds: burstSeconds)))
     }
 
-    /// Nobody has a limit: all that is asked on the way of requests then.
-    var isEmpty: Bool { !hasLimits.load(ordering: .relaxed) }
+    /// No user and no client id has a limit: all that is asked on the way of requests then.
+    var isEmpty: Bool { !limitsClients.load(ordering: .relaxed) }
 
     /// Whose consumption is remembered.
     var meterCount: Int { state.withLock(\.meters.count) }
@@ -47,12 +49,38 @@ final class ClientQuotas: Sendable {
     func charge(_ kind: QuotaKind, _ amount: Double, user: String, client: String, nowNs: Int64) -> Int64 {
         state.withLock { state in
             guard let (perSecond, meter) = Self.limit(kind, user, client, state.limits) else { return 0 }
-            if nowNs - state.lastSweepNs > Self.sweepIntervalNs {
-                state.lastSweepNs = nowNs
-                let limits = state.limits
-                state.meters.forgetFull(nowNs: nowNs) { Self.limit($0, $1.user, $1.client, limits)?.perSecond }
-            }
+            Self.sweep(&state, nowNs)
             return state.meters.charge(kind, amount, meter, perSecond: perSecond, nowNs: nowNs)
+        }
+    }
+
+    /// Counts a connection, unless it comes too early.
+    /// - `address`: as `PeerAddress` writes it.
+    /// - Returns: milliseconds after which its address may open another one; 0: now.
+    func connect(from address: String, nowNs: Int64) -> Int64 {
+        guard limitsAddresses.load(ordering: .relaxed) else { return 0 }
+        return state.withLock { state in
+            guard let perSecond = Self.limit(ofAddress: address, state.limits) else { return 0 }
+            Self.sweep(&state, nowNs)
+            let meter = QuotaMeters.Key(address: address)
+            let waitMs = state.meters.charge(.connection, 1, meter, perSecond: perSecond, nowNs: nowNs)
+            if waitMs > 0 { _ = state.meters.charge(.connection, -1, meter, perSecond: perSecond, nowNs: nowNs) }
+            return waitMs
+        }
+    }
+
+    private static func limit(ofAddress address: String, _ limits: [QuotaTarget: [QuotaKind: Double]]) -> Double? {
+        (limits[QuotaTarget(address: .named(address))] ?? limits[QuotaTarget(address: .byDefault)])?[.connection]
+    }
+
+    /// Now and then, lets go of what nobody owes any more.
+    private static func sweep(_ state: inout State, _ nowNs: Int64) {
+        guard nowNs - state.lastSweepNs > sweepIntervalNs else { return }
+        state.lastSweepNs = nowNs
+        let limits = state.limits
+        state.meters.forgetFull(nowNs: nowNs) { kind, key in
+            if let address = key.address { return limit(ofAddress: address, limits) }
+            return limit(kind, key.user, key.client, limits)?.perSecond
         }
     }
 
@@ -83,7 +111,7 @@ final class ClientQuotas: Sendable {
         state.withLock(\.limits).sorted { Self.order($0.key) < Self.order($1.key) }.map { ($0.key, $0.value) }
     }
 
-    private static func order(_ target: QuotaTarget) -> (Int, String, Int, String) {
+    private static func order(_ target: QuotaTarget) -> (Int, String, Int, String, Int, String) {
         func part(_ name: QuotaTarget.Name?) -> (Int, String) {
             switch name {
             case nil: (0, "")
@@ -91,8 +119,8 @@ final class ClientQuotas: Sendable {
             case .named(let name): (2, name)
             }
         }
-        let user = part(target.user), client = part(target.client)
-        return (user.0, user.1, client.0, client.1)
+        let user = part(target.user), client = part(target.client), address = part(target.address)
+        return (address.0, address.1, user.0, user.1, client.0, client.1)
     }
 
     /// Sets limits, or takes them away (nil); durable on return.
@@ -111,7 +139,8 @@ final class ClientQuotas: Sendable {
                 throw KafkaError(.kafkaStorageError, error.message)
             }
             state.withLock { $0.limits = next }
-            hasLimits.store(!next.isEmpty, ordering: .relaxed)
+            limitsClients.store(next.keys.contains { $0.address == nil }, ordering: .relaxed)
+            limitsAddresses.store(next.keys.contains { $0.address != nil }, ordering: .relaxed)
         }
     }
 
@@ -127,7 +156,7 @@ final class ClientQuotas: Sendable {
         }
         let rows = limits.sorted { order($0.key) < order($1.key) }.map { target, limits -> JSONValue in
             [
-                "entity": .object(JSONObject(member("user", target.user) + member("client-id", target.client))),
+                "entity": .object(JSONObject(member("user", target.user) + member("client-id", target.client) + member("ip", target.address))),
                 "limits": .object(
                     JSONObject(limits.sorted { $0.key.rawValue < $1.key.rawValue }.map { .init($0.key.rawValue, .string("\($0.value)")) })),
             ]
@@ -147,6 +176,7 @@ final class ClientQuotas: Sendable {
                 switch member.name {
                 case "user": target.user = name
                 case "client-id": target.client = name
+                case "ip": target.address = name
                 default: throw damaged()
                 }
             }
@@ -156,7 +186,9 @@ final class ClientQuotas: Sendable {
                 else { throw damaged() }
                 limits[kind] = limit
             }
-            guard target != QuotaTarget(), !limits.isEmpty else { throw damaged() }
+            guard target != QuotaTarget(), target.address == nil || target == QuotaTarget(address: target.address), !limits.isEmpty,
+                limits.keys.allSatisfy(target.kinds.contains)
+            else { throw damaged() }
             all[target] = limits
         }
         return all

@@ -8,6 +8,7 @@ struct QuotaMeters: Sendable {
     struct Key: Hashable, Sendable {
         var user: String?
         var client: String?
+        var address: String?
     }
 
     private struct Bucket: Sendable {

@@ -31,13 +31,19 @@ extension RequestRouter {
             quotas.charge(kind, amount, user: user, client: context.clientID, nowNs: nowNs)
         }
         switch api {
-        case .produce: charge.wait(ms: use(.produce, Double(requestBytes)))
-        case .fetch: charge.wait(ms: use(.fetch, Double(recordBytes)))
+        case .produce: wait(use(.produce, Double(requestBytes)), .produce, charge)
+        case .fetch, .shareFetch: wait(use(.fetch, Double(recordBytes)), .fetch, charge)
         case .saslHandshake, .saslAuthenticate: return
         default: break
         }
         // A request alone never makes its client wait for longer than a window (KIP-124).
-        charge.wait(ms: min(use(.request, Double(charge.totalBusyNs)), Int64(config.quotaWindowSeconds) * 1000))
+        wait(min(use(.request, Double(charge.totalBusyNs)), Int64(config.quotaWindowSeconds) * 1000), .request, charge)
+    }
+
+    private func wait(_ ms: Int64, _ kind: QuotaKind, _ charge: RequestCharge) {
+        guard ms > 0 else { return }
+        charge.wait(ms: ms)
+        throttles.note(kind, ms: ms)
     }
 
     /// How much a Fetch may be answered with; nil without a limit, 0 if the client has to wait first.
@@ -46,7 +52,7 @@ extension RequestRouter {
         let user = context.access.principal.name, nowNs = time.monotonicNs
         guard let left = quotas.allowance(.fetch, user: user, client: context.clientID, nowNs: nowNs) else { return nil }
         guard left < 0 else { return max(1, Int(min(left, 1e15))) }
-        charge.wait(ms: max(1, quotas.charge(.fetch, 0, user: user, client: context.clientID, nowNs: nowNs)))
+        charge.wait(ms: max(1, quotas.charge(.fetch, 0, user: user, client: context.clientID, nowNs: nowNs)))  // `settle` notes it
         return 0
     }
 
@@ -57,10 +63,10 @@ extension RequestRouter {
         guard let charge = context.charge else { return }
         let user = context.access.principal.name, nowNs = time.monotonicNs
         if isStrict, let left = quotas.allowance(.mutation, user: user, client: context.clientID, nowNs: nowNs), left < 0 {
-            charge.wait(ms: quotas.charge(.mutation, 0, user: user, client: context.clientID, nowNs: nowNs))
+            wait(quotas.charge(.mutation, 0, user: user, client: context.clientID, nowNs: nowNs), .mutation, charge)
             throw KafkaError(.throttlingQuotaExceeded, "the client makes and deletes more partitions than its controller_mutation_rate allows")
         }
         let waitMs = quotas.charge(.mutation, Double(count), user: user, client: context.clientID, nowNs: nowNs)
-        if !isStrict { charge.wait(ms: waitMs) }
+        if !isStrict { wait(waitMs, .mutation, charge) }
     }
 }

@@ -3,11 +3,20 @@ protocol ThrottledResponse: WireMessage {
     var throttleTimeMs: Int32 { get set }
 }
 
+/// An answer that carries records, which count against the limit of what a client may fetch.
+protocol RecordAnswer {
+    var recordBytes: Int { get }
+}
+
+extension FetchResponse: RecordAnswer {}
+extension ShareFetchResponse: RecordAnswer {}
+
 extension AddPartitionsToTxnResponse: ThrottledResponse {}
 extension AlterClientQuotasResponse: ThrottledResponse {}
 extension AlterConfigsResponse: ThrottledResponse {}
 extension AlterPartitionReassignmentsResponse: ThrottledResponse {}
 extension AlterReplicaLogDirsResponse: ThrottledResponse {}
+extension AlterShareGroupOffsetsResponse: ThrottledResponse {}
 extension AlterUserScramCredentialsResponse: ThrottledResponse {}
 extension ApiVersionsResponse: ThrottledResponse {}
 extension ConsumerGroupDescribeResponse: ThrottledResponse {}
@@ -19,6 +28,7 @@ extension CreateTopicsResponse: ThrottledResponse {}
 extension DeleteAclsResponse: ThrottledResponse {}
 extension DeleteGroupsResponse: ThrottledResponse {}
 extension DeleteRecordsResponse: ThrottledResponse {}
+extension DeleteShareGroupOffsetsResponse: ThrottledResponse {}
 extension DeleteTopicsResponse: ThrottledResponse {}
 extension DescribeAclsResponse: ThrottledResponse {}
 extension DescribeClientQuotasResponse: ThrottledResponse {}
@@ -28,6 +38,7 @@ extension DescribeDelegationTokenResponse: ThrottledResponse {}
 extension DescribeGroupsResponse: ThrottledResponse {}
 extension DescribeLogDirsResponse: ThrottledResponse {}
 extension DescribeProducersResponse: ThrottledResponse {}
+extension DescribeShareGroupOffsetsResponse: ThrottledResponse {}
 extension DescribeTopicPartitionsResponse: ThrottledResponse {}
 extension DescribeTransactionsResponse: ThrottledResponse {}
 extension DescribeUserScramCredentialsResponse: ThrottledResponse {}
@@ -35,10 +46,12 @@ extension ElectLeadersResponse: ThrottledResponse {}
 extension EndTxnResponse: ThrottledResponse {}
 extension FetchResponse: ThrottledResponse {}
 extension FindCoordinatorResponse: ThrottledResponse {}
+extension GetTelemetrySubscriptionsResponse: ThrottledResponse {}
 extension HeartbeatResponse: ThrottledResponse {}
 extension InitProducerIDResponse: ThrottledResponse {}
 extension JoinGroupResponse: ThrottledResponse {}
 extension LeaveGroupResponse: ThrottledResponse {}
+extension ListConfigResourcesResponse: ThrottledResponse {}
 extension ListGroupsResponse: ThrottledResponse {}
 extension ListOffsetsResponse: ThrottledResponse {}
 extension ListPartitionReassignmentsResponse: ThrottledResponse {}
@@ -49,6 +62,14 @@ extension OffsetDeleteResponse: ThrottledResponse {}
 extension OffsetFetchResponse: ThrottledResponse {}
 extension OffsetForLeaderEpochResponse: ThrottledResponse {}
 extension ProduceResponse: ThrottledResponse {}
+extension ShareAcknowledgeResponse: ThrottledResponse {}
+extension ShareFetchResponse: ThrottledResponse {}
+extension ShareGroupDescribeResponse: ThrottledResponse {}
+extension ShareGroupHeartbeatResponse: ThrottledResponse {}
+extension StreamsGroupDescribeResponse: ThrottledResponse {}
+extension StreamsGroupHeartbeatResponse: ThrottledResponse {}
+extension PushTelemetryResponse: ThrottledResponse {}
+extension RaftVoterResponse: ThrottledResponse {}
 extension SyncGroupResponse: ThrottledResponse {}
 extension TokenExpiryResponse: ThrottledResponse {}
 extension TxnErrorResponse: ThrottledResponse {}

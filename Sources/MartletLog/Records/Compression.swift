@@ -28,16 +28,18 @@ enum Compression {
         }
     }
 
-    /// Appends the decompressed form of `input` to `output`; false if it is malformed or too large.
-    static func decompress(_ input: UnsafeRawBufferPointer, _ codec: CompressionCodec, onto output: inout [UInt8]) -> Bool {
+    /// Appends the decompressed form of `input` to `output`; false if it is malformed or of more than about `most` bytes.
+    static func decompress(
+        _ input: UnsafeRawBufferPointer, _ codec: CompressionCodec, onto output: inout [UInt8], atMost most: Int = outputBytesMax
+    ) -> Bool {
         switch codec {
         case .none:
             output.append(contentsOf: input)
             return true
-        case .gzip: return gunzip(input, onto: &output)
-        case .snappy: return unsnappy(input, onto: &output)
-        case .lz4: return unlz4(input, onto: &output)
-        case .zstd: return unzstd(input, onto: &output)
+        case .gzip: return gunzip(input, onto: &output, atMost: most)
+        case .snappy: return unsnappy(input, onto: &output, atMost: most)
+        case .lz4: return unlz4(input, onto: &output, atMost: most)
+        case .zstd: return unzstd(input, onto: &output, atMost: most)
         }
     }
 
@@ -69,7 +71,7 @@ enum Compression {
         }
     }
 
-    private static func gunzip(_ input: UnsafeRawBufferPointer, onto output: inout [UInt8]) -> Bool {
+    private static func gunzip(_ input: UnsafeRawBufferPointer, onto output: inout [UInt8], atMost most: Int) -> Bool {
         var stream = z_stream()
         guard inflateInit2_(&stream, 47, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size)) == Z_OK else { return false }
         defer { inflateEnd(&stream) }
@@ -78,7 +80,7 @@ enum Compression {
         let start = output.count
         var ok = true, done = false
         while ok && !done {
-            guard output.count - start < outputBytesMax else { return false }
+            guard output.count - start < most else { return false }
             append(&output, atMost: max(4096, min(input.count * 4, 1 << 20))) { room in
                 stream.next_out = room.bindMemory(to: UInt8.self).baseAddress
                 stream.avail_out = UInt32(room.count)
@@ -121,27 +123,27 @@ enum Compression {
         }
     }
 
-    private static func unsnappy(_ input: UnsafeRawBufferPointer, onto output: inout [UInt8]) -> Bool {
-        guard input.count >= 16, zip(input, xerialMagic).allSatisfy({ $0 == $1 }) else { return unsnappyBlock(input, onto: &output) }
+    private static func unsnappy(_ input: UnsafeRawBufferPointer, onto output: inout [UInt8], atMost most: Int) -> Bool {
+        guard input.count >= 16, zip(input, xerialMagic).allSatisfy({ $0 == $1 }) else { return unsnappyBlock(input, onto: &output, atMost: most) }
         let start = output.count
         var at = 16
         while at < input.count {
             guard input.count - at >= 4 else { return false }
             let size = Int(input.int32(at))
             at += 4
-            guard size >= 0, size <= input.count - at, output.count - start < outputBytesMax,
-                unsnappyBlock(UnsafeRawBufferPointer(rebasing: input[at..<at + size]), onto: &output)
+            guard size >= 0, size <= input.count - at, output.count - start < most,
+                unsnappyBlock(UnsafeRawBufferPointer(rebasing: input[at..<at + size]), onto: &output, atMost: most)
             else { return false }
             at += size
         }
         return true
     }
 
-    private static func unsnappyBlock(_ block: UnsafeRawBufferPointer, onto output: inout [UInt8]) -> Bool {
+    private static func unsnappyBlock(_ block: UnsafeRawBufferPointer, onto output: inout [UInt8], atMost most: Int) -> Bool {
         let bytes = block.bindMemory(to: CChar.self)
         var size = 0
         // Snappy makes at most 64 bytes out of three; a block that claims more is not even tried.
-        guard snappy_uncompressed_length(bytes.baseAddress, bytes.count, &size) == SNAPPY_OK, size <= outputBytesMax,
+        guard snappy_uncompressed_length(bytes.baseAddress, bytes.count, &size) == SNAPPY_OK, size <= most,
             size <= bytes.count * 64 + 64
         else { return false }
         var ok = false
@@ -155,14 +157,14 @@ enum Compression {
 
     // MARK: lz4
 
-    private static func unlz4(_ input: UnsafeRawBufferPointer, onto output: inout [UInt8]) -> Bool {
+    private static func unlz4(_ input: UnsafeRawBufferPointer, onto output: inout [UInt8], atMost most: Int) -> Bool {
         var context: OpaquePointer?
         guard LZ4F_isError(LZ4F_createDecompressionContext(&context, UInt32(LZ4F_VERSION))) == 0 else { return false }
         defer { LZ4F_freeDecompressionContext(context) }
         let start = output.count
         var at = 0, ok = true, hint = 1
         while ok {
-            guard output.count - start < outputBytesMax else { return false }
+            guard output.count - start < most else { return false }
             var consumed = 0, produced = 0
             append(&output, atMost: max(4096, min(input.count * 4, 256 << 10))) { room in
                 produced = room.count
@@ -190,7 +192,7 @@ enum Compression {
         let end = 6 + (frame[4] & 8 != 0 ? 8 : 0) + (frame[4] & 1 != 0 ? 4 : 0)
         guard frame.count > end else { return false }
         frame[end] = UInt8(truncatingIfNeeded: xxHash32(frame[4..<end]) >> 8)
-        return frame.withUnsafeBytes { unlz4($0, onto: &output) }
+        return frame.withUnsafeBytes { unlz4($0, onto: &output, atMost: outputBytesMax) }
     }
 
     /// xxHash32 with seed 0 of fewer than 16 bytes.
@@ -218,14 +220,14 @@ enum Compression {
 
     // MARK: zstd
 
-    private static func unzstd(_ input: UnsafeRawBufferPointer, onto output: inout [UInt8]) -> Bool {
+    private static func unzstd(_ input: UnsafeRawBufferPointer, onto output: inout [UInt8], atMost most: Int) -> Bool {
         guard let context = ZSTD_createDStream() else { return false }
         defer { ZSTD_freeDStream(context) }
         var source = ZSTD_inBuffer(src: input.baseAddress, size: input.count, pos: 0)
         let start = output.count
         var status = 1
         while true {
-            guard output.count - start < outputBytesMax else { return false }
+            guard output.count - start < most else { return false }
             var produced = 0
             let before = source.pos
             append(&output, atMost: max(4096, min(input.count * 4, 1 << 20))) { room in

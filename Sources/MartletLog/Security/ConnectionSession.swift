@@ -27,6 +27,13 @@ final class ConnectionSession: Sendable {
         var mechanism: SaslMechanism?
         /// While a session is renewed: nobody may become somebody else.
         var isRenewing = false
+        /// What the client says it is, in ApiVersions from version 3 on.
+        var software = Software()
+    }
+
+    struct Software: Sendable, Hashable {
+        var name = ""
+        var version = ""
     }
 
     private let state: Mutex<State>
@@ -39,6 +46,11 @@ final class ConnectionSession: Sendable {
         self.security = security
         self.time = time
         state = Mutex(State(phase: listener.hasSASL ? .opened : .open, principal: .anonymous))
+    }
+
+    var software: Software {
+        get { state.withLock(\.software) }
+        set { state.withLock { $0.software = newValue } }
     }
 
     var principal: Principal { state.withLock(\.principal) }

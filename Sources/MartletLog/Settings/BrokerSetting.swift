@@ -6,6 +6,8 @@ public struct BrokerSetting: Sendable {
         /// A whole number within a range; the default is the number that is in force.
         case number(ClosedRange<Int64>, get: @Sendable (NodeConfig) -> Int64, set: @Sendable (inout NodeConfig, Int64) -> Void)
         case flag(get: @Sendable (NodeConfig) -> Bool, set: @Sendable (inout NodeConfig, Bool) -> Void)
+        /// A list; `set` is false for what is none.
+        case list(allowed: String, get: @Sendable (NodeConfig) -> String, set: @Sendable (inout NodeConfig, String) -> Bool)
         case choice([String], get: @Sendable (NodeConfig) -> String, set: @Sendable (inout NodeConfig, String) -> Void)
         /// The default of this setting of a topic.
         case topic(String)
@@ -40,7 +42,7 @@ public struct BrokerSetting: Sendable {
         }
     }
 
-    public static let all: [BrokerSetting] = ofConnections + ofGroups + ofTransactions + ofTopics + fixed
+    public static let all: [BrokerSetting] = ofConnections + ofGroups + ofStreamsGroups + ofTransactions + ofTopics + fixed
 
     /// Dynamic settings of Kafka's that mean nothing here; shown once somebody has set them.
     static let accepted: [String: BrokerSetting] = Dictionary(withoutEffect.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
@@ -51,6 +53,7 @@ public struct BrokerSetting: Sendable {
 
     // MARK: the table
 
+    static let telemetryBytes = "telemetry.max.bytes"
     private static let intMax = Int64(Int32.max)
 
     private static let ofConnections: [BrokerSetting] = [
@@ -62,6 +65,19 @@ public struct BrokerSetting: Sendable {
         number(
             "max.connections.per.ip", "connections from one address; more are refused", 0...intMax, \.broker.connectionsPerAddressMax,
             change: .ofCluster),
+        .init(
+            "max.connections.per.ip.overrides", "other bounds for some addresses: `10.0.0.7:100,::1:20`", .list,
+            .list(
+                allowed: "addresses, each with the number of its connections: 10.0.0.7:100,::1:20",
+                get: { ConnectionOverrides.text($0.broker.connectionsOfAddressMax) },
+                set: { config, text in
+                    guard let limits = ConnectionOverrides.parse(text) else { return false }
+                    config.broker.connectionsOfAddressMax = limits
+                    return true
+                }), change: .ofCluster),
+        number(
+            "max.connection.creation.rate", "new connections a second; more wait, and who would wait for more than ten seconds is refused",
+            1...intMax, \.broker.connectionsPerSecondMax, change: .ofCluster),
         number("connections.max.idle.ms", "a connection on which nothing happens for so long ends", 1...intMax, \.broker.idleMsMax, .long),
         number(
             "connections.max.reauth.ms", "how long a SASL session lasts unless the client authenticates again; 0: for ever", 0...Int64.max,
@@ -73,13 +89,18 @@ public struct BrokerSetting: Sendable {
         number("fetch.max.bytes", "the most that a fetch is answered with; a single batch may be larger", 1024...intMax, \.broker.fetchBytesMax),
         number("quota.window.num", "over how many windows the rates of clients with quotas are taken", 2...1000, \.broker.quotaWindows),
         number("quota.window.size.seconds", "how long such a window is", 1...3600, \.broker.quotaWindowSeconds),
+        number(telemetryBytes, "the largest report of a client's metrics, compressed", 1...intMax, \.broker.telemetryBytesMax),
         number("max.incremental.fetch.session.cache.slots", "clients that may read with fetch sessions", 0...1_000_000, \.broker.fetchSessionsMax),
     ]
 
     private static let ofGroups: [BrokerSetting] = [
         number("group.initial.rebalance.delay.ms", "how long the first rebalance of a group waits for more members", 0...3_600_000, \.broker.groups.initialRebalanceDelayMs),
+        number("group.max.size", "members that a group of the classic protocol may have; more are refused", 1...intMax, \.broker.groups.membersMax),
         number("group.min.session.timeout.ms", "the shortest session timeout that a member may ask for", 1...intMax, \.broker.groups.sessionTimeoutMinMs),
         number("group.max.session.timeout.ms", "the longest session timeout that a member may ask for", 1...intMax, \.broker.groups.sessionTimeoutMaxMs),
+        number(
+            "group.consumer.max.size", "members that a consumer group may have; more are refused", 1...intMax,
+            \.broker.groups.consumerMembersMax),
         number(
             "group.consumer.session.timeout.ms", "a member of a consumer group that is silent for so long is out; groups may have their own",
             1...intMax, \.broker.groups.consumerSessionTimeoutMs),
@@ -105,11 +126,101 @@ public struct BrokerSetting: Sendable {
             .choice(
                 GroupMigration.allCases.map(\.rawValue), get: { $0.broker.groups.migration.rawValue },
                 set: { $0.broker.groups.migration = GroupMigration(rawValue: $1) ?? .bidirectional })),
+        number(
+            "group.share.session.timeout.ms", "a member of a share group that is silent for so long is out; groups may have their own", 1...intMax,
+            \.broker.groups.sharing.sessionTimeoutMs),
+        number(
+            "group.share.min.session.timeout.ms", "the shortest share.session.timeout.ms that a group may have", 1...intMax,
+            \.broker.groups.sharing.sessionTimeoutMinMs),
+        number(
+            "group.share.max.session.timeout.ms", "the longest share.session.timeout.ms that a group may have", 1...intMax,
+            \.broker.groups.sharing.sessionTimeoutMaxMs),
+        number(
+            "group.share.heartbeat.interval.ms", "how often members of share groups report; groups may have their own", 1...intMax,
+            \.broker.groups.sharing.heartbeatIntervalMs),
+        number(
+            "group.share.min.heartbeat.interval.ms", "the shortest share.heartbeat.interval.ms that a group may have", 1...intMax,
+            \.broker.groups.sharing.heartbeatIntervalMinMs),
+        number(
+            "group.share.max.heartbeat.interval.ms", "the longest share.heartbeat.interval.ms that a group may have", 1...intMax,
+            \.broker.groups.sharing.heartbeatIntervalMaxMs),
+        number("group.share.max.size", "members of a share group; more are refused", 1...1000, \.broker.groups.sharing.membersMax),
+        number(
+            "group.share.record.lock.duration.ms",
+            "a record that is handed to a member of a share group and not acknowledged for so long goes to another; groups may have their own",
+            1000...3_600_000, \.broker.groups.sharing.recordLockDurationMs),
+        number(
+            "group.share.min.record.lock.duration.ms", "the shortest share.record.lock.duration.ms that a group may have", 1000...30_000,
+            \.broker.groups.sharing.recordLockDurationMinMs),
+        number(
+            "group.share.max.record.lock.duration.ms", "the longest share.record.lock.duration.ms that a group may have", 30_000...3_600_000,
+            \.broker.groups.sharing.recordLockDurationMaxMs),
+        number(
+            "group.share.delivery.count.limit", "how often a share group is handed a record before it is given up; groups may have their own", 2...10,
+            \.broker.groups.sharing.deliveryCountLimit),
+        number(
+            "group.share.min.delivery.count.limit", "the lowest share.delivery.count.limit that a group may have", 2...5,
+            \.broker.groups.sharing.deliveryCountLimitMin),
+        number(
+            "group.share.max.delivery.count.limit", "the highest share.delivery.count.limit that a group may have", 5...25,
+            \.broker.groups.sharing.deliveryCountLimitMax),
+        number(
+            "group.share.partition.max.record.locks",
+            "how many records of a partition may be handed out to a share group and not yet done with; groups may have their own", 100...10_000,
+            \.broker.groups.sharing.partitionRecordLocks),
+        number(
+            "group.share.min.partition.max.record.locks", "the lowest share.partition.max.record.locks that a group may have", 100...2000,
+            \.broker.groups.sharing.partitionRecordLocksMin),
+        number(
+            "group.share.max.partition.max.record.locks", "the highest share.partition.max.record.locks that a group may have", 2000...10_000,
+            \.broker.groups.sharing.partitionRecordLocksMax),
+        number("group.share.max.share.sessions", "members of share groups that may read at once", 1...intMax, \.broker.groups.sharing.sessionsMax),
         number("offset.metadata.max.bytes", "the longest note that may be committed with an offset", 0...intMax, \.broker.groups.offsetMetadataBytesMax),
         .init(
             "offsets.retention.minutes", "how long offsets are kept of a group that has no members", .int,
             .number(
                 1...intMax, get: { $0.broker.groups.offsetsRetentionMs / 60_000 }, set: { $0.broker.groups.offsetsRetentionMs = $1 * 60_000 })),
+    ]
+
+    private static let ofStreamsGroups: [BrokerSetting] = [
+        number(
+            "group.streams.session.timeout.ms", "a member of a streams group that is silent for so long is out; groups may have their own", 1...intMax,
+            \.broker.groups.streams.sessionTimeoutMs),
+        number(
+            "group.streams.min.session.timeout.ms", "the shortest streams.session.timeout.ms that a group may have", 1...intMax,
+            \.broker.groups.streams.sessionTimeoutMinMs),
+        number(
+            "group.streams.max.session.timeout.ms", "the longest streams.session.timeout.ms that a group may have", 1...intMax,
+            \.broker.groups.streams.sessionTimeoutMaxMs),
+        number(
+            "group.streams.heartbeat.interval.ms", "how often members of streams groups report; groups may have their own", 1...intMax,
+            \.broker.groups.streams.heartbeatIntervalMs),
+        number(
+            "group.streams.min.heartbeat.interval.ms", "the shortest streams.heartbeat.interval.ms that a group may have", 1...intMax,
+            \.broker.groups.streams.heartbeatIntervalMinMs),
+        number(
+            "group.streams.max.heartbeat.interval.ms", "the longest streams.heartbeat.interval.ms that a group may have", 1...intMax,
+            \.broker.groups.streams.heartbeatIntervalMaxMs),
+        number("group.streams.max.size", "members of a streams group; more are refused", 1...intMax, \.broker.groups.streams.membersMax),
+        number(
+            "group.streams.num.standby.replicas", "how many other processes have a copy of a task's state; groups may have their own", 0...intMax,
+            \.broker.groups.streams.standbyReplicas),
+        number(
+            "group.streams.max.standby.replicas", "the highest streams.num.standby.replicas that a group may have", 0...intMax,
+            \.broker.groups.streams.standbyReplicasMax),
+        number(
+            "group.streams.initial.rebalance.delay.ms",
+            "how long the first assignment of a streams group waits for more members; groups may have their own", 0...intMax,
+            \.broker.groups.streams.initialRebalanceDelayMs),
+        number(
+            "group.streams.num.warmup.replicas", "how many tasks of a streams group are warmed up at a time, for clients that report how far they are",
+            1...intMax, \.broker.groups.streams.warmupReplicas),
+        number(
+            "group.streams.acceptable.recovery.lag", "how many records a copy of a task's state may lag and count as caught up", 0...intMax,
+            \.broker.groups.streams.acceptableRecoveryLag),
+        number(
+            "group.streams.task.offset.interval.ms", "how often members of streams groups report how far their copies are", 1...intMax,
+            \.broker.groups.streams.taskOffsetIntervalMs),
     ]
 
     private static let ofTransactions: [BrokerSetting] = [
@@ -188,6 +299,7 @@ public struct BrokerSetting: Sendable {
         case .number(_, let get, _): "\(get(config))"
         case .flag(let get, _): "\(get(config))"
         case .choice(_, let get, _): get(config)
+        case .list(_, let get, _): get(config)
         case .topic(let setting): config.log.topics.described.first { $0.name == setting }?.value
         case .fixed(let value): value
         case .none: nil
@@ -212,6 +324,8 @@ public struct BrokerSetting: Sendable {
         case .choice(let allowed, _, let set):
             guard allowed.contains(text) else { throw refused(allowed.joined(separator: ", ")) }
             set(&config, text)
+        case .list(let allowed, _, let set):
+            guard set(&config, text) else { throw refused(allowed) }
         case .topic(let setting):
             do throws(MartletError) {
                 config.log.topics = try TopicSettings([setting: text], defaults: config.log.topics)

@@ -2,12 +2,13 @@ import Logging
 import MartletCore
 import Synchronization
 
-/// What clients set while the node runs, over what it was started with: of the broker, of all brokers, and of groups.
+/// What clients set while the node runs, over what it was started with: of the broker, of all brokers, of groups, and which metrics they want of clients.
 ///
 /// In memory, and in `<data>/settings.json`, which is replaced whole before a change is in force:
 ///
 /// ```json
-/// {"version":1,"cluster":{"log.retention.ms":"1000"},"node":{"max.connections":"50"},"groups":{"g":{"consumer.session.timeout.ms":"50000"}}}
+/// {"version":1,"cluster":{"log.retention.ms":"1000"},"node":{"max.connections":"50"},"groups":{"g":{"consumer.session.timeout.ms":"50000"}},
+///  "clientMetrics":{"s":{"metrics":"*","interval.ms":"10000"}}}
 /// ```
 ///
 /// What holds, first to last (Kafka documentation, "Updating Broker Configs"): `node`, `cluster`, the start, the default.
@@ -19,6 +20,8 @@ final class NodeSettings: Sendable {
         /// Broker 1.
         case node
         case group(String)
+        /// A subscription to client metrics.
+        case clientMetrics(String)
     }
 
     private struct State {
@@ -26,6 +29,7 @@ final class NodeSettings: Sendable {
         var started: NodeConfig
         var set: [Owner: [String: String]]
         var inForce: NodeConfig
+        var subscriptions: [TelemetrySubscription]
     }
 
     private let path: String
@@ -36,6 +40,7 @@ final class NodeSettings: Sendable {
 
     /// Groups that may have settings of their own.
     static let groupsMax = 10_000
+    static let subscriptionsMax = 1_000
 
     /// - Throws: `.corruptRecord`, `.incompatibleFormat` naming the file, `.io`. Settings that this Martlet does not know, or not with such a
     ///   value, are kept and not obeyed, with a line in the log.
@@ -56,7 +61,7 @@ final class NodeSettings: Sendable {
                 }
             }
         }
-        state = Mutex(State(started: started, set: set, inForce: Self.inForce(started, set)))
+        state = Mutex(State(started: started, set: set, inForce: Self.inForce(started, set), subscriptions: Self.subscriptions(set, logger)))
     }
 
     /// The limits that the broker was started with; the log's came with `init`.
@@ -70,6 +75,14 @@ final class NodeSettings: Sendable {
     var log: LogConfig { state.withLock(\.inForce.log) }
 
     var broker: BrokerConfig { state.withLock(\.inForce.broker) }
+
+    /// Which metrics are wanted of clients.
+    var telemetrySubscriptions: [TelemetrySubscription] { state.withLock(\.subscriptions) }
+
+    /// Groups that have settings of their own, sorted.
+    var groupsWithSettings: [String] {
+        state.withLock { $0.set.keys.compactMap { if case .group(let id) = $0 { id } else { nil } } }.sorted()
+    }
 
     /// What was set for `owner` alone.
     func values(of owner: Owner) -> [String: String] { state.withLock { $0.set[owner] ?? [:] } }
@@ -85,6 +98,16 @@ final class NodeSettings: Sendable {
                 own?[GroupSetting.sessionTimeout].flatMap { Int64($0) } ?? groups.consumerSessionTimeoutMs
             )
         }
+    }
+
+    /// What a share group goes by.
+    func shareSettings(ofGroup id: String) -> ShareGroupSettings {
+        state.withLock { state in ShareGroupSettings(own: state.set[.group(id)] ?? [:], broker: state.inForce.broker.groups.sharing) }
+    }
+
+    /// What a streams group goes by.
+    func streamsSettings(ofGroup id: String) -> StreamsGroup.Settings {
+        state.withLock { state in StreamsGroup.Settings(own: state.set[.group(id)] ?? [:], broker: state.inForce.broker.groups.streams) }
     }
 
     // MARK: where values come from
@@ -125,13 +148,19 @@ final class NodeSettings: Sendable {
             let before = state.withLock { $0 }
             let own = before.set[owner] ?? [:]
             let wanted = try change(own)
-            if case .group(let id) = owner {
+            switch owner {
+            case .group(let id):
                 try GroupSetting.check(wanted, of: id, before.inForce.broker.groups)
                 let groups = before.set.keys.count { if case .group = $0 { true } else { false } }
                 if own.isEmpty, !wanted.isEmpty, groups >= Self.groupsMax {
                     throw KafkaError(.policyViolation, "\(groups) groups have settings of their own, and no more can")
                 }
-            } else {
+            case .clientMetrics(let name):
+                _ = try TelemetrySubscription(name: name, wanted)
+                if own.isEmpty, !wanted.isEmpty, before.subscriptions.count >= Self.subscriptionsMax {
+                    throw KafkaError(.policyViolation, "there are \(Self.subscriptionsMax) subscriptions to client metrics, and no more can be")
+                }
+            case .cluster, .node:
                 for (name, value) in wanted.sorted(by: { $0.key < $1.key }) where own[name] != value {
                     try Self.check(name, value, of: owner, before.started)
                 }
@@ -140,6 +169,7 @@ final class NodeSettings: Sendable {
             var next = before
             next.set[owner] = wanted.isEmpty ? nil : wanted
             next.inForce = Self.inForce(next.started, next.set)
+            if case .clientMetrics = owner { next.subscriptions = Self.subscriptions(next.set, nil) }
             do throws(MartletError) {
                 try fileSystem.replace(path, with: Self.text(next.set), durably: true)
             } catch {
@@ -180,17 +210,39 @@ final class NodeSettings: Sendable {
         return config
     }
 
+    /// What cannot be obeyed is told at the start and kept.
+    private static func subscriptions(_ set: [Owner: [String: String]], _ logger: Logger?) -> [TelemetrySubscription] {
+        set.compactMap { owner, values in
+            guard case .clientMetrics(let name) = owner else { return nil }
+            do throws(KafkaError) {
+                return try TelemetrySubscription(name: name, values)
+            } catch {
+                logger?.warning("subscription to client metrics is not obeyed", metadata: ["subscription": "\(name)", "reason": "\(error.message)"])
+                return nil
+            }
+        }.sorted { $0.name < $1.name }
+    }
+
     // MARK: the file
 
     private static func text(_ set: [Owner: [String: String]]) -> [UInt8] {
         func object(_ values: [String: String]) -> JSONValue {
             .object(JSONObject(values.sorted { $0.key < $1.key }.map { JSONObject.Member($0.key, .string($0.value)) }))
         }
-        var groups: [String: [String: String]] = [:]
-        for (owner, values) in set { if case .group(let id) = owner { groups[id] = values } }
+        var groups: [String: [String: String]] = [:], subscriptions: [String: [String: String]] = [:]
+        for (owner, values) in set {
+            switch owner {
+            case .group(let id): groups[id] = values
+            case .clientMetrics(let name): subscriptions[name] = values
+            case .cluster, .node: break
+            }
+        }
+        func objects(_ values: [String: [String: String]]) -> JSONValue {
+            .object(JSONObject(values.sorted { $0.key < $1.key }.map { JSONObject.Member($0.key, object($0.value)) }))
+        }
         let json: JSONValue = [
             "version": 1, "cluster": object(set[.cluster] ?? [:]), "node": object(set[.node] ?? [:]),
-            "groups": .object(JSONObject(groups.sorted { $0.key < $1.key }.map { JSONObject.Member($0.key, object($0.value)) })),
+            "groups": objects(groups), "clientMetrics": objects(subscriptions),
         ]
         return Array("\(json)\n".utf8)
     }
@@ -212,6 +264,7 @@ final class NodeSettings: Sendable {
             if !own.isEmpty { set[owner] = own }
         }
         for group in json["groups"]?.objectValue?.members ?? [] { set[.group(group.name)] = try values(group.value) }
+        for one in json["clientMetrics"]?.objectValue?.members ?? [] { set[.clientMetrics(one.name)] = try values(one.value) }
         return set
     }
 }

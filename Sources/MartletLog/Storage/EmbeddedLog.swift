@@ -22,7 +22,7 @@ public final class EmbeddedLog: Sendable {
     public let transactions: TransactionCoordinator
     let services: LogServices
     /// Counts the starts of the node on this directory. A partition's leader epoch counts those since its topic was made.
-    private let nodeEpoch: Int32
+    let nodeEpoch: Int32
     private let topicState: Mutex<[String: Topic]>
     /// Held while topics are made, changed and deleted, which waits for the disk; `topicState`, which every request looks into, only to tell the outcome.
     private let topicChanges = Mutex<Void>(())
@@ -45,7 +45,10 @@ public final class EmbeddedLog: Sendable {
     static let formatVersion = 1
     static let offsetsTopic = "__consumer_offsets"
     static let transactionsTopic = "__transaction_state"
-    static let internalTopics: Set<String> = [offsetsTopic, transactionsTopic]
+    /// Made when the first share group comes.
+    static let shareStateTopic = "__share_group_state"
+    static let internalTopics: Set<String> = [offsetsTopic, transactionsTopic, shareStateTopic]
+    private static let internalSettings = ["cleanup.policy": "compact", "segment.bytes": "16777216"]
 
     // MARK: open and close
 
@@ -56,7 +59,7 @@ public final class EmbeddedLog: Sendable {
     public static func open(
         directory: String, config: LogConfig = LogConfig(), time: TimeSource = .system, logger: Logger = Logger(label: "martlet.log")
     ) throws(MartletError) -> EmbeddedLog {
-        let log = try EmbeddedLog(directory: directory, config: config, time: time, logger: logger)
+        let log = try EmbeddedLog(directory: directory, config: config, time: time, logger: logger.named("martlet.log"))
         if config.worksInBackground { try log.services.startSync() }
         do throws(MartletError) {
             try log.transactions.recover()
@@ -84,12 +87,12 @@ public final class EmbeddedLog: Sendable {
             if let topic = try Self.openTopic(name, directory, services, nodeEpoch) { topics[name] = topic }
         }
         var internals: [String: PartitionLog] = [:]
-        for name in Self.internalTopics.sorted() {
+        for name in [Self.offsetsTopic, Self.transactionsTopic] {
             let topic: Topic
             if let existing = topics[name] {
                 topic = existing
             } else {
-                topic = try Self.makeTopic(name, partitions: 1, settings: ["cleanup.policy": "compact", "segment.bytes": "16777216"], directory, services, nodeEpoch)
+                topic = try Self.makeTopic(name, partitions: 1, settings: Self.internalSettings, directory, services, nodeEpoch)
             }
             topics[name] = topic
             internals[name] = topic.partitions[0]
@@ -164,6 +167,10 @@ public final class EmbeddedLog: Sendable {
         return epoch + 1
     }
 
+    /// Where a log of the metadata would end: which start of the node in the upper half, the changes to topics and settings since in the lower. Never
+    /// goes back.
+    var metadataEnd: Int64 { Int64(nodeEpoch) << 32 + services.metadataChanges }
+
     // MARK: topics
 
     /// Sorted by name.
@@ -189,12 +196,30 @@ public final class EmbeddedLog: Sendable {
     public func createTopic(_ name: String, partitions: Int32, settings: [String: String] = [:]) throws(MartletError) {
         try Self.checkName(name)
         try Self.checkPartitions(partitions)
+        if Self.internalTopics.contains(name), topic(name) == nil { throw MartletError(.badRequest, "topic \(name) is internal, its owner makes it") }
         try topicChanges.withLock { (_) throws(MartletError) in
             if topic(name) != nil { throw MartletError(.alreadyExists, "topic \(name) already exists") }
             let made = try Self.makeTopic(name, partitions: partitions, settings: settings, directory, services, nodeEpoch)
             topicState.withLock { $0[name] = made }
         }
         services.notify(.topicsChanged)
+    }
+
+    /// Where the state of share groups is kept; nil as long as there never was one.
+    var shareStatePartition: PartitionLog? { partition(TopicPartition(Self.shareStateTopic, 0)) }
+
+    /// The same, made if need be, durably.
+    func makeShareStatePartition() throws(MartletError) -> PartitionLog {
+        var isNew = false
+        let partition = try topicChanges.withLock { (_) throws(MartletError) in
+            if let known = shareStatePartition { return known }
+            let topic = try Self.makeTopic(Self.shareStateTopic, partitions: 1, settings: Self.internalSettings, directory, services, nodeEpoch)
+            topicState.withLock { $0[Self.shareStateTopic] = topic }
+            isNew = true
+            return topic.partitions[0]
+        }
+        if isNew { services.notify(.topicsChanged) }
+        return partition
     }
 
     /// From now on, until the log is closed, Kafka clients may read the topic and nothing else. For topics that hold the state of the program;
@@ -281,7 +306,9 @@ public final class EmbeddedLog: Sendable {
     ) throws(KafkaError) {
         try topicChanges.withLock { (_) throws(KafkaError) in
             let before = services.topicDefaults
-            guard try services.settings.change(owner, keeps: keeps, change), services.topicDefaults != before else { return }
+            guard try services.settings.change(owner, keeps: keeps, change) else { return }
+            services.countMetadataChange()
+            guard services.topicDefaults != before else { return }
             let defaults = services.topicDefaults
             for topic in topicState.withLock({ Array($0.values) }) {
                 do throws(MartletError) {

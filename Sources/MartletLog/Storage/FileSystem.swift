@@ -23,6 +23,8 @@ protocol FileSystem: Sendable {
     func makePrivate(_ path: String) throws(MartletError)
     /// Takes the exclusive lock of a file until the result goes away. Throws `.directoryInUse` if another process has it.
     func lock(_ path: String) throws(MartletError) -> any Sendable
+    /// Bytes of the file system that holds `path`, and those of them that may still be written; nil if it does not say.
+    func space(of path: String) -> (total: Int64, free: Int64)?
 }
 
 /// An open file. Reads and writes are by position, so that readers and the writer do not meet. Closed when the last reference goes.
@@ -43,6 +45,8 @@ extension LogFile {
 }
 
 extension FileSystem {
+    func space(of path: String) -> (total: Int64, free: Int64)? { nil }
+
     /// The whole file, or nil if it does not exist. Whatever else keeps it from being read is thrown: a file that cannot be reached is not a missing one.
     func contents(_ path: String) throws(MartletError) -> [UInt8]? {
         let file: any LogFile

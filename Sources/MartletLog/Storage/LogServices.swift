@@ -10,6 +10,8 @@ final class LogServices: Sendable {
     let time: TimeSource
     let logger: Logger
     private let listeners = Mutex<(next: Int, byID: [Int: @Sendable (LogEvent) -> Void])>((0, [:]))
+    /// Of topics and settings.
+    private let changes = Atomic<Int64>(0)
     private let syncQueue = Signal(SyncQueue())
     private let helpers = Signal(Helpers())
     private let syncThreads: Mutex<[WorkerThread]> = Mutex([])
@@ -18,6 +20,17 @@ final class LogServices: Sendable {
 
     /// What the background pass waits for.
     let upkeep = Signal(Upkeep())
+
+    /// How long syncs of partitions took, nanoseconds, and how many records each made durable.
+    let syncTimes = Histogram(bounds: [100_000, 500_000, 1_000_000, 2_000_000, 5_000_000, 10_000_000, 50_000_000, 100_000_000, 500_000_000, 1_000_000_000])
+    let syncSizes = Histogram(bounds: [1, 10, 100, 1_000, 10_000, 100_000])
+
+    /// Does a sync and notes how long it took.
+    func timed(_ sync: () throws(MartletError) -> Void) throws(MartletError) {
+        let beganNs = time.monotonicNs
+        defer { syncTimes.record(time.monotonicNs - beganNs) }
+        try sync()
+    }
 
     struct Upkeep {
         /// A partition has appended so much that its clean point should move.
@@ -68,6 +81,13 @@ final class LogServices: Sendable {
         upkeep.update { $0.isStopping = true }
     }
 
+    // MARK: metadata
+
+    /// Since the start.
+    var metadataChanges: Int64 { changes.load(ordering: .relaxed) }
+
+    func countMetadataChange() { changes.add(1, ordering: .relaxed) }
+
     // MARK: listeners
 
     func addListener(_ listener: @escaping @Sendable (LogEvent) -> Void) -> Int {
@@ -81,6 +101,7 @@ final class LogServices: Sendable {
     func removeListener(_ id: Int) { listeners.withLock { _ = $0.byID.removeValue(forKey: id) } }
 
     func notify(_ event: LogEvent) {
+        if case .topicsChanged = event { countMetadataChange() }
         let all = listeners.withLock { Array($0.byID.values) }
         for listener in all { listener(event) }
     }

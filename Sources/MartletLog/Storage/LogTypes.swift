@@ -48,6 +48,7 @@ public struct FetchSlice: Sendable {
     public var highWatermark: Int64
     public var lastStableOffset: Int64
     public var startOffset: Int64
+    public var recordCount = 0
 }
 
 public enum LogEvent: Sendable, Hashable {

@@ -62,7 +62,7 @@ extension PartitionLog {
             bytes.moveWriterIndex(forwardBy: run.byteCount)
             return FetchSlice(
                 bytes: bytes, aborted: run.aborted.sorted { $0.firstOffset < $1.firstOffset }, highWatermark: run.highWatermark,
-                lastStableOffset: run.lastStableOffset, startOffset: run.startOffset)
+                lastStableOffset: run.lastStableOffset, startOffset: run.startOffset, recordCount: run.recordCount)
         } catch {
             throw error.kafka
         }

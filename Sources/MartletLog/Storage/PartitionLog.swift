@@ -27,6 +27,8 @@ public final class PartitionLog: Sendable {
     let upkeep = Mutex<Void>(())
     /// Held during a sync: whoever waits for it finds that the sync before, or the one that it begins, has taken its records along. Taken before `state`.
     private let syncing = Mutex<Void>(())
+    /// Sent to Kafka clients since the start.
+    let sentBytes = Atomic<Int64>(0), sentRecords = Atomic<Int64>(0)
 
     struct State: Sendable {
         var settings: TopicSettings
@@ -57,6 +59,8 @@ public final class PartitionLog: Sendable {
         var hints: [ReadHint] = []
         var nextHint = 0
         var bytesSinceCheckpoint = 0
+        /// Since the start, without markers.
+        var appendedBytes: Int64 = 0, appendedRecords: Int64 = 0
         /// Everything below was compacted before.
         var cleanedUntil: Int64 = 0
         /// Compaction may have made gaps between offsets before here.
@@ -217,6 +221,7 @@ public final class PartitionLog: Sendable {
                         state.aborted.append(transaction)
                     }
                 } else {
+                    state.appendedRecords += Int64(header.recordCount)
                     state.producers.note(header, nowMs: nowMs)
                 }
                 state.endOffset = header.nextOffset
@@ -225,6 +230,7 @@ public final class PartitionLog: Sendable {
             if state.segments[last].firstAppendMs == nil { state.segments[last].firstAppendMs = nowMs }
             let isDue = state.bytesSinceCheckpoint >= services.config.checkpointBytes
             state.bytesSinceCheckpoint += bytes.count
+            if marker == nil { state.appendedBytes += Int64(bytes.count) }
             mustRequestUpkeep = !isDue && state.bytesSinceCheckpoint >= services.config.checkpointBytes
             if services.isDurable {
                 if syncing && !state.syncIsRequested {
@@ -343,7 +349,7 @@ public final class PartitionLog: Sendable {
             let closing = state.segments[state.segments.count - 1].file
             if services.isDurable {
                 do throws(MartletError) {
-                    try closing.sync()  // (9)
+                    try services.timed { () throws(MartletError) in try closing.sync() }  // (9)
                 } catch {
                     syncFailed(error, &state)
                     throw error
@@ -414,6 +420,7 @@ public final class PartitionLog: Sendable {
         guard let plan, syncLocked(plan.file) == nil else { return false }
         return state.withLock { state in
             guard state.failure == nil, state.highWatermark < plan.end else { return false }
+            services.syncSizes.record(plan.end - state.highWatermark)
             state.highWatermark = plan.end
             return true
         }
@@ -428,7 +435,7 @@ public final class PartitionLog: Sendable {
     /// accepted until the log is opened again, and those who wait for the disk are told by the next `flush`.
     private func syncLocked(_ file: any LogFile) -> MartletError? {
         do throws(MartletError) {
-            try file.sync()
+            try services.timed { () throws(MartletError) in try file.sync() }
             return nil
         } catch {
             state.withLock { state in syncFailed(error, &state) }

@@ -88,6 +88,13 @@ struct PosixFileSystem: FileSystem {
         }
         return file
     }
+
+    func space(of path: String) -> (total: Int64, free: Int64)? {
+        var status = statvfs()
+        guard statvfs(path, &status) == 0 else { return nil }
+        let block = Int64(status.f_frsize)
+        return (Int64(status.f_blocks) * block, Int64(status.f_bavail) * block)
+    }
 }
 
 final class PosixFile: LogFile {

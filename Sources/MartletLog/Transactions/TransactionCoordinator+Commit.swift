@@ -143,6 +143,7 @@ extension TransactionCoordinator {
         try sync([log])
         // (3) From here on nothing may fail the commit: what cannot be written now is written later.
         state.phase = .empty
+        committedCount.add()
         state.decision = decision
         state.lastUsedMs = decision.timestamp
         state.lastEnd = .commit
@@ -180,7 +181,9 @@ extension TransactionCoordinator {
         state.offsets = []
         if case .open = state.phase {
             state.lastEnd = .abort
+            abortedCount.add()
             state.abortIsUnnoted = state.record.isFromClient
+            abortedCount.add()
         }
         state.phase = .empty
         state.mustAbort = false

@@ -23,6 +23,8 @@ public final class TransactionCoordinator: Sendable {
     let services: LogServices
     private let owner = Mutex<Owner>(Owner())
     let table: Mutex<Table>
+    /// Since the start; those that took too long are among the aborted ones.
+    let committedCount = Counter(), abortedCount = Counter(), timedOutCount = Counter()
 
     private struct Owner: Sendable {
         weak var log: EmbeddedLog?
@@ -203,6 +205,7 @@ public final class TransactionCoordinator: Sendable {
                     try settle(&state)
                     try raiseEpoch(&state)
                     try abort(&state)
+                    timedOutCount.add()
                     services.logger.warning("transaction timed out", metadata: ["transactional-id": "\(transaction.id)"])
                     return nil
                 } catch {

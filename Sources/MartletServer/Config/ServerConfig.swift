@@ -38,6 +38,8 @@ public struct ServerConfig: Sendable {
     var brokerValues: [(name: String, value: String)] = []
     /// Of the state of queries; nil: a quarter of the machine's memory.
     public var stateMemoryBytes: Int?
+    /// Series of one metric at `/metrics`.
+    public var metricSeriesMax = MetricsPage.seriesMaxDefault
 
     public init(host: String = "127.0.0.1", kafkaPort: Int = 9092, ksqlPort: Int = 8088, registryPort: Int = 8081) {
         kafka = [Listener(host: host, port: kafkaPort)]
@@ -113,6 +115,12 @@ public struct ServerConfig: Sendable {
                 throw MartletError(.invalidProperty, "state.memory.bytes is a positive number of bytes, not \"\(text)\"")
             }
             stateMemoryBytes = bytes
+        }
+        if let text = value("metrics.series.max") {
+            guard let count = Int(text), count > 0 else {
+                throw MartletError(.invalidProperty, "metrics.series.max is a positive number, not \"\(text)\"")
+            }
+            metricSeriesMax = count
         }
         if security.tls != nil {
             kafka[0].security = .saslSSL

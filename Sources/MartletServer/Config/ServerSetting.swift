@@ -42,6 +42,9 @@ public struct ServerSetting: Sendable {
         .init(
             name: "state.memory.bytes", defaultValue: "",
             summary: "memory that the state of queries may take, about; what is more is read from disk when it is needed; by default a quarter of the machine's"),
+        .init(
+            name: "metrics.series.max", defaultValue: "\(MetricsPage.seriesMaxDefault)",
+            summary: "series that one metric of `/metrics` may have; those left out are counted in `martlet_metrics_left_out_series`"),
     ] + BrokerSetting.all.filter(\.isGivenAtStart).map { setting in
         .init(
             name: setting.name, defaultValue: setting.defaultValue, summary: setting.summary, changesWhileRunning: setting.change != .atStart)

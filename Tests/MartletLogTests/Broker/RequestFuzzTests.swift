@@ -110,6 +110,29 @@ import Darwin
                 topics: [.init(name: "t", id: target.topicID, partitions: [.init(index: 0, fetchOffset: 0, bytesMax: 1 << 20)])])
             frames.append(Array(try Frame.request(request, version: version, correlationID: 1, clientID: "fuzz").joined.readableBytesView))
         }
+        let member = ShareGroupHeartbeatRequest(groupID: "shared", memberID: "m", memberEpoch: 0, topicNames: ["t"])
+        frames.append(Array(try Frame.request(member, version: 1, correlationID: 1, clientID: "fuzz").joined.readableBytesView))
+        // Of clients that were never heard of, so that none reports too often; without compression the damage gets as far as the reader.
+        var random = SeededRandom(seed: 714)
+        for codec in CompressionCodec.allCases + [CompressionCodec](repeating: .none, count: 8) {
+            let id = UUIDBytes(high: UInt64.random(in: 1...UInt64.max, using: &random), low: 9)
+            let metrics = MetricsWriter.data([.init(name: "a", points: [(.double(1), ["k": "v"])]), .init(name: "b", kind: 7, points: [(.int(5), [:])])])
+            var packed: [UInt8] = []
+            metrics.withUnsafeBytes { Compression.compress($0, codec, onto: &packed) }
+            let request = PushTelemetryRequest(
+                instanceID: id, subscriptionID: TelemetryStore.request(id, TelemetryClient(), [target.subscription]).subscriptionID,
+                compression: Int8(bitPattern: codec.rawValue), metrics: ByteBuffer(bytes: packed))
+            frames.append(Array(try Frame.request(request, version: 0, correlationID: 1, clientID: "fuzz").joined.readableBytesView))
+        }
+        for version in APIKey.shareFetch.versions {
+            for epoch in [Int32(0), 1] {
+                let acknowledgements = [ShareFetchRequest.AcknowledgementBatch(firstOffset: 0, lastOffset: 3, types: [1, 2, 3, 0])]
+                let request = ShareFetchRequest(
+                    groupID: "shared", memberID: "m", sessionEpoch: epoch, waitMsMax: 1, bytesMin: 1, bytesMax: 1 << 20, recordsMax: 5, batchSize: 5, acquireMode: 1,
+                    topics: [.init(id: target.topicID, partitions: [.init(index: 0, acknowledgements: epoch == 0 ? [] : acknowledgements)])])
+                frames.append(Array(try Frame.request(request, version: version, correlationID: 1, clientID: "fuzz").joined.readableBytesView))
+            }
+        }
         return frames
     }
 }
@@ -165,6 +188,8 @@ private final class FrameRecord {
 /// A broker on a log in memory.
 private final class FuzzTarget {
     let topicID: UUIDBytes
+    /// What all clients are asked for.
+    let subscription: TelemetrySubscription
     private let port: Int
     private var frames = 0
 
@@ -176,6 +201,8 @@ private final class FuzzTarget {
         config.topics.retentionMs = -1
         let log = try EmbeddedLog.open(directory: "/data", config: config, time: .system, logger: logger)
         try log.createTopic("t", partitions: 2, settings: [:])
+        let wanted = ["metrics": "*", "interval.ms": "100"]
+        try log.changeSettings(of: .clientMetrics("fuzz")) { _ in wanted }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
         var limits = BrokerConfig()
         limits.fetchWaitMsMax = 20
@@ -186,12 +213,13 @@ private final class FuzzTarget {
             log.close()
             try? group.syncShutdownGracefully()
         }
-        try body(FuzzTarget(port: port, topicID: UUIDBytes(log.topic("t")?.topicID ?? [])))
+        try body(FuzzTarget(port: port, topicID: UUIDBytes(log.topic("t")?.topicID ?? []), subscription: TelemetrySubscription(name: "fuzz", wanted)))
     }
 
-    private init(port: Int, topicID: UUIDBytes) {
+    private init(port: Int, topicID: UUIDBytes, subscription: TelemetrySubscription) {
         self.port = port
         self.topicID = topicID
+        self.subscription = subscription
     }
 
     /// Waits for an answer or the end of the connection, though not for long: some requests wait for others.

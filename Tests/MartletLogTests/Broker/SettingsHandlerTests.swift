@@ -60,7 +60,7 @@ import Testing
                 (4, "1", [("num.partitions", 0, "5")], .invalidRequest), (4, "2", [("max.connections", 0, "5")], .invalidRequest),
                 (4, "1", [("max.connections", 0, nil)], .invalidRequest), (4, "1", [("max.connections", 2, "5")], .invalidConfig),
                 (4, "1", [("max.connections", 0, "5"), ("max.connections", 1, nil)], .invalidRequest),
-                (8, "1", [("root", 0, "DEBUG")], .invalidRequest), (32, "", [("consumer.session.timeout.ms", 0, "50000")], .invalidRequest),
+                (8, "2", [("root", 0, "DEBUG")], .invalidRequest), (32, "", [("consumer.session.timeout.ms", 0, "50000")], .invalidRequest),
                 (32, "g", [("consumer.session.timeout.ms", 0, "1")], .invalidConfig), (2, "", [("retention.ms", 0, "1")], .invalidRequest),
             ]
             for (type, resource, changes, code) in wrong {

@@ -58,7 +58,11 @@ final class TestBroker {
     /// Zero if there is no such topic.
     func topicID(_ name: String) -> UUIDBytes { UUIDBytes(log.topic(name)?.topicID ?? []) }
 
+    var telemetry: TelemetryStore { broker.telemetry }
+
     var waitingFetches: Int { broker.waitingFetchCount }
+
+    var statistics: BrokerStatistics { broker.statistics }
 
     func stop() { broker.stop() }
 

@@ -217,6 +217,38 @@ struct MessageSample: Sendable, CustomTestStringConvertible {
                 upsertions: [.init(name: "a", mechanism: 1, iterations: 4096, salt: [1], saltedPassword: [2])]),
             .alterUserScramCredentials),
         .init(AlterUserScramCredentialsResponse(results: [.init(user: "a", error: .resourceNotFound)]), .alterUserScramCredentials),
+        .init(
+            ShareFetchRequest(
+                groupID: "g", memberID: "m", sessionEpoch: 3, waitMsMax: 1, bytesMin: 1, bytesMax: 2, recordsMax: 3, batchSize: 4, acquireMode: 1, renews: true,
+                topics: [
+                    .init(
+                        id: UUIDBytes(high: 1, low: 2),
+                        partitions: [.init(index: 1, acknowledgements: [.init(firstOffset: 3, lastOffset: 5, types: [1, 2, 3])])])
+                ], forgottenTopics: [.init(id: UUIDBytes(high: 3, low: 4), partitions: [0, 7])]), .shareFetch),
+        .init(
+            ShareFetchResponse(
+                error: .shareSessionNotFound, errorMessage: "m", lockMs: 5,
+                topics: [
+                    .init(
+                        id: UUIDBytes(high: 1, low: 2),
+                        partitions: [
+                            .init(
+                                index: 2, error: .corruptMessage, errorMessage: "e", acknowledgeError: .invalidRecordState, acknowledgeMessage: "a",
+                                records: ByteBuffer(string: "r"), acquired: [.init(firstOffset: 1, lastOffset: 2, deliveryCount: 3)])
+                        ])
+                ], endpoints: [.init(nodeID: 1, host: "h", port: 2, rack: "r")]), .shareFetch),
+        .init(
+            ShareAcknowledgeRequest(
+                groupID: "g", memberID: "m", sessionEpoch: 3, renews: true,
+                topics: [
+                    .init(
+                        id: UUIDBytes(high: 1, low: 2), partitions: [.init(index: 1, acknowledgements: [.init(firstOffset: 3, lastOffset: 5, types: [4])])])
+                ]), .shareAcknowledge),
+        .init(
+            ShareAcknowledgeResponse(
+                error: .invalidRequest, errorMessage: "m", lockMs: 5,
+                topics: [.init(id: UUIDBytes(high: 1, low: 2), partitions: [.init(index: 2, error: .invalidRecordState, errorMessage: "e")])],
+                endpoints: [.init(nodeID: 1, host: "h", port: 2)]), .shareAcknowledge),
         .init(ApiVersionsRequest(clientSoftwareName: "a", clientSoftwareVersion: "1"), .apiVersions),
         .init(ApiVersionsResponse(error: .unsupportedVersion, apis: [.init(apiKey: 3, min: 0, max: 9)], throttleTimeMs: 4), .apiVersions),
         .init(MetadataRequest(topics: [.init(id: UUIDBytes(high: 1, low: 2), name: "t")]), .metadata),
@@ -340,6 +372,66 @@ struct MessageSample: Sendable, CustomTestStringConvertible {
             ConsumerGroupDescribeResponse(groups: [
                 .init(groupID: "g", members: [.init(memberID: "m", topicNames: ["t"], assignment: .init(topics: [.init(name: "t", partitions: [1])]))])
             ]), .consumerGroupDescribe),
+        .init(ShareGroupHeartbeatRequest(groupID: "g", memberID: "m", memberEpoch: 3, rackID: "r", topicNames: ["t"]), .shareGroupHeartbeat),
+        .init(
+            ShareGroupHeartbeatResponse(memberID: "m", assignment: .init(topics: [.init(id: .init(high: 1, low: 2), partitions: [3])])),
+            .shareGroupHeartbeat),
+        .init(ShareGroupDescribeRequest(groups: ["g"], includesOperations: true), .shareGroupDescribe),
+        .init(
+            ShareGroupDescribeResponse(groups: [
+                .init(
+                    groupID: "g", assignor: "simple",
+                    members: [.init(memberID: "m", rackID: "r", topicNames: ["t"], assignment: .init(topics: [.init(name: "t", partitions: [1])]))])
+            ]), .shareGroupDescribe),
+        .init(
+            DescribeShareGroupOffsetsRequest(groups: [.init(groupID: "g", topics: [.init(name: "t", partitions: [1])]), .init(groupID: "h", topics: nil)]),
+            .describeShareGroupOffsets),
+        .init(
+            DescribeShareGroupOffsetsResponse(groups: [
+                .init(groupID: "g", topics: [.init(name: "t", partitions: [.init(index: 1, startOffset: 5, lag: 2, errorMessage: "m")])])
+            ]), .describeShareGroupOffsets),
+        .init(
+            AlterShareGroupOffsetsRequest(groupID: "g", topics: [.init(name: "t", partitions: [.init(index: 1, startOffset: 5)])]),
+            .alterShareGroupOffsets),
+        .init(AlterShareGroupOffsetsResponse(topics: [.init(name: "t", partitions: [.init(index: 1)])]), .alterShareGroupOffsets),
+        .init(DeleteShareGroupOffsetsRequest(groupID: "g", topics: [.init(name: "t")]), .deleteShareGroupOffsets),
+        .init(DeleteShareGroupOffsetsResponse(topics: [.init(name: "t", errorMessage: "m")]), .deleteShareGroupOffsets),
+        .init(
+            StreamsGroupHeartbeatRequest(
+                groupID: "g", memberID: "m", instanceID: "i", rackID: "r",
+                topology: .init(
+                    epoch: 1,
+                    subtopologies: [
+                        .init(
+                            id: "0", sources: ["t"], patterns: ["p"], changelogs: [.init(name: "c", settings: [.init(key: "k", value: "v")])], sinks: ["s"],
+                            repartitions: [.init(name: "r", partitions: 2, replicationFactor: 1)],
+                            copartitionGroups: [.init(sources: [0], patterns: [0], repartitions: [0])])
+                    ]),
+                active: [.init(subtopology: "0", partitions: [1])], standby: [], warmup: [], processID: "p",
+                endpoint: StreamsEndpoint(.init(host: "h", port: 65_535)), clientTags: [.init(key: "k", value: "v")],
+                offsets: [.init(subtopology: "0", partition: 1, offset: 5)], endOffsets: [.init(subtopology: "0", partition: 1, offset: 6)],
+                requestsShutdown: true), .streamsGroupHeartbeat),
+        .init(
+            StreamsGroupHeartbeatResponse(
+                memberID: "m", statuses: [.init(code: 3, detail: "d")], active: [.init(subtopology: "0", partitions: [1])], standby: [], warmup: [],
+                endpoints: [
+                    .init(
+                        endpoint: StreamsEndpoint(.init(host: "h", port: 40_000)), active: [.init(topic: "t", partitions: [1])],
+                        standby: [.init(topic: "t", partitions: [2])])
+                ]), .streamsGroupHeartbeat),
+        .init(StreamsGroupDescribeRequest(groups: ["g"], includesOperations: true), .streamsGroupDescribe),
+        .init(
+            StreamsGroupDescribeResponse(groups: [
+                .init(
+                    groupID: "g", state: "Stable",
+                    topology: .init(epoch: 1, subtopologies: [.init(id: "0", sources: ["t"], changelogs: [.init(name: "c")], repartitions: [.init(name: "r")])]),
+                    members: [
+                        .init(
+                            memberID: "m", processID: "p", endpoint: StreamsEndpoint(.init(host: "h", port: 1)), clientTags: [.init(key: "k", value: "v")],
+                            offsets: [.init(subtopology: "0", partition: 1, offset: 5)],
+                            assignment: .init(.init(active: [.init(subtopology: "0", partition: 1)])))
+                    ])
+            ]), .streamsGroupDescribe),
         .init(
             DescribeTopicPartitionsRequest(topics: [.init(name: "t")], cursor: .init(topic: "t", partition: 3)), .describeTopicPartitions),
         .init(
@@ -362,5 +454,5 @@ struct MessageSample: Sendable, CustomTestStringConvertible {
             .incrementalAlterConfigs),
         .init(DescribeClusterRequest(), .describeCluster),
         .init(DescribeClusterResponse(clusterID: "c", brokers: [.init(nodeID: 1, host: "h", port: 1)]), .describeCluster),
-    ]
+    ] + ofNodes
 }

@@ -48,6 +48,24 @@ import Testing
         }
     }
 
+    @Test func membersOfShareGroupsNeedTheGroupAndTheTopics() throws {
+        try run { broker in
+            let root = try login(broker, "root"), alice = try login(broker, "alice")
+            let request = ShareFetchRequest(
+                groupID: "g", memberID: "m", bytesMax: 1000, recordsMax: 1, batchSize: 1,
+                topics: [.init(id: broker.topicID("t"), partitions: [.init()]), .init(id: broker.topicID("secret"), partitions: [.init()])])
+            let acknowledgement = ShareAcknowledgeRequest(
+                groupID: "g", memberID: "m", sessionEpoch: 1,
+                topics: [.init(id: broker.topicID("secret"), partitions: [.init(acknowledgements: [.init(types: [1])])])])
+            #expect(try alice.send(request, 2).error == .groupAuthorizationFailed)
+            #expect(try alice.send(acknowledgement, 2).error == .groupAuthorizationFailed)
+            _ = try root.send(CreateAclsRequest(rules: [rule(3, "g", .read), rule(2, "t", .read)]), 3)
+            let answer = try alice.send(request, 2)
+            #expect(answer.error == .none && Set(answer.topics.flatMap { $0.partitions.map(\.error) }) == [.topicAuthorizationFailed, .unknownTopicOrPartition])
+            #expect(try alice.send(acknowledgement, 2).topics[0].partitions[0].error == .topicAuthorizationFailed)
+        }
+    }
+
     @Test func everyVersionOfLoginWorks() throws {
         try run { broker in
             for version in APIKey.saslAuthenticate.versions {
@@ -252,6 +270,46 @@ import Testing
         }
     }
 
+    /// READ on the group, DESCRIBE on every topic of the topology, CREATE to have its internal topics made.
+    @Test func streamsGroupsNeedRules() throws {
+        try run { broker in
+            try broker.log.createTopic("words", partitions: 1)
+            let root = try login(broker, "root"), alice = try login(broker, "alice")
+            func allow(_ rules: WireAccessRule...) throws {
+                #expect(try root.send(CreateAclsRequest(rules: rules), 3).results.allSatisfy { $0.error == .none })
+            }
+            let join = StreamsGroupHandlerTests.join("g", "m")
+            func describe() throws -> KafkaErrorCode { try alice.send(StreamsGroupDescribeRequest(groups: ["g"]), 0).groups[0].error }
+            #expect(try alice.send(join, 0).error == .groupAuthorizationFailed && describe() == .groupAuthorizationFailed)
+            try allow(rule(3, "g", .read), rule(2, "words", .read))
+            #expect(try alice.send(join, 0).error == .topicAuthorizationFailed)
+            try allow(rule(2, "by-word", .describe), rule(2, "counts", .describe))
+            let waiting = try alice.send(join, 0)
+            #expect(waiting.error == .none && waiting.statuses?.contains { $0.detail.contains("User:alice may not make topics by-word, counts") } == true)
+            var hidden = join
+            hidden.topology?.subtopologies[0].patterns = ["sec.*"]
+            #expect(try alice.send(hidden, 0).error == .topicAuthorizationFailed)
+            try allow(rule(2, "by-word", .create), rule(2, "counts", .create))
+            let deadline = ContinuousClock.now + .seconds(20)
+            while broker.log.topic("counts") == nil, ContinuousClock.now < deadline {
+                _ = try alice.send(StreamsGroupHeartbeatRequest(groupID: "g", memberID: "m", memberEpoch: waiting.memberEpoch), 0)
+            }
+            #expect(broker.log.topic("counts") != nil && broker.log.topic("by-word") != nil)
+            _ = try alice.send(join, 0)
+            #expect(try describe() == .none)
+            #expect(try root.send(DeleteAclsRequest(filters: [filter("by-word")]), 3).results[0].matches.count == 2)
+            #expect(try describe() == .topicAuthorizationFailed)
+        }
+    }
+
+    private func filter(_ topic: String) -> WireAccessRuleFilter {
+        var filter = WireAccessRuleFilter()
+        filter.pattern = PatternKind.any
+        filter.resource = 2
+        filter.name = topic
+        return filter
+    }
+
     @Test func rulesAndUsersAreManagedBySuperUsers() throws {
         try run { broker in
             let root = try login(broker, "root"), alice = try login(broker, "alice")
@@ -294,6 +352,30 @@ import Testing
             #expect(broker.users.check(user: "carol", password: Array("pw".utf8)))
             #expect(try root.send(AlterUserScramCredentialsRequest(deletions: [.init(name: "carol", mechanism: 1)]), 0).results.map(\.error) == [.none])
             #expect(!broker.users.check(user: "carol", password: Array("pw".utf8)))
+        }
+    }
+
+    /// Of the node itself: its voters, its loggers, what it wants to know of its clients. To report needs no right.
+    @Test func theNodeIsForThoseWhoMayDescribeAndAlterTheCluster() throws {
+        try run { broker in
+            let root = try login(broker, "root"), alice = try login(broker, "alice")
+            let id = UUIDBytes(high: 1, low: 2)
+            func errors(_ client: TestClient) throws -> [KafkaErrorCode] {
+                [
+                    try client.send(DescribeQuorumRequest(), 2).error, try client.send(UnregisterBrokerRequest(brokerID: 9), 0).error,
+                    try client.send(AddRaftVoterRequest(voterID: 2, directoryID: id, listeners: [.init(name: "l")]), 1).error,
+                    try client.send(RemoveRaftVoterRequest(voterID: 2, directoryID: id), 0).error, try client.send(ListConfigResourcesRequest(), 1).error,
+                    try client.send(DescribeConfigsRequest(resources: [.init(type: 8, name: "1")]), 4).results[0].error,
+                    try client.send(DescribeConfigsRequest(resources: [.init(type: 16, name: "s")]), 4).results[0].error,
+                    try client.send(
+                        IncrementalAlterConfigsRequest(resources: [.init(type: 16, name: "s", changes: [.init(name: "metrics", operation: 0, value: "a")])]), 1
+                    ).results[0].error,
+                    try client.send(FindCoordinatorRequest(keyType: 2, keys: ["g:\(id.text):0"]), 6).coordinators[0].error,
+                    try client.send(GetTelemetrySubscriptionsRequest(), 0).error,
+                ]
+            }
+            #expect(try errors(alice) == [KafkaErrorCode](repeating: .clusterAuthorizationFailed, count: 9) + [.none])
+            #expect(try errors(root) == [.none, .brokerIDNotRegistered, .unsupportedVersion, .unsupportedVersion, .none, .none, .none, .none, .none, .none])
         }
     }
 }

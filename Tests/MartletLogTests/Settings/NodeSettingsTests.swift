@@ -86,6 +86,33 @@ import Testing
         log.close()
     }
 
+    @Test func subscriptionsToClientMetricsOutliveARestart() throws {
+        let system = SimulatedFileSystem()
+        do {
+            let log = try opened(system)
+            try set(log, .clientMetrics("b"), ["metrics": "x", "match": "client_id=a.*"])
+            try set(log, .clientMetrics("a"), ["interval.ms": "100"])
+            for (name, values) in [("", ["metrics": "x"]), ("c", ["interval.ms": "99"]), ("c", ["match": "client_id=["]), ("c", ["other": "1"])] {
+                #expect(throws: KafkaError.self, "\(values)") { try set(log, .clientMetrics(name), values) }
+            }
+            #expect(log.settings.telemetrySubscriptions.map(\.name) == ["a", "b"])
+            log.close()
+        }
+        let log = try opened(system)
+        #expect(log.settings.telemetrySubscriptions.map(\.name) == ["a", "b"] && log.settings.telemetrySubscriptions[1].metrics == ["x"])
+        #expect(log.settings.telemetrySubscriptions[0].intervalMs == 100 && log.settings.values(of: .clientMetrics("b"))["match"] == "client_id=a.*")
+        try set(log, .clientMetrics("b"), ["metrics": nil, "match": nil])
+        #expect(log.settings.telemetrySubscriptions.map(\.name) == ["a"])
+        log.close()
+        // Written by a later Martlet: kept, and not obeyed.
+        try system.replace("/data/settings.json", with: Array(#"{"version":1,"clientMetrics":{"a":{"of.the.future":"1"},"b":{"metrics":"*"}}}"#.utf8), durably: true)
+        let again = try opened(system)
+        #expect(again.settings.telemetrySubscriptions.map(\.name) == ["b"])
+        try set(again, .clientMetrics("c"), ["metrics": "z"])
+        #expect(again.settings.values(of: .clientMetrics("a")) == ["of.the.future": "1"])
+        again.close()
+    }
+
     /// Whatever is on disk when the machine goes down: the settings of before the change or of after it, and after it if that was acknowledged.
     @Test(arguments: [0, 1, 2, 3]) func aCrashLeavesTheOldOrTheNew(kind: Int) throws {
         withSeeds(60) { seed, random in

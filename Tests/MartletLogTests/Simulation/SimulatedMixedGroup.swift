@@ -61,9 +61,10 @@ struct SimulatedMixedGroup {
             }
             members[i] = member
         }
-        let now = node.groups.describeConsumers(Self.group).map { !$0.members.isEmpty }
+        let group = node.groups.state.withLock { $0.groups[Self.group] }
+        let now = group?.consumer.map { !$0.members.isEmpty }
         if let now, let kind, now != kind { changes += 1 }
-        kind = now ?? (node.groups.describe(Self.group)?.members.isEmpty == false ? false : kind)
+        kind = now ?? (group?.hasMembers == true ? false : kind)
     }
 
     private mutating func arrive(_ random: inout SeededRandom) {

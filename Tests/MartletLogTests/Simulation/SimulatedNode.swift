@@ -12,6 +12,7 @@ import Testing
 final class SimulatedNode {
     private(set) var disk = SimulatedFileSystem()
     private(set) var log: EmbeddedLog
+    private(set) var shares: SharePartitions
     private(set) var groups: GroupCoordinator
     let time = ManualTime(wallMs: 1_000_000)
     let loop = EmbeddedEventLoop()
@@ -22,7 +23,8 @@ final class SimulatedNode {
     init(history: SimulatedFileSystem.History? = nil) throws {
         if let history { disk.record(history) }
         log = try Self.open(disk, time, lines)
-        groups = GroupCoordinator(log: log, timers: loop, time: time.source, logger: lines.logger)
+        shares = try SharePartitions(log: log, timers: loop, time: time.source, logger: lines.logger)
+        groups = GroupCoordinator(log: log, timers: loop, time: time.source, logger: lines.logger, sharing: shares)
     }
 
     private static func open(_ disk: SimulatedFileSystem, _ time: ManualTime, _ lines: LogLines) throws(MartletError) -> EmbeddedLog {
@@ -53,6 +55,7 @@ final class SimulatedNode {
     func restart(_ kind: SimulatedFileSystem.Crash, _ random: inout SeededRandom) throws {
         var left = disk.afterCrash ?? disk.crashed(kind, &random)
         groups.close()
+        shares.close()
         loop.run()
         if Int.random(in: 0..<3, using: &random) == 0 {
             left.crash(kind, afterOperations: Int.random(in: 0..<30, using: &random), seed: random.next())
@@ -65,7 +68,8 @@ final class SimulatedNode {
         }
         disk = left
         log = try Self.open(disk, time, lines)
-        groups = GroupCoordinator(log: log, timers: loop, time: time.source, logger: lines.logger)
+        shares = try SharePartitions(log: log, timers: loop, time: time.source, logger: lines.logger)
+        groups = GroupCoordinator(log: log, timers: loop, time: time.source, logger: lines.logger, sharing: shares)
         lives += 1
     }
 

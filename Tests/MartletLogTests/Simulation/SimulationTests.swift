@@ -28,7 +28,7 @@ import Darwin
         let clock = ContinuousClock(), began = clock.now
         let first = only ?? (seconds == nil ? UInt64(part * Self.historiesDefault / Self.parts + 1) : UInt64.random(in: 0 ..< 1 << 40))
         let end = first + UInt64(Self.historiesDefault / Self.parts)
-        var seed = first, lives = 0, survivors = 0, commits = 0, changes = 0
+        var seed = first, lives = 0, survivors = 0, commits = 0, ofStreams = 0, changes = 0, shared = 0
         while true {
             if only != nil ? seed > first : seconds.map({ clock.now - began >= .seconds(Int64($0)) }) ?? (seed >= end) { break }
             do {
@@ -36,7 +36,9 @@ import Darwin
                 lives += history.lives
                 survivors += history.survivors
                 commits += history.commits
+                ofStreams += history.ofStreams
                 changes += history.changes
+                shared += history.shared
             } catch {
                 Issue.record("seed \(seed): \(error)")
             }
@@ -45,8 +47,11 @@ import Darwin
         // Else nothing of this was tried.
         if only == nil {
             #expect(
-                survivors > 0 && commits > 0 && changes > 0,
-                "\(survivors) transactions outlived a start, consumer groups committed \(commits) times, changed their protocol \(changes) times")
+                survivors > 0 && commits > 0 && ofStreams > 0 && changes > 0 && shared > 0,
+                """
+                \(survivors) transactions outlived a start, consumer groups committed \(commits) times, streams groups \(ofStreams) times, groups changed \
+                their protocol \(changes) times, share groups were done with \(shared) records
+                """)
         }
         if seconds != nil { print("simulation: seeds \(first) to \(seed - 1), \(lives) lives of a node, \(survivors) transactions that outlived a start, \(clock.now - began)") }
     }
@@ -70,8 +75,10 @@ import Darwin
     }
 
     /// - Returns: how often the node started, how many transactions of clients were open then and committed later, how often consumer groups committed
-    ///   and a group with members went over to the other protocol.
-    static func play(_ seed: UInt64, history: SimulatedFileSystem.History? = nil) throws -> (lives: Int, survivors: Int, commits: Int, changes: Int) {
+    ///   and a group with members went over to the other protocol, with how many records a share group was done.
+    static func play(_ seed: UInt64, history: SimulatedFileSystem.History? = nil) throws
+        -> (lives: Int, survivors: Int, commits: Int, ofStreams: Int, changes: Int, shared: Int)
+    {
         var random = SeededRandom(seed: seed)
         let node = try SimulatedNode(history: history)
         try node.log.createTopic("events", partitions: 2, settings: ["segment.bytes": "1500"])
@@ -83,6 +90,8 @@ import Darwin
         var consumers = SimulatedConsumers()
         var readers = SimulatedReaders()
         var mixed = SimulatedMixedGroup()
+        var sharers = try SimulatedSharers(node, isolation: seed % 8 < 4 ? .readCommitted : .readUncommitted)
+        var application = SimulatedStreams()
         var table = SimulatedTable()
         var pipeline = try SimulatedPipeline(node)
         var seen: [[String]] = [[], []]
@@ -95,7 +104,9 @@ import Darwin
         let hasFullDisks = Bool.random(using: &random), hasLostSyncs = kind != .kill && Int.random(in: 0..<3, using: &random) == 0
         node.willCrash(kind, after: Int.random(in: 0..<250, using: &random), seed: random.next())
         for step in 0..<150 {
-            switch Int.random(in: 0..<64, using: &random) {
+            switch Int.random(in: 0..<80, using: &random) {
+            case 72...79: try application.step(node, &random)
+            case 64...71: try sharers.step(node, &random)
             case 54...63: try mixed.step(node, &random)
             case 46...53: try readers.step(node, &random)
             case 0...9: try producers[Int.random(in: 0..<3, using: &random)].step(node, &random)
@@ -127,6 +138,7 @@ import Darwin
                 for i in transactions.indices { transactions[i].nodeRestarted(&random) }
                 consumers.nodeRestarted()
                 mixed.nodeRestarted()
+                sharers.nodeRestarted()
                 try pipeline.nodeRestarted(node)
                 // Now and then every client begins anew, so that nothing is open and all can be seen.
                 let isSettled = Bool.random(using: &random)
@@ -138,6 +150,8 @@ import Darwin
                 consumers.check(node, note)
                 readers.check(node, note)
                 mixed.check(node, note)
+                try sharers.check(node, note)
+                application.check(node, note)
                 try pipeline.check(node, note)
                 try table.check(node, note)
                 for p in 0..<2 {
@@ -158,6 +172,8 @@ import Darwin
                 }
             }
         }
-        return (node.lives, transactions.reduce(0) { $0 + $1.survivors }, readers.commits.count + mixed.commits.count, mixed.changes)
+        return (
+            node.lives, transactions.reduce(0) { $0 + $1.survivors }, readers.commits.count + mixed.commits.count, application.commits.count, mixed.changes,
+            sharers.acceptedCount)
     }
 }

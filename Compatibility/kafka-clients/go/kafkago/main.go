@@ -3,17 +3,11 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	kafka "github.com/segmentio/kafka-go"
 )
-
-var bootstrap string
 
 var cases = map[string]func(arguments []string){
 	"codecs":         codecs,
@@ -29,53 +23,11 @@ var cases = map[string]func(arguments []string){
 
 var client *kafka.Client
 var background = context.Background()
-var atEnd []func()
 
 func main() {
-	if len(os.Args) < 3 || cases[os.Args[2]] == nil {
-		fmt.Fprintln(os.Stderr, "kafkago BOOTSTRAP CASE [ARGUMENT…]")
-		os.Exit(2)
-	}
-	bootstrap = os.Args[1]
-	client = &kafka.Client{Addr: kafka.TCP(bootstrap), Timeout: 30 * time.Second, Transport: &kafka.Transport{MetadataTTL: 50 * time.Millisecond}}
-	cases[os.Args[2]](os.Args[3:])
-	for _, cleanUp := range atEnd {
-		cleanUp()
-	}
-}
-
-func require(condition bool, message ...any) {
-	if !condition {
-		panic(fmt.Sprint(message...))
-	}
-}
-
-func check(err error) {
-	if err != nil {
-		panic(err)
-	}
-}
-
-func must[T any](value T, err error) T {
-	check(err)
-	return value
-}
-
-func refused(err error, with error, what string) {
-	require(errors.Is(err, with), what, ": expected ", with, ", got ", err)
-}
-
-// Asks again and again until it is so.
-func eventually(what string, isSo func() bool) {
-	for end := time.Now().Add(40 * time.Second); !isSo(); time.Sleep(10 * time.Millisecond) {
-		require(time.Now().Before(end), "in vain: ", what)
-	}
-}
-
-func unique(name string) string {
-	bytes := make([]byte, 6)
-	rand.Read(bytes)
-	return "compat-kafkago-" + name + "-" + hex.EncodeToString(bytes)
+	drive(cases, func() {
+		client = &kafka.Client{Addr: kafka.TCP(bootstrap), Timeout: 30 * time.Second, Transport: &kafka.Transport{MetadataTTL: 50 * time.Millisecond}}
+	})
 }
 
 func topic(name string, partitions int, settings ...kafka.ConfigEntry) string {

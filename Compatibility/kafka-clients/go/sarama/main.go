@@ -4,17 +4,12 @@
 package main
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/IBM/sarama"
 )
-
-var bootstrap string
 
 var cases = map[string]func(arguments []string){
 	"codecs":       codecs,
@@ -37,53 +32,7 @@ var cases = map[string]func(arguments []string){
 	"users":        users,
 }
 
-func main() {
-	if len(os.Args) < 3 || cases[os.Args[2]] == nil {
-		fmt.Fprintln(os.Stderr, "sarama BOOTSTRAP CASE [ARGUMENT…]")
-		os.Exit(2)
-	}
-	bootstrap = os.Args[1]
-	cases[os.Args[2]](os.Args[3:])
-	for _, cleanUp := range atEnd {
-		cleanUp()
-	}
-}
-
-var atEnd []func()
-
-func require(condition bool, message ...any) {
-	if !condition {
-		panic(fmt.Sprint(message...))
-	}
-}
-
-func check(err error) {
-	if err != nil {
-		panic(err)
-	}
-}
-
-func must[T any](value T, err error) T {
-	check(err)
-	return value
-}
-
-// Asks again and again until it is so.
-func eventually(what string, isSo func() bool) {
-	for end := time.Now().Add(40 * time.Second); !isSo(); time.Sleep(10 * time.Millisecond) {
-		require(time.Now().Before(end), "in vain: ", what)
-	}
-}
-
-func refused(err error, with error, what string) {
-	require(errors.Is(err, with), what, ": expected ", with, ", got ", err)
-}
-
-func unique(name string) string {
-	bytes := make([]byte, 6)
-	rand.Read(bytes)
-	return "compat-go-" + name + "-" + hex.EncodeToString(bytes)
-}
+func main() { drive(cases, func() {}) }
 
 // The client as new as it can be: the versions it sends follow from Config.Version.
 func configuration() *sarama.Config {

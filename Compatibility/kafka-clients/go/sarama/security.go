@@ -86,7 +86,7 @@ func rules(arguments []string) {
 		return err
 	}
 	refused(write(), sarama.ErrTopicAuthorizationFailed, "writing without a rule")
-	resource := sarama.Resource{ResourceType: sarama.AclResourceTopic, ResourceName: "compat-go-rules", ResourcePatternType: sarama.AclPatternPrefixed}
+	resource := sarama.Resource{ResourceType: sarama.AclResourceTopic, ResourceName: "compat-sarama-rules", ResourcePatternType: sarama.AclPatternPrefixed}
 	rule := sarama.Acl{Principal: "User:" + arguments[3], Host: "*", Operation: sarama.AclOperationWrite, PermissionType: sarama.AclPermissionAllow}
 	check(admin.CreateACLs([]*sarama.ResourceAcls{{Resource: resource, Acls: []*sarama.Acl{&rule}}}))
 	check(write())

@@ -108,10 +108,13 @@ private struct SettingKinds {
 }
 
 extension RequestRouter {
-    /// Replaces all that was set for each topic, broker or group.
+    /// Replaces all that was set for each topic, broker, group or subscription.
     func alterConfigs(_ request: AlterConfigsRequest, _ context: RequestContext) -> Answer<AlterConfigsResponse> {
         offload(context) {
             self.alter(request.resources.map { ($0.type, $0.name) }, validatesOnly: request.validatesOnly) { (index, _, _) throws(KafkaError) in
+                guard request.resources[index].type != ConfigResource.brokerLogger.rawValue else {
+                    throw KafkaError(.invalidRequest, "levels of loggers are changed one by one (IncrementalAlterConfigs)")
+                }
                 var settings: [String: String] = [:]
                 for setting in request.resources[index].settings {
                     guard let value = setting.value else { throw KafkaError(.invalidRequest, "setting \(setting.name) has no value") }
@@ -124,7 +127,7 @@ extension RequestRouter {
         }
     }
 
-    /// Changes single settings of topics, brokers and groups (KIP-339).
+    /// Changes single settings of topics, brokers, groups and subscriptions, and levels of loggers (KIP-339, KIP-412).
     func incrementalAlterConfigs(_ request: IncrementalAlterConfigsRequest, _ context: RequestContext) -> Answer<AlterConfigsResponse> {
         offload(context) {
             self.alter(request.resources.map { ($0.type, $0.name) }, validatesOnly: request.validatesOnly) { (index, before, kinds) throws(KafkaError) in
@@ -191,7 +194,17 @@ extension RequestRouter {
                     try log.changeSettings(of: .group(name), keeps: !validatesOnly) { (before) throws(KafkaError) in
                         try change(index, before, SettingKinds { _ in nil })
                     }
-                case nil: throw KafkaError(.invalidRequest, "settings that can be changed belong to topics (2), brokers (4) and groups (32)")
+                case .brokerLogger:
+                    try Self.checkOwner(loggers: name)
+                    try loggers.change(keeps: !validatesOnly) { (before) throws(KafkaError) in try change(index, before, SettingKinds { _ in nil }) }
+                case .clientMetrics:
+                    let kinds = SettingKinds { name in TelemetrySubscription.settings.contains { $0.name == name && $0.kind == .list } ? "" : nil }
+                    try log.changeSettings(of: .clientMetrics(name), keeps: !validatesOnly) { (before) throws(KafkaError) in
+                        try change(index, before, kinds)
+                    }
+                case nil:
+                    throw KafkaError(
+                        .invalidRequest, "settings that can be changed belong to topics (2), brokers (4), loggers (8), client metrics (16) and groups (32)")
                 }
                 if !validatesOnly { logger.info("settings changed", metadata: ["type": "\(type)", "name": "\(name)"]) }
             } catch {

@@ -78,15 +78,20 @@ struct ApiVersionsResponse: WireMessage {
 
 extension RequestRouter {
     func apiVersions(_ request: ApiVersionsRequest, _ context: RequestContext) -> Answer<ApiVersionsResponse> {
+        if context.version >= 3 {
+            context.session.software = .init(name: request.clientSoftwareName, version: request.clientSoftwareVersion)
+        }
         var response = Self.spoken
         // Clients that know version 3 and not 4 stumble over a lowest version of 0.
         if context.version < 4 { response.supportedFeatures = [] }
         return .now(response)
     }
 
-    /// group.version 1: consumer groups of KIP-848. transaction.version 2: transactions of KIP-890, in which partitions and groups join by
-    /// being written to, and each transaction has an epoch of its own.
-    static let features: [(name: String, level: Int16)] = [("group.version", 1), ("transaction.version", 2)]
+    /// group.version 1: consumer groups of KIP-848. share.version 1: share groups of KIP-932. streams.version 1: streams groups of KIP-1071.
+    /// transaction.version 2: transactions of KIP-890, in which partitions and groups join by being written to, and each transaction has an epoch of its own.
+    static let features: [(name: String, level: Int16)] = [
+        ("group.version", 1), ("share.version", 1), ("streams.version", 1), ("transaction.version", 2),
+    ]
 
     /// A version we do not speak is answered in version 0 with UNSUPPORTED_VERSION and the list, so that the client can ask again (KIP-511).
     func unsupportedApiVersions(_ header: RequestHeader) throws(WireError) -> FrameBytes {

@@ -162,7 +162,7 @@ extension RequestRouter {
             return request.components.allSatisfy { component in
                 guard let name = parts.first(where: { $0.type == component.type })?.name else { return false }
                 switch component.matchType {
-                case 0: return name == .named(component.match ?? "")
+                case 0: return name == .named(Self.name(of: component))
                 case 1: return name == .byDefault
                 default: return true
                 }
@@ -188,9 +188,9 @@ extension RequestRouter {
                         let target = try Self.target(entry.entity)
                         var changes: [QuotaKind: Double?] = [:]
                         for change in entry.changes {
-                            guard let kind = QuotaKind(rawValue: change.key) else {
-                                let known = QuotaKind.allCases.map(\.rawValue).joined(separator: ", ")
-                                throw KafkaError(.invalidRequest, "there is no quota \(change.key) of users and client ids, only \(known)")
+                            guard let kind = target.kinds.first(where: { $0.rawValue == change.key }) else {
+                                let known = target.kinds.map(\.rawValue).joined(separator: ", "), whose = target.address == nil ? "users and client ids" : "addresses"
+                                throw KafkaError(.invalidRequest, "there is no quota \(change.key) of \(whose), only \(known)")
                             }
                             let limit = Double(bitPattern: UInt64(bitPattern: change.value))
                             if !change.isRemoval, let refusal = kind.refusal(of: limit) { throw KafkaError(.invalidRequest, "\(refusal), not \(limit)") }
@@ -206,15 +206,24 @@ extension RequestRouter {
         }
     }
 
+    /// An address may be written in several ways.
+    private static func name(of component: DescribeClientQuotasRequest.Component) -> String {
+        let match = component.match ?? ""
+        return component.type == "ip" ? PeerAddress.canonical(match) ?? match : match
+    }
+
     private static func target(_ entity: [QuotaEntity]) throws(KafkaError) -> QuotaTarget {
-        let allowed = "a quota is of a user, a client id or both (user, client-id)"
+        let allowed = "a quota is of a user, a client id or both (user, client-id), or of an address (ip)"
         guard !entity.isEmpty, Set(entity.map(\.type)).count == entity.count, entity.allSatisfy({ quotaEntities.contains($0.type) }) else {
             throw KafkaError(.invalidRequest, allowed)
         }
-        guard !entity.contains(where: { $0.type == "ip" }) else {
-            throw KafkaError(.policyViolation, "connections of an address are bounded by max.connections.per.ip here, not by quotas; \(allowed)")
-        }
         var target = QuotaTarget()
+        if let part = entity.first(where: { $0.type == "ip" }) {
+            guard entity.count == 1 else { throw KafkaError(.invalidRequest, allowed) }
+            guard let name = part.name else { return QuotaTarget(address: .byDefault) }
+            guard let address = PeerAddress.canonical(name) else { throw KafkaError(.invalidRequest, "\(name) is no IP address") }
+            return QuotaTarget(address: .named(address))
+        }
         for part in entity {
             guard part.name?.isEmpty != true else { throw KafkaError(.invalidRequest, "the name of a \(part.type) is not empty") }
             let name: QuotaTarget.Name = part.name.map { .named($0) } ?? .byDefault
@@ -227,7 +236,7 @@ extension RequestRouter {
 extension QuotaTarget {
     /// As the protocol names its parts.
     fileprivate var parts: [(type: String, name: Name)] {
-        [user.map { ("user", $0) }, client.map { ("client-id", $0) }].compactMap { $0 }
+        [user.map { ("user", $0) }, client.map { ("client-id", $0) }, address.map { ("ip", $0) }].compactMap { $0 }
     }
 }
 

@@ -177,6 +177,22 @@ struct ConsumerGroupDescribeResponse: WireMessage {
     }
 }
 
+extension ConsumerGroupHeartbeatRequest.Topic {
+    /// Partitions by their topics.
+    static func list(_ partitions: Set<GroupPartition>) -> [Self] {
+        Dictionary(grouping: partitions, by: \.topic).map { .init(id: $0.key, partitions: $0.value.map(\.index).sorted()) }
+    }
+}
+
+extension ConsumerGroupDescribeResponse.Assignment {
+    /// Without topics that are gone.
+    init(_ partitions: Set<GroupPartition>, _ names: TopicIDs) {
+        topics = ConsumerGroupHeartbeatRequest.Topic.list(partitions).compactMap { topic in
+            names.name(of: topic.id).map { .init(id: topic.id, name: $0, partitions: topic.partitions) }
+        }.sorted { $0.name < $1.name }
+    }
+}
+
 extension RequestRouter {
     func consumerGroupHeartbeat(_ request: ConsumerGroupHeartbeatRequest, _ context: RequestContext) -> Answer<ConsumerGroupHeartbeatResponse> {
         let heartbeat: ConsumerGroup.Heartbeat
@@ -191,10 +207,7 @@ extension RequestRouter {
         return .now(
             .init(
                 memberID: answer.memberID, memberEpoch: answer.epoch, heartbeatIntervalMs: log.settings.consumerTimes(ofGroup: request.groupID).heartbeatIntervalMs,
-                assignment: answer.assignment.map { partitions in
-                    let topics = Dictionary(grouping: partitions, by: \.topic)
-                    return .init(topics: topics.map { .init(id: $0.key, partitions: $0.value.map(\.index).sorted()) })
-                }))
+                assignment: answer.assignment.map { .init(topics: ConsumerGroupHeartbeatRequest.Topic.list($0)) }))
     }
 
     /// What can be said of a heartbeat without looking at the group.
@@ -244,17 +257,11 @@ extension RequestRouter {
         .now(
             .init(
                 groups: request.groups.map { id in
-                    guard let group = groups.describeConsumers(id) else {
-                        let message = groups.exists(id) ? "group \(id) is not a consumer group" : "group \(id) does not exist"
-                        return .init(error: .groupIDNotFound, errorMessage: message, groupID: id)
-                    }
-                    func assignment(_ partitions: Set<ConsumerGroup.Partition>) -> ConsumerGroupDescribeResponse.Assignment {
-                        let topics = Dictionary(grouping: partitions, by: \.topic)
-                        return .init(
-                            topics: topics.compactMap { topic, partitions in
-                                guard let name = topicIDs.name(of: topic) else { return nil }
-                                return .init(id: topic, name: name, partitions: partitions.map(\.index).sorted())
-                            }.sorted { $0.name < $1.name })
+                    let group: ConsumerGroup
+                    do throws(KafkaError) {
+                        group = try groups.describe(id, as: ConsumerGroup.self)
+                    } catch {
+                        return .init(error: error.code, errorMessage: error.message, groupID: id)
                     }
                     return .init(
                         groupID: id, state: group.state.rawValue, epoch: group.epoch, assignmentEpoch: group.assignmentEpoch,
@@ -263,8 +270,8 @@ extension RequestRouter {
                             .init(
                                 memberID: member.id, instanceID: member.instanceID, rackID: member.rackID, memberEpoch: member.epoch,
                                 clientID: member.clientID, clientHost: member.clientHost, topicNames: member.names,
-                                topicPattern: member.pattern?.text, assignment: assignment(member.assigned),
-                                target: assignment(group.target[member.id] ?? []), type: member.classic == nil ? 1 : 0)
+                                topicPattern: member.pattern?.text, assignment: .init(member.assigned, topicIDs),
+                                target: .init(group.target[member.id] ?? [], topicIDs), type: member.classic == nil ? 1 : 0)
                         },
                         authorizedOperations: request.includesOperations ? 1 << 3 | 1 << 6 | 1 << 8 : .min)
                 }))

@@ -137,7 +137,7 @@ extension RequestRouter {
     }
 
     /// - Returns: how many partitions the topic has, or would have.
-    private func createTopic(_ wanted: CreateTopicsRequest.Topic, validatesOnly: Bool, _ context: RequestContext) throws(KafkaError) -> Int32 {
+    func createTopic(_ wanted: CreateTopicsRequest.Topic, validatesOnly: Bool, _ context: RequestContext) throws(KafkaError) -> Int32 {
         guard Self.isTopicName(wanted.name) else {
             throw KafkaError(
                 .invalidTopicException,

@@ -8,13 +8,19 @@ enum ConfigSource: Int8, Sendable {
     case dynamicDefaultBroker = 3
     case staticBroker = 4
     case `default` = 5
+    case brokerLogger = 6
+    case clientMetrics = 7
     case group = 8
 }
 
 /// What settings belong to, by the protocol's numbers.
-enum ConfigResource: Int8, Sendable {
+enum ConfigResource: Int8, Sendable, CaseIterable {
     case topic = 2
     case broker = 4
+    /// Levels of loggers (KIP-412).
+    case brokerLogger = 8
+    /// Subscriptions to what clients report of themselves (KIP-714).
+    case clientMetrics = 16
     case group = 32
 }
 
@@ -160,7 +166,13 @@ extension RequestRouter {
         case .group:
             guard !name.isEmpty else { throw KafkaError(.invalidRequest, "there are no settings for all groups; those of the broker are it") }
             return groupRows(name)
-        case nil: throw KafkaError(.invalidRequest, "settings belong to topics (2), brokers (4) and groups (32)")
+        case .brokerLogger:
+            try Self.checkOwner(loggers: name)
+            return loggerRows()
+        case .clientMetrics:
+            guard !name.isEmpty else { throw KafkaError(.invalidRequest, "a subscription to client metrics has a name") }
+            return clientMetricsRows(name)
+        case nil: throw KafkaError(.invalidRequest, "settings belong to topics (2), brokers (4), loggers (8), client metrics (16) and groups (32)")
         }
     }
 
@@ -208,9 +220,34 @@ extension RequestRouter {
     private func groupRows(_ id: String) -> [SettingRow] {
         let own = log.settings.values(of: .group(id))
         return GroupSetting.all.map { setting in
-            var values = BrokerSetting.named(setting.brokerSetting).map(log.settings.values(of:)) ?? []
+            var values: [NodeSettings.Value] =
+                switch setting.byDefault {
+                case .brokerSetting(let name): BrokerSetting.named(name).map(log.settings.values(of:)) ?? []
+                case .value(let text): [.init(name: setting.name, text: text, source: .default)]
+                }
             if let value = own[setting.name] { values.insert(.init(name: setting.name, text: value, source: .group), at: 0) }
-            return SettingRow(name: setting.name, kind: .int, documentation: setting.text, values: values)
+            return SettingRow(name: setting.name, kind: setting.kind, documentation: setting.text, values: values)
         }
+    }
+
+    private func loggerRows() -> [SettingRow] {
+        loggers.inForce.map { name, level in
+            SettingRow(
+                name: name, kind: .string, documentation: "From which level on this logger says something.",
+                values: [.init(name: name, text: LoggerLevels.text(level), source: .brokerLogger)])
+        }
+    }
+
+    private func clientMetricsRows(_ name: String) -> [SettingRow] {
+        let own = log.settings.values(of: .clientMetrics(name))
+        return TelemetrySubscription.settings.map { setting in
+            var values = [NodeSettings.Value(name: setting.name, text: setting.byDefault, source: .default)]
+            if let value = own[setting.name] { values.insert(.init(name: setting.name, text: value, source: .clientMetrics), at: 0) }
+            return SettingRow(name: setting.name, kind: setting.kind, documentation: setting.text, values: values)
+        }
+    }
+
+    static func checkOwner(loggers name: String) throws(KafkaError) {
+        guard name == "\(nodeID)" else { throw KafkaError(.invalidRequest, "loggers belong to broker \(nodeID), not to \"\(name)\"") }
     }
 }

@@ -1,5 +1,6 @@
 import MartletCore
 import NIOCore
+import Synchronization
 
 struct FetchRequest: WireRequest {
     typealias Response = FetchResponse
@@ -114,6 +115,8 @@ struct FetchResponse: WireMessage {
         var aborted: [Aborted]?
         var preferredReadReplica: Int32 = -1
         var records: ByteBuffer? = ByteBuffer()
+        /// In `records`; not on the wire.
+        var recordCount = 0
         /// The last epoch that the client has read ends here, before its place: no records (KIP-595).
         var diverging: EpochEnd?
         /// Who leads, if the client's epoch is not in force.
@@ -186,6 +189,7 @@ extension RequestRouter {
         let waitMs = min(max(request.waitMsMax, 0), config.fetchWaitMsMax)
         let endpoint = FetchResponse.Endpoint(nodeID: Self.nodeID, host: context.advertisedHost, port: context.advertisedPort)
         let told: @Sendable (FetchResponse) -> FetchResponse = { response in
+            plan.noteSent(response)
             var response = reading.told(response)
             if response.namesLeaders { response.endpoints = [endpoint] }
             return response
@@ -307,6 +311,20 @@ struct FetchPlan: Sendable {
         return response
     }
 
+    /// Counts what of its partitions a client is answered with: those of the plan, in its order.
+    func noteSent(_ response: FetchResponse) {
+        var place = 0
+        for topic in response.topics {
+            for answer in topic.partitions {
+                if answer.recordCount > 0, partitions.indices.contains(place), let log = partitions[place].log {
+                    log.sentBytes.wrappingAdd(Int64(answer.recordBytes), ordering: .relaxed)
+                    log.sentRecords.wrappingAdd(Int64(answer.recordCount), ordering: .relaxed)
+                }
+                place += 1
+            }
+        }
+    }
+
     private func read(_ partition: Partition, atMost left: Int) -> FetchResponse.Partition {
         var answer = FetchResponse.Partition(index: partition.request.index, error: error(partition))
         if answer.error == .fencedLeaderEpoch || answer.error == .unknownLeaderEpoch, let log = partition.log {
@@ -328,6 +346,7 @@ struct FetchPlan: Sendable {
             // A batch that is larger than what is left waits for an answer in which it is the first: clients begin with another partition each time.
             guard left == self.bytesMax || slice.bytes.readableBytes <= left else { return answer }
             answer.records = slice.bytes
+            answer.recordCount = slice.recordCount
             if isolation == .readCommitted {
                 answer.aborted = slice.aborted.map { .init(producerID: $0.producerID, firstOffset: $0.firstOffset) }
             }

@@ -3,7 +3,7 @@ struct FindCoordinatorRequest: WireRequest {
     static let api = APIKey.findCoordinator
 
     var key = ""
-    /// 0 a group, 1 a transactional id.
+    /// 0 a group, 1 a transactional id, 2 a partition of a share group: `group:topic id:partition` (KIP-932).
     var keyType: Int8 = 0
     var keys: [String] = []
 
@@ -63,13 +63,28 @@ extension RequestRouter {
         return .now(
             FindCoordinatorResponse(
                 coordinators: keys.map { key in
-                    guard request.keyType == 0 || request.keyType == 1 else {
-                        return .init(key: key, error: .invalidRequest, errorMessage: "key type is 0 (group) or 1 (transaction)")
-                    }
-                    guard request.keyType == 1 || !key.isEmpty else {
-                        return .init(key: key, error: .invalidGroupID, errorMessage: "a group id is not empty")
+                    if let refusal = Self.refusal(ofKey: key, type: request.keyType, context.version) {
+                        return .init(key: key, error: refusal.code, errorMessage: refusal.message)
                     }
                     return .init(key: key, nodeID: Self.nodeID, host: context.advertisedHost, port: context.advertisedPort)
                 }))
+    }
+
+    static func refusal(ofKey key: String, type: Int8, _ version: Int16) -> KafkaError? {
+        switch type {
+        case 0: return key.isEmpty ? KafkaError(.invalidGroupID, "a group id is not empty") : nil
+        case 1: return nil
+        case 2 where version >= 6: return isSharePartition(key) ? nil : KafkaError(.invalidRequest, "a key is group:topic id:partition, not \"\(key)\"")
+        default: return KafkaError(.invalidRequest, "key type is 0 (group), 1 (transaction) or, from version 6 on, 2 (partition of a share group)")
+        }
+    }
+
+    /// Whether it is group:topic id:partition, with the 22 characters of base64url of an id (KIP-932). A group's name may have colons.
+    private static func isSharePartition(_ key: String) -> Bool {
+        let parts = key.split(separator: ":", omittingEmptySubsequences: false)
+        guard parts.count >= 3, !parts.dropLast(2).joined(separator: ":").isEmpty, let index = Int32(parts[parts.count - 1]) else { return false }
+        let id = parts[parts.count - 2].utf8
+        let isBase64 = id.allSatisfy { (0x30...0x39).contains($0) || (0x41...0x5a).contains($0) || (0x61...0x7a).contains($0) || $0 == 0x2d || $0 == 0x5f }
+        return index >= 0 && id.count == 22 && isBase64
     }
 }

@@ -73,7 +73,7 @@ struct ListGroupsRequest: WireRequest {
 
     /// Empty: all.
     var states: [String] = []
-    /// "classic", "consumer"; empty: all.
+    /// As `GroupType`; empty: all.
     var types: [String] = []
 
     mutating func code(_ wire: inout Wire) throws(WireError) {
@@ -153,10 +153,13 @@ extension RequestRouter {
         return .now(
             DescribeGroupsResponse(
                 groups: request.groups.map { id in
-                    guard let group = groups.describe(id) else {
+                    let group: Group
+                    do throws(KafkaError) {
+                        group = try groups.describe(id)
+                    } catch {
                         let isError = context.version >= 6
                         return .init(
-                            error: isError ? .groupIDNotFound : .none, errorMessage: isError ? "group \(id) does not exist" : nil,
+                            error: isError ? error.code : .none, errorMessage: isError ? error.message : nil,
                             groupID: id, state: Group.State.dead.rawValue, authorizedOperations: operations)
                     }
                     let isStable = group.state == .stable
@@ -181,8 +184,8 @@ extension RequestRouter {
             ListGroupsResponse(
                 groups: groups.listings
                     .filter { wanted.isEmpty || wanted.contains($0.state.lowercased()) }
-                    .filter { types.isEmpty || types.contains($0.type) }
-                    .map { .init(groupID: $0.id, protocolType: $0.protocolType, state: $0.state, type: $0.type) }))
+                    .filter { types.isEmpty || types.contains($0.type.rawValue) }
+                    .map { .init(groupID: $0.id, protocolType: $0.protocolType, state: $0.state, type: $0.type.rawValue) }))
     }
 
     func deleteGroups(_ request: DeleteGroupsRequest, _ context: RequestContext) -> Answer<DeleteGroupsResponse> {

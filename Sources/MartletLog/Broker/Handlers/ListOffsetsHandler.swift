@@ -8,7 +8,7 @@ struct ListOffsetsRequest: WireRequest {
         var index: Int32 = 0
         var currentLeaderEpoch: Int32 = -1
         /// −1 latest, −2 earliest, −3 the record with the largest timestamp (KIP-734), −4 the earliest on this broker's disk, −5 the
-        /// latest in tiered storage (KIP-405, KIP-1005); otherwise milliseconds.
+        /// latest in tiered storage (KIP-405, KIP-1005), −6 the earliest that is still to go there (KIP-1023); otherwise milliseconds.
         var timestamp: Int64 = -1
 
         mutating func code(_ wire: inout Wire) throws(WireError) {
@@ -68,19 +68,20 @@ struct ListOffsetsResponse: WireMessage {
 extension RequestRouter {
     func listOffsets(_ request: ListOffsetsRequest, _ context: RequestContext) -> Answer<ListOffsetsResponse> {
         let searches = request.topics.contains { $0.partitions.contains { $0.timestamp >= 0 || $0.timestamp == -3 } }
-        return searches ? offload(context) { self.listOffsets(request) } : .now(listOffsets(request))
+        let version = context.version
+        return searches ? offload(context) { self.listOffsets(request, version) } : .now(listOffsets(request, version))
     }
 
-    private func listOffsets(_ request: ListOffsetsRequest) -> ListOffsetsResponse {
+    private func listOffsets(_ request: ListOffsetsRequest, _ version: Int16) -> ListOffsetsResponse {
         ListOffsetsResponse(
             topics: request.topics.map { topic in
                 ListOffsetsResponse.Topic(
                     name: topic.name,
-                    partitions: topic.partitions.map { listOffset(topic.name, $0, isCommitted: request.isolationLevel == 1) })
+                    partitions: topic.partitions.map { listOffset(topic.name, $0, version, isCommitted: request.isolationLevel == 1) })
             })
     }
 
-    private func listOffset(_ topic: String, _ wanted: ListOffsetsRequest.Partition, isCommitted: Bool)
+    private func listOffset(_ topic: String, _ wanted: ListOffsetsRequest.Partition, _ version: Int16, isCommitted: Bool)
         -> ListOffsetsResponse.Partition
     {
         var answer = ListOffsetsResponse.Partition(index: wanted.index)
@@ -90,6 +91,10 @@ extension RequestRouter {
         }
         answer.error = EpochCheck.error(wanted.currentLeaderEpoch, inForce: log.leaderEpoch)
         guard answer.error == .none else { return answer }
+        guard version >= Self.firstVersion(of: wanted.timestamp) else {
+            answer.error = .unsupportedVersion
+            return answer
+        }
         do throws(KafkaError) {
             try look(for: wanted.timestamp, in: log, isCommitted: isCommitted, &answer)
         } catch {
@@ -109,13 +114,24 @@ extension RequestRouter {
             if let found = try log.offsetOfMaxTimestamp(), found.offset < end {
                 (answer.offset, answer.timestamp, answer.leaderEpoch) = (found.offset, found.timestamp, log.leaderEpoch(at: found.offset))
             }
-        case -5: break  // there is no tiered storage: offset −1
+        case -5, -6: break  // there is no tiered storage: offset −1
         case 0...:
             // Nothing that late, or not yet readable: offset and timestamp −1.
             if let found = try log.offset(forTimestamp: timestamp), found.offset < end {
                 (answer.offset, answer.timestamp, answer.leaderEpoch) = (found.offset, found.timestamp, log.leaderEpoch(at: found.offset))
             }
         default: answer.error = .unsupportedVersion
+        }
+    }
+
+    /// From which version on a time stands for a place.
+    private static func firstVersion(of timestamp: Int64) -> Int16 {
+        switch timestamp {
+        case -3: 7
+        case -4: 8
+        case -5: 9
+        case -6: 11
+        default: 0
         }
     }
 }

@@ -33,7 +33,7 @@ extension RequestRouter {
     }
 
     private func offsetDelete(_ request: OffsetDeleteRequest) -> OffsetDeleteResponse {
-        guard groups.exists(request.groupID) else { return OffsetDeleteResponse(error: .groupIDNotFound) }
+        guard let type = groups.type(of: request.groupID), type != .share else { return OffsetDeleteResponse(error: .groupIDNotFound) }
         let read = Set(request.topics.map(\.name).filter { groups.isSubscribed(request.groupID, to: $0) })
         let partitions = request.topics.filter { !read.contains($0.name) }.flatMap { topic in topic.partitions.map { TopicPartition(topic.name, $0) } }
         var code = KafkaErrorCode.none

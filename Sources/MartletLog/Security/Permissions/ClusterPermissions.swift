@@ -118,6 +118,46 @@ extension UpdateFeaturesRequest {
     }
 }
 
+extension DescribeQuorumRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<DescribeQuorumResponse> {
+        access.allowsCluster(.describe) ? .granted : .refused(.init(error: .clusterAuthorizationFailed))
+    }
+}
+
+extension AddRaftVoterRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<RaftVoterResponse> {
+        access.allowsCluster(.alter) ? .granted : .refused(.init(error: .clusterAuthorizationFailed))
+    }
+}
+
+extension RemoveRaftVoterRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<RaftVoterResponse> {
+        access.allowsCluster(.alter) ? .granted : .refused(.init(error: .clusterAuthorizationFailed))
+    }
+}
+
+extension UnregisterBrokerRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<RaftVoterResponse> {
+        access.allowsCluster(.alter) ? .granted : .refused(.init(error: .clusterAuthorizationFailed))
+    }
+}
+
+extension ListConfigResourcesRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<ListConfigResourcesResponse> {
+        access.allowsCluster(.describeConfigs) ? .granted : .refused(.init(error: .clusterAuthorizationFailed))
+    }
+}
+
+// Every client may report its metrics, if it is asked to.
+
+extension GetTelemetrySubscriptionsRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<GetTelemetrySubscriptionsResponse> { .granted }
+}
+
+extension PushTelemetryRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<PushTelemetryResponse> { .granted }
+}
+
 // Everybody may ask for a token for themselves.
 
 extension CreateDelegationTokenRequest {

@@ -8,7 +8,11 @@ extension FindCoordinatorRequest {
             case 1: .transactionalID
             default: nil
             }
-        guard let kind else { return access.allowsCluster(.clusterAction) ? .granted : .closed }
+        guard let kind else {
+            // Shares are coordinated among brokers.
+            if access.allowsCluster(.clusterAction) { return .granted }
+            return .refused(.init(coordinators: (keys.isEmpty ? [key] : keys).map { .init(key: $0, error: .clusterAuthorizationFailed) }))
+        }
         let code: KafkaErrorCode = kind == .group ? .groupAuthorizationFailed : .transactionalIDAuthorizationFailed
         // Up to version 3 there is one key, and `keys` is empty.
         if keys.isEmpty {
@@ -146,5 +150,89 @@ extension ConsumerGroupDescribeRequest {
             }
             response.groups += refused.map { .init(error: .groupAuthorizationFailed, groupID: $0) }
         }
+    }
+}
+
+extension ShareFetchRequest {
+    /// Each partition is looked at when it is read: those of a session are named once and read many times.
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<ShareFetchResponse> {
+        access.allows(.read, .group, groupID ?? "") ? .granted : .refused(.init(error: .groupAuthorizationFailed))
+    }
+}
+
+extension ShareAcknowledgeRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<ShareAcknowledgeResponse> {
+        access.allows(.read, .group, groupID ?? "") ? .granted : .refused(.init(error: .groupAuthorizationFailed))
+    }
+}
+
+extension ShareGroupHeartbeatRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<ShareGroupHeartbeatResponse> {
+        guard access.allows(.read, .group, groupID) else { return .refused(.init(error: .groupAuthorizationFailed)) }
+        let isAllowed = topicNames?.allSatisfy { access.allows(.describe, .topic, $0) } ?? true
+        return isAllowed ? .granted : .refused(.init(error: .topicAuthorizationFailed))
+    }
+}
+
+extension ShareGroupDescribeRequest {
+    /// A group with topics that may not be described is refused as a whole, as in Kafka.
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<ShareGroupDescribeResponse> {
+        let refused = groups.takeOut { access.allows(.describe, .group, $0) }
+        let describesOperations = includesOperations
+        return .limited { response in
+            for i in response.groups.indices {
+                let group = response.groups[i]
+                if describesOperations { response.groups[i].authorizedOperations = access.operations(.group, group.groupID) }
+                let topics = Set(group.members.flatMap { $0.topicNames + $0.assignment.topics.map(\.name) })
+                if !topics.allSatisfy({ access.allows(.describe, .topic, $0) }) {
+                    response.groups[i] = .init(error: .topicAuthorizationFailed, groupID: group.groupID)
+                }
+            }
+            response.groups += refused.map { .init(error: .groupAuthorizationFailed, groupID: $0) }
+        }
+    }
+}
+
+extension DescribeShareGroupOffsetsRequest {
+    /// Named topics that may not be described are refused; where all are asked for they are not there.
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<DescribeShareGroupOffsetsResponse> {
+        let refusedGroups = groups.takeOut { access.allows(.describe, .group, $0.groupID) }
+        var refusedTopics: [String: [PerTopic<Int32>]] = [:]
+        for i in groups.indices {
+            let refused = groups[i].topics?.takeOut { access.allows(.describe, .topic, $0.name) } ?? []
+            if !refused.isEmpty { refusedTopics[groups[i].groupID] = refused }
+        }
+        let absent = refusedTopics
+        return .limited { response in
+            for i in response.groups.indices {
+                response.groups[i].topics.removeAll { !access.allows(.describe, .topic, $0.name) }
+                response.groups[i].topics += (absent[response.groups[i].groupID] ?? []).map { topic in
+                    .init(name: topic.name, partitions: topic.partitions.map { .init(index: $0, error: .topicAuthorizationFailed) })
+                }
+            }
+            response.groups += refusedGroups.map { .init(groupID: $0.groupID, error: .groupAuthorizationFailed) }
+        }
+    }
+}
+
+extension AlterShareGroupOffsetsRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<AlterShareGroupOffsetsResponse> {
+        guard access.allows(.read, .group, groupID) else { return .refused(.init(error: .groupAuthorizationFailed)) }
+        let refused = topics.takeOut { access.allows(.read, .topic, $0.name) }
+        if refused.isEmpty { return .granted }
+        return .limited { response in
+            response.topics += refused.map { topic in
+                .init(name: topic.name, partitions: topic.partitions.map { .init(index: $0.index, error: .topicAuthorizationFailed) })
+            }
+        }
+    }
+}
+
+extension DeleteShareGroupOffsetsRequest {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<DeleteShareGroupOffsetsResponse> {
+        guard access.allows(.delete, .group, groupID) else { return .refused(.init(error: .groupAuthorizationFailed)) }
+        let refused = topics.takeOut { access.allows(.read, .topic, $0.name) }
+        if refused.isEmpty { return .granted }
+        return .limited { response in response.topics += refused.map { .init(name: $0.name, error: .topicAuthorizationFailed) } }
     }
 }

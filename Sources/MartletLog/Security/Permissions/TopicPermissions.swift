@@ -128,12 +128,12 @@ extension CreatePartitionsRequest {
     }
 }
 
-/// Settings of a topic or a group need rights on it, those of a broker rights on the cluster.
+/// Settings of a topic or a group need rights on it, all others rights on the cluster.
 private func mayUse(_ access: Access, _ operation: AccessOperation, _ type: Int8, _ name: String) -> Bool {
     switch ConfigResource(rawValue: type) {
     case .topic: access.allows(operation, .topic, name)
     case .group: access.allows(operation, .group, name)
-    case .broker, nil: access.allowsCluster(operation)
+    case .broker, .brokerLogger, .clientMetrics, nil: access.allowsCluster(operation)
     }
 }
 
@@ -141,7 +141,7 @@ private func refusal(_ type: Int8) -> KafkaErrorCode {
     switch ConfigResource(rawValue: type) {
     case .topic: .topicAuthorizationFailed
     case .group: .groupAuthorizationFailed
-    case .broker, nil: .clusterAuthorizationFailed
+    case .broker, .brokerLogger, .clientMetrics, nil: .clusterAuthorizationFailed
     }
 }
 

@@ -14,6 +14,7 @@ struct KsqlAPI: Sendable {
     /// For reading tables the first time they are asked.
     let reading: NIOThreadPool
     let activity: ServerActivity
+    let nodeMetrics: NodeMetrics
     let logger: Logger
     let time: TimeSource
     let lookups = LookupAnswers()
