@@ -1,4 +1,5 @@
 import MartletCore
+import NIOEmbedded
 import Testing
 
 @testable import MartletLog
@@ -22,6 +23,7 @@ import Darwin
 
         var knowsOpenTransactions: Bool { self != .first }
         var knowsNodeSettings: Bool { self != .first }
+        var knowsShareGroups: Bool { self != .first }
     }
 
     private static let folder: String = {
@@ -71,7 +73,23 @@ import Darwin
         try log.groupOffsets.commit(
             group: "readers", [TopicPartition("plain", 0): CommittedOffset(offset: 5, leaderEpoch: 1, metadata: "m", timestamp: 1_790_000_000_001)])
         try log.changeSettings(of: .cluster) { _ in ["log.retention.ms": "123456789"] }
+        try withShared(log) { shared, settings in
+            _ = try shared.handOut(.init(member: "m", recordsMax: 3, isStrict: true, now: 0, settings: settings), bytesMax: 1 << 20)
+            _ = try shared.acknowledge([.init(first: 2, last: 4, types: [1, 2, 1])], by: "m", now: 1, settings)
+        }
         for partition in log.allPartitions { try partition.flush() }
+    }
+
+    /// The first partition of "plain" in a share group: the offsets 2 and 4 were accepted, 3 was given back.
+    private static func withShared(_ log: EmbeddedLog, _ body: (SharedPartition, ShareGroupSettings) throws -> Void) throws {
+        let shares = try SharePartitions(log: log, timers: EmbeddedEventLoop(), time: ManualTime(wallMs: 1_790_000_000_000).source, logger: LogLines().logger)
+        defer { shares.close() }
+        let id = GroupPartition(topic: UUIDBytes(try #require(log.topic("plain")).topicID), index: 0)
+        if shares.partition(group: "sharers", id) == nil {
+            try log.changeSettings(of: .group("sharers")) { _ in ["share.auto.offset.reset": "earliest"] }
+            try shares.initialize(group: "sharers", partitions: [id])
+        }
+        try body(try #require(shares.partition(group: "sharers", id)), shares.settings(ofGroup: "sharers"))
     }
 
     @Test func aDirectoryIsWrittenForEveryFormat() throws {
@@ -126,6 +144,12 @@ import Darwin
             #expect(client.state == (written.knowsOpenTransactions ? .ongoing : client.state))
             #expect(log.transactions.hasPendingOffset(group: "readers", Self.input) == written.knowsOpenTransactions)
             if written.knowsNodeSettings { #expect(log.config.topics.retentionMs == 123_456_789) }
+            if written.knowsShareGroups {
+                try Self.withShared(log) { shared, _ in
+                    let now = shared.partition
+                    #expect(now.startOffset == 3 && !now.runs[now.index(of: 3)].phase.isOver && now.runs[now.index(of: 4)].phase.isOver)
+                }
+            }
             // Ids of producers go on where they were.
             #expect(try log.makeProducerID().id >= 1000)
             if start == 1, written.knowsOpenTransactions {
