@@ -249,6 +249,7 @@ public final class KafkaBroker: Sendable {
         guard let verdict else { return ConnectionGate.Verdict(refusal: .total) }
         if let reason = verdict.refusal {
             router.connectionMeters.refused(reason)
+            if verdict.waitMs > 0 { channel.closeFuture.whenComplete { _ in self.state.withLock { $0.gate.leaveRefused() } } }
             logger.warning("connection refused, there are too many", metadata: ["client": "\(address)", "limit": "\(reason.rawValue)"])
             return verdict
         }
