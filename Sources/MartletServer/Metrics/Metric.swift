@@ -81,7 +81,7 @@ enum Metric: String, CaseIterable, Sendable {
     case httpRequests = "martlet_http_requests_total"
     case httpFailures = "martlet_http_failures_total"
     case clientQueriesStarted = "martlet_client_queries_total"
-    case clientQueries = "martlet_client_queries"
+    case clientQueries = "martlet_client_queries_running"
     case clientQueryRows = "martlet_client_query_rows_total"
     case insertedRows = "martlet_inserted_rows_total"
 
