@@ -119,7 +119,7 @@ final class SharedPartition: Sendable {
     func bytesAhead(_ settings: ShareGroupSettings) -> Double {
         guard let offset = nextOffset(settings) else { return 0 }
         let start = log.startOffset, end = log.endOffset
-        return end > start ? Double(log.sizeBytes) * Double(end - offset) / Double(end - start) : 0
+        return end > start ? Double(log.sizeBytes) * Double(readableEnd(settings.isolation) - offset) / Double(end - start) : 0
     }
 
     /// Whether what comes next may have to be read from the disk.

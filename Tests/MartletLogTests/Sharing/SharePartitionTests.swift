@@ -133,7 +133,8 @@ import Testing
         var log: [Batch] = []
         var records: [Int64: Record] = [:]
         var accepted: Set<Int64> = []
-        /// The last that was handed out for the first time.
+        /// Handed out at least once, and the last of those.
+        var seen: Set<Int64> = []
         var newest: Int64 = -1
         var end: Int64 = 0
 
@@ -183,6 +184,10 @@ import Testing
                 let wanted = wish(member, count, strict: strict, now: now, settings)
                 let pieces = partition.acquire(batches, from: next, wanted)
                 if batches.isEmpty { partition.skip(next, model.end - 1); partition.settle() }
+                if let piece = pieces.first {
+                    let free = model.records.filter { $0.value.isReadable && $0.value.phase == .available && $0.key >= partition.startOffset }.keys.min()
+                    #expect(piece.first == free, "seed \(seed): the first that is free comes first")
+                }
                 var total: Int64 = 0, previous: Int64 = -1
                 for piece in pieces {
                     #expect(piece.first > previous, "seed \(seed): pieces in order")
@@ -192,7 +197,10 @@ import Testing
                         let record = model.records[offset]
                         #expect(record?.phase == .available && record?.isReadable == true, "seed \(seed): offset \(offset) was handed out")
                         #expect(piece.deliveries == (record?.deliveries ?? 0) + 1)
-                        if piece.deliveries == 1, offset > model.newest { model.newest = offset }
+                        if model.seen.insert(offset).inserted {
+                            #expect(offset > model.newest, "seed \(seed): \(offset) for the first time after \(model.newest)")
+                            model.newest = offset
+                        }
                         model.records[offset]?.phase = .acquired
                         model.records[offset]?.deliveries += 1
                         model.records[offset]?.owner = member

@@ -15,18 +15,22 @@ import Darwin
 /// ones unseen, (5) what a reader has seen stays, (6) committed offsets never run backwards, (7) zombies get nothing through.
 ///
 /// A seed says everything that happens: `make sim SEED=92` plays it again, `make sim SECONDS=600` plays other ones for ten minutes.
-@Suite struct SimulationTests {
+@Suite(.long) struct SimulationTests {
     /// Histories in a test run; more, or one, by the environment.
     static let historiesDefault = 1000
+    static let parts = 4
 
-    @Test func everyHistoryKeepsItsPromises() throws {
+    /// In parts that run side by side.
+    @Test(arguments: 0..<parts) func everyHistoryKeepsItsPromises(part: Int) throws {
         func number(_ name: String) -> UInt64? { getenv(name).flatMap { UInt64(String(cString: $0)) } }
         let seconds = number("SIM_SECONDS"), only = number("SEED")
-        let first = only ?? (seconds == nil ? 1 : UInt64.random(in: 0 ..< 1 << 40))
+        if only != nil && part > 0 || seconds != nil && part > 1 { return }
         let clock = ContinuousClock(), began = clock.now
+        let first = only ?? (seconds == nil ? UInt64(part * Self.historiesDefault / Self.parts + 1) : UInt64.random(in: 0 ..< 1 << 40))
+        let end = first + UInt64(Self.historiesDefault / Self.parts)
         var seed = first, lives = 0, survivors = 0, commits = 0, ofStreams = 0, changes = 0, shared = 0, crew = 0
         while true {
-            if only != nil ? seed > first : seconds.map({ clock.now - began >= .seconds(Int64($0)) }) ?? (seed > Self.historiesDefault) { break }
+            if only != nil ? seed > first : seconds.map({ clock.now - began >= .seconds(Int64($0)) }) ?? (seed >= end) { break }
             do {
                 let history = try Self.play(seed)
                 lives += history.lives
