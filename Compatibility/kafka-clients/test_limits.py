@@ -57,10 +57,13 @@ class Server:
 
     def metric(self, name, **labels):
         """The value of a series; None if it is not there."""
-        text = urllib.request.urlopen(self.metrics_url, timeout=10).read().decode()
+        text = self.page()
         wanted = name + ("{" + ",".join(f'{key}="{value}"' for key, value in labels.items()) + "}" if labels else "")
         found = [line.rsplit(" ", 1)[1] for line in text.splitlines() if line.rsplit(" ", 1)[0] == wanted]
         return float(found[0]) if found else None
+
+    def page(self, accept="text/plain"):
+        return urllib.request.urlopen(urllib.request.Request(self.metrics_url, headers={"Accept": accept}), timeout=10).read().decode()
 
     def open_connections(self):
         return int(self.metric("martlet_kafka_connections", listener=f"PLAINTEXT://127.0.0.1:{self.port}"))
@@ -204,3 +207,30 @@ def test_metrics_tell_what_was_done(serve):
     assert server.metric("martlet_log_sync_records_sum") >= 1000
     reader.close()
     eventually(lambda: server.metric("martlet_group_members", group="g", type="classic") == 0, "the member has left")
+
+
+def test_what_clients_report_is_there(serve):
+    """KIP-714: librdkafka pushes what a subscription asks for, and the page with it is still one that Prometheus reads."""
+    server = serve()
+    client = Client(server.bootstrap)
+    wanted = [{"name": name, "config_operation": 0, "value": value} for name, value in [("metrics", "*"), ("interval.ms", "200")]]
+    answer = client.send(
+        "IncrementalAlterConfigs", 1, resources=[{"resource_type": 16, "resource_name": "all", "configs": wanted}], validate_only=False)
+    assert answer.responses[0].error_code == 0
+    producer = Producer({"bootstrap.servers": server.bootstrap, "client.id": "a \"reporter\""})
+    producer.produce("t", b"x")
+    assert producer.flush(30) == 0
+    label = r'client_id="a \"reporter\""'
+
+    def reported():
+        producer.poll(0.05)
+        return [line for line in server.page().splitlines() if line.startswith("kafka_client_") and label in line]
+
+    eventually(lambda: reported(), "the producer's metrics are there")
+    for accept in ["text/plain", "application/openmetrics-text"]:
+        lines = server.page(accept).splitlines()
+        types = [line.split()[2] for line in lines if line.startswith("# TYPE ")]
+        assert sorted(types) == sorted(set(types)), "a family is named once"
+        series = [line.rsplit(" ", 1)[0] for line in lines if not line.startswith("#")]
+        assert len(series) == len(set(series)), "a series is told once"
+        assert (lines[-1] == "# EOF") == (accept != "text/plain")

@@ -1,3 +1,4 @@
+import Foundation
 import Logging
 import MartletCore
 import MartletLog
@@ -23,11 +24,15 @@ import Testing
             var config = BrokerConfig()
             config.security.superUsers = ["User:root"]
             config.security.authorizes = true
+            let rule = #"{"resource":"CLUSTER","name":"kafka-cluster","pattern":"LITERAL","principal":"User:watcher","host":"*","operation":"DESCRIBE","permission":"ALLOW"}"#
+            _ = mkdir("\(fixture.log.directory)/security", 0o700)
+            try Data(#"{"version":1,"rules":[\#(rule)]}"#.utf8).write(to: URL(filePath: "\(fixture.log.directory)/security/acls.json"))
             let broker = try KafkaBroker(
                 log: fixture.log, listeners: [Listener(port: 0)], group: fixture.group, logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }),
                 config: config)
             try broker.users.set(password: "pw", of: "root", iterations: 4096)
             try broker.users.set(password: "pw", of: "alice", iterations: 4096)
+            try broker.users.set(password: "pw", of: "watcher", iterations: 4096)
             let secured = MartletHTTPServer(
                 engine: fixture.engine, registry: fixture.registry, ksql: HTTPListener(hasTLS: tls != nil, port: 0),
                 schemas: HTTPListener(hasTLS: tls != nil, port: 0),
@@ -64,6 +69,12 @@ import Testing
             #expect(try await status(ports.ksqlPort, "GET", "/info", root).0 == 200)
             #expect(try await status(ports.ksqlPort, "GET", "/info", root).0 == 200, "remembered")
             #expect(try await status(ports.ksqlPort, "GET", "/info", alice).0 == 403)
+            #expect(try await status(ports.ksqlPort, "GET", "/metrics", nil).0 == 401)
+            #expect(try await status(ports.ksqlPort, "GET", "/metrics", alice).0 == 403)
+            let watcher = "d2F0Y2hlcjpwdw=="
+            #expect(try await status(ports.ksqlPort, "GET", "/info", watcher).0 == 403)
+            let metrics = try await status(ports.ksqlPort, "GET", "/metrics", watcher)
+            #expect(metrics.0 == 200 && metrics.1.contains("\nmartlet_kafka_connections{listener="))
             #expect(try await status(ports.registryPort, "GET", "/subjects", nil).0 == 401)
             #expect(try await status(ports.registryPort, "GET", "/subjects", alice).0 == 200)
             #expect(try await status(ports.registryPort, "PUT", "/config", alice).0 == 403)

@@ -6,14 +6,18 @@ import Synchronization
 /// Fetches that wait for records, by the partitions that can wake them.
 final class DelayedFetches: Sendable {
     private let waiting = Mutex<[TopicPartition: [ObjectIdentifier: DelayedFetch]]>([:])
+    private let fetches = Atomic(0)
 
+    /// Once for each.
     func add(_ fetch: DelayedFetch, for ids: [TopicPartition]) {
+        fetches.add(1, ordering: .relaxed)
         waiting.withLock { waiting in
             for id in ids { waiting[id, default: [:]][ObjectIdentifier(fetch)] = fetch }
         }
     }
 
     func remove(_ fetch: DelayedFetch, for ids: [TopicPartition]) {
+        fetches.subtract(1, ordering: .relaxed)
         waiting.withLock { waiting in
             for id in ids {
                 waiting[id]?[ObjectIdentifier(fetch)] = nil
@@ -35,7 +39,7 @@ final class DelayedFetches: Sendable {
     }
 
     /// Requests that wait.
-    var fetchCount: Int { waiting.withLock { waiting in Set(waiting.values.flatMap(\.keys)).count } }
+    var fetchCount: Int { fetches.load(ordering: .relaxed) }
 
     /// Partitions that are waited for.
     var count: Int { waiting.withLock(\.count) }

@@ -215,8 +215,13 @@ public final class KafkaBroker: Sendable {
     public var users: UserStore { router.security.users }
 
     /// Whether this user may alter the cluster; true where access rules are not in force.
-    public func mayAlterCluster(user: String, host: String) -> Bool {
-        router.security.authorizer?.access(Principal(name: user), host: host).allowsCluster(.alter) ?? true
+    public func mayAlterCluster(user: String, host: String) -> Bool { may(.alter, user, host) }
+
+    /// Whether this user may see what the cluster does; who may alter it, may.
+    public func mayDescribeCluster(user: String, host: String) -> Bool { may(.describe, user, host) }
+
+    private func may(_ operation: AccessOperation, _ user: String, _ host: String) -> Bool {
+        router.security.authorizer?.access(Principal(name: user), host: host).allowsCluster(operation) ?? true
     }
 
     /// What clients report of themselves (KIP-714).
@@ -244,6 +249,7 @@ public final class KafkaBroker: Sendable {
         guard let verdict else { return ConnectionGate.Verdict(refusal: .total) }
         if let reason = verdict.refusal {
             router.connectionMeters.refused(reason)
+            if verdict.waitMs > 0 { channel.closeFuture.whenComplete { _ in self.state.withLock { $0.gate.leaveRefused() } } }
             logger.warning("connection refused, there are too many", metadata: ["client": "\(address)", "limit": "\(reason.rawValue)"])
             return verdict
         }

@@ -31,7 +31,11 @@ struct ConnectionGate: Sendable {
     /// Clients give up a connection on which nothing is answered for about so long; who would wait longer is refused.
     static let waitMsMax: Int64 = 10_000
 
+    /// Refused connections that wait to be closed; more are closed at once.
+    static let refusedMax = 1000
+
     private var open = 0
+    private var refused = 0
     private var byAddress: [String: Int] = [:]
     private var rate: QuotaMeters
 
@@ -42,14 +46,18 @@ struct ConnectionGate: Sendable {
 
     func count(from address: String) -> Int { byAddress[address] ?? 0 }
 
-    /// A connection came. If it is let in, `leave` is to be told of its end.
+    /// A connection came. If it is let in, `leave` is to be told of its end; if it is refused and is to wait, `leaveRefused`.
     ///
     /// - `addressWait`: counts it against the quota of its address and gives the milliseconds by which it came too early.
     mutating func enter(from address: String, _ limits: Limits, nowNs: Int64, addressWaitMs: () -> Int64) -> Verdict {
         if open >= limits.connections { return Verdict(refusal: .total) }
         if count(from: address) >= limits.ofAddresses[address] ?? limits.perAddress { return Verdict(refusal: .address) }
         let early = addressWaitMs()
-        if early > 0 { return Verdict(refusal: .addressRate, waitMs: min(early, Self.waitMsMax)) }
+        if early > 0 {
+            guard refused < Self.refusedMax else { return Verdict(refusal: .addressRate) }
+            refused += 1
+            return Verdict(refusal: .addressRate, waitMs: min(early, Self.waitMsMax))
+        }
         var waitMs: Int64 = 0
         if let perSecond = limits.perSecond {
             waitMs = rate.charge(.connection, 1, .init(), perSecond: perSecond, nowNs: nowNs)
@@ -63,6 +71,8 @@ struct ConnectionGate: Sendable {
         byAddress[address, default: 0] += 1
         return Verdict(waitMs: waitMs)
     }
+
+    mutating func leaveRefused() { refused -= 1 }
 
     mutating func leave(from address: String) {
         open -= 1

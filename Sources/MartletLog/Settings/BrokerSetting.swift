@@ -6,8 +6,8 @@ public struct BrokerSetting: Sendable {
         /// A whole number within a range; the default is the number that is in force.
         case number(ClosedRange<Int64>, get: @Sendable (NodeConfig) -> Int64, set: @Sendable (inout NodeConfig, Int64) -> Void)
         case flag(get: @Sendable (NodeConfig) -> Bool, set: @Sendable (inout NodeConfig, Bool) -> Void)
-        /// A list; `set` is false for what is none.
-        case list(allowed: String, get: @Sendable (NodeConfig) -> String, set: @Sendable (inout NodeConfig, String) -> Bool)
+        /// Text with a form; `set` is false for what has another.
+        case text(allowed: String, get: @Sendable (NodeConfig) -> String, set: @Sendable (inout NodeConfig, String) -> Bool)
         case choice([String], get: @Sendable (NodeConfig) -> String, set: @Sendable (inout NodeConfig, String) -> Void)
         /// The default of this setting of a topic.
         case topic(String)
@@ -66,8 +66,8 @@ public struct BrokerSetting: Sendable {
             "max.connections.per.ip", "connections from one address; more are refused", 0...intMax, \.broker.connectionsPerAddressMax,
             change: .ofCluster),
         .init(
-            "max.connections.per.ip.overrides", "other bounds for some addresses: `10.0.0.7:100,::1:20`", .list,
-            .list(
+            "max.connections.per.ip.overrides", "other bounds for some addresses: `10.0.0.7:100,::1:20`", .string,
+            .text(
                 allowed: "addresses, each with the number of its connections: 10.0.0.7:100,::1:20",
                 get: { ConnectionOverrides.text($0.broker.connectionsOfAddressMax) },
                 set: { config, text in
@@ -248,6 +248,7 @@ public struct BrokerSetting: Sendable {
     private static let fixed: [BrokerSetting] = [
         .init("default.replication.factor", "always 1: there is one broker", .int, .fixed("1")),
         .init("group.consumer.assignors", "who works out what members of consumer groups read", .list, .fixed(ServerAssignor.allCases.map(\.rawValue).joined(separator: ","))),
+        .init("group.share.assignors", "who works out what members of share groups read", .list, .fixed(ShareAssignor.name)),
         .init("node.id", "the number of this broker", .int, .fixed("\(RequestRouter.nodeID)")),
         .init("offsets.topic.replication.factor", "always 1: there is one broker", .int, .fixed("1")),
     ]
@@ -299,7 +300,7 @@ public struct BrokerSetting: Sendable {
         case .number(_, let get, _): "\(get(config))"
         case .flag(let get, _): "\(get(config))"
         case .choice(_, let get, _): get(config)
-        case .list(_, let get, _): get(config)
+        case .text(_, let get, _): get(config)
         case .topic(let setting): config.log.topics.described.first { $0.name == setting }?.value
         case .fixed(let value): value
         case .none: nil
@@ -324,7 +325,7 @@ public struct BrokerSetting: Sendable {
         case .choice(let allowed, _, let set):
             guard allowed.contains(text) else { throw refused(allowed.joined(separator: ", ")) }
             set(&config, text)
-        case .list(let allowed, _, let set):
+        case .text(let allowed, _, let set):
             guard set(&config, text) else { throw refused(allowed) }
         case .topic(let setting):
             do throws(MartletError) {

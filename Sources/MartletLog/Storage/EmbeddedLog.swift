@@ -346,12 +346,8 @@ public final class EmbeddedLog: Sendable {
         _ name: String, partitions: Int32, settings: [String: String], _ directory: String, _ services: LogServices, _ nodeEpoch: Int32
     ) throws(MartletError) -> Topic {
         let parsed = try TopicSettings(settings, defaults: services.topicDefaults)
-        var random = SystemRandomNumberGenerator()
-        var topicID = (0..<16).map { _ in UInt8.random(in: 0...255, using: &random) }
-        topicID[6] = topicID[6] & 0x0f | 0x40  // UUID version 4
-        topicID[8] = topicID[8] & 0x3f | 0x80
         let description = TopicDescription(
-            name: name, topicID: topicID, partitions: partitions, settings: settings, isInternal: internalTopics.contains(name),
+            name: name, topicID: services.config.makeTopicID().bytes, partitions: partitions, settings: settings, isInternal: internalTopics.contains(name),
             firstEpoch: nodeEpoch)
         let path = "\(directory)/topics/\(name)"
         let system = services.fileSystem

@@ -27,6 +27,8 @@ public struct LogConfig: Sendable {
     /// `maintain` and `moveCleanPoints` look after the log.
     var worksInBackground = true
     var fileSystem: any FileSystem = PosixFileSystem()
+    /// Of a new topic; simulations have ids that are the same each time.
+    var makeTopicID: @Sendable () -> UUIDBytes = UUIDBytes.random
 
     public init() {}
 

@@ -181,7 +181,6 @@ extension TransactionCoordinator {
         state.offsets = []
         if case .open = state.phase {
             state.lastEnd = .abort
-            abortedCount.add()
             state.abortIsUnnoted = state.record.isFromClient
             abortedCount.add()
         }

@@ -38,14 +38,15 @@ final class BasicAuthentication: Sendable {
         self.time = time
     }
 
+    /// - `onlyDescribes`: the request is for whoever may describe the cluster.
     /// - Throws: `HTTPFailure` with 401 or 403.
-    func check(_ request: HTTPRequest) async throws {
+    func check(_ request: HTTPRequest, onlyDescribes: Bool) async throws {
         guard let header = request.headers.first(name: "authorization"), let user = try await self.user(header) else {
             throw HTTPFailure(.unauthorized, "Unauthorized")
         }
-        guard may(user, request) else {
+        guard onlyDescribes && broker.mayDescribeCluster(user: user, host: request.client?.host ?? "") || may(user, request) else {
             throw HTTPFailure(
-                .forbidden, "You are forbidden from using this cluster.", hint: "user \(user) needs the operation ALTER on the cluster")
+                .forbidden, "You are forbidden from using this cluster.", hint: "user \(user) needs the operation \(onlyDescribes ? "DESCRIBE" : "ALTER") on the cluster")
         }
     }
 

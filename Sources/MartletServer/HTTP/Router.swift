@@ -14,12 +14,14 @@ struct Route: Sendable {
     var streamsBody: Bool
     /// Answered to everybody.
     var needsNoUser = false
+    /// Answered to whoever may describe the cluster, also where the port is for those who may alter it.
+    var onlyDescribes = false
     /// Tried first, on the event loop, so it neither waits nor takes long; nil: the handler is to do it.
     var immediate: (@Sendable (HTTPRequest) -> HTTPResponse?)?
     var handler: Handler
 
     init(
-        _ method: HTTPMethod, _ pattern: String, produces: [String] = [], streamsBody: Bool = false, needsNoUser: Bool = false,
+        _ method: HTTPMethod, _ pattern: String, produces: [String] = [], streamsBody: Bool = false, needsNoUser: Bool = false, onlyDescribes: Bool = false,
         immediate: (@Sendable (HTTPRequest) -> HTTPResponse?)? = nil, _ handler: @escaping Handler
     ) {
         self.method = method
@@ -27,6 +29,7 @@ struct Route: Sendable {
         self.produces = produces
         self.streamsBody = streamsBody
         self.needsNoUser = needsNoUser
+        self.onlyDescribes = onlyDescribes
         self.immediate = immediate
         self.handler = handler
     }
@@ -83,7 +86,8 @@ struct Router: Sendable {
     func respond(to request: HTTPRequest) async -> HTTPResponse {
         var request = request
         do {
-            if route(request.method, request.segments)?.0.needsNoUser != true { try await authentication?.check(request) }
+            let asked = route(request.method, request.segments)?.0
+            if asked?.needsNoUser != true { try await authentication?.check(request, onlyDescribes: asked?.onlyDescribes ?? false) }
             guard let (route, parameters) = route(request.method, request.segments) else {
                 let others = Set(routes.filter { $0.match(request.segments) != nil }.map(\.method.rawValue)).sorted()
                 if others.isEmpty { throw HTTPFailure(.notFound, "Not Found") }

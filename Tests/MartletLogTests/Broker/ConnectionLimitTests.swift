@@ -84,6 +84,24 @@ import Testing
         }
     }
 
+    /// Those who wait for their turn, or to be closed, do not keep the broker from stopping.
+    @Test func stoppingWaitsForNobody() throws {
+        try TestBroker.run(shortWindows) { broker in
+            let admin = try broker.connect(), clock = TimeSource.system
+            #expect(try setRate(admin, nil, 1) == .none)
+            #expect(try broker.connect().send(ApiVersionsRequest(), 0).error == .none)
+            let refused = try broker.connect()
+            #expect(try set(admin, "max.connection.creation.rate", "1") == .none)
+            #expect(try setRate(admin, nil, 1_000_000) == .none)
+            let first = try broker.connect(), waiting = try broker.connect()
+            #expect(try first.send(ApiVersionsRequest(), 0).error == .none)
+            let began = clock.monotonicNs
+            broker.stop()
+            #expect(waiting.isClosedByPeer && clock.monotonicNs - began < 5_000_000_000)
+            _ = refused
+        }
+    }
+
     @Test func whyConnectionsEndIsCounted() throws {
         var limits = BrokerConfig()
         limits.idleMsMax = 200

@@ -64,6 +64,16 @@ import Testing
         #expect(gate.count == 1)
     }
 
+    /// What waits to be closed is bounded too.
+    @Test func whoIsRefusedDoesNotPileUp() {
+        var gate = ConnectionGate(burstSeconds: 1)
+        func refuse() -> Int64 { gate.enter(from: "a", free, nowNs: 0) { 500 }.waitMs }
+        for _ in 0..<ConnectionGate.refusedMax { #expect(refuse() == 500) }
+        #expect(refuse() == 0)
+        gate.leaveRefused()
+        #expect([refuse(), refuse()] == [500, 0] && gate.count == 0)
+    }
+
     /// The other limits are looked at first: a refused connection costs its address nothing.
     @Test func whoIsRefusedAnywayIsNotCounted() {
         var limits = free

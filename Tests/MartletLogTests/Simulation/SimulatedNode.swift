@@ -2,6 +2,7 @@ import Logging
 import MartletCore
 import NIOCore
 import NIOEmbedded
+import Synchronization
 import Testing
 
 @testable import MartletLog
@@ -17,18 +18,20 @@ final class SimulatedNode {
     let time = ManualTime(wallMs: 1_000_000)
     let loop = EmbeddedEventLoop()
     let lines = LogLines()
+    private let topicIDs = TopicIDSequence()
     /// How often the node has started.
     private(set) var lives = 1
 
     init(history: SimulatedFileSystem.History? = nil) throws {
         if let history { disk.record(history) }
-        log = try Self.open(disk, time, lines)
-        shares = try SharePartitions(log: log, timers: loop, time: time.source, logger: lines.logger)
+        log = try Self.open(disk, time, lines, topicIDs)
+        shares = try SharePartitions(log: log, timers: loop, time: time.source, logger: lines.logger, updatesMax: 6)
         groups = GroupCoordinator(log: log, timers: loop, time: time.source, logger: lines.logger, sharing: shares)
     }
 
-    private static func open(_ disk: SimulatedFileSystem, _ time: ManualTime, _ lines: LogLines) throws(MartletError) -> EmbeddedLog {
+    private static func open(_ disk: SimulatedFileSystem, _ time: ManualTime, _ lines: LogLines, _ ids: TopicIDSequence) throws(MartletError) -> EmbeddedLog {
         try openLog(disk, time: time, lines: lines) {
+            $0.makeTopicID = { ids.next() }
             $0.worksInBackground = false
             $0.checkpointBytes = 2000
             $0.topics.retentionMs = -1
@@ -59,7 +62,7 @@ final class SimulatedNode {
         loop.run()
         if Int.random(in: 0..<3, using: &random) == 0 {
             left.crash(kind, afterOperations: Int.random(in: 0..<30, using: &random), seed: random.next())
-            _ = try Self.open(left, time, lines)
+            _ = try Self.open(left, time, lines, topicIDs)
             if let again = left.afterCrash {
                 left = again
             } else {
@@ -67,8 +70,8 @@ final class SimulatedNode {
             }
         }
         disk = left
-        log = try Self.open(disk, time, lines)
-        shares = try SharePartitions(log: log, timers: loop, time: time.source, logger: lines.logger)
+        log = try Self.open(disk, time, lines, topicIDs)
+        shares = try SharePartitions(log: log, timers: loop, time: time.source, logger: lines.logger, updatesMax: 6)
         groups = GroupCoordinator(log: log, timers: loop, time: time.source, logger: lines.logger, sharing: shares)
         lives += 1
     }
@@ -86,5 +89,19 @@ func isDiskFailure(_ error: any Error) -> Bool {
     case let error as KafkaError: error.code == .kafkaStorageError
     case let error as MartletError: error.code == .diskFull || error.code == .io
     default: false
+    }
+}
+
+/// Topic ids that are the same in each run.
+private final class TopicIDSequence: Sendable {
+    private let last = Mutex<UInt64>(0)
+
+    func next() -> UUIDBytes {
+        UUIDBytes(
+            high: 0x4000,
+            low: last.withLock { last in
+                last += 1
+                return last
+            })
     }
 }

@@ -2,6 +2,12 @@ import MartletCore
 import NIOCore
 import Testing
 
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
 @testable import MartletLog
 
 /// What a broker and its log say of themselves is what was done.
@@ -34,6 +40,28 @@ import Testing
             #expect(log.partitions.map(\.id).filter { $0.topic == "t" }.map(\.partition) == [0, 1])
             #expect(log.topics == broker.log.topics.count)
             #expect((log.diskFreeBytes ?? 0) > 0 && (log.diskBytes ?? 0) >= (log.diskFreeBytes ?? .max))
+        }
+    }
+
+    /// A fetch waits until there is something, or its client is gone; nothing is left over.
+    @Test func whatWaits() throws {
+        try TestBroker.run { broker in
+            try broker.log.createTopic("t", partitions: 3)
+            let request = FetchRequest(
+                waitMsMax: 20_000, topics: [.init(name: "t", partitions: (0..<3).map { .init(index: $0, bytesMax: 1000) })])
+            func wait(for count: Int) { while broker.statistics.delayedFetches != count { sched_yield() } }
+            let reader = try broker.connect(), other = try broker.connect(), writer = try broker.connect()
+            let correlation = try reader.post(request, 12)
+            _ = try other.post(request, 12)
+            wait(for: 2)
+            other.hangUp()
+            wait(for: 1)
+            _ = try writer.send(ProduceRequest(acks: 1, topics: [.init(name: "t", partitions: [.init(index: 2, records: batch("x"))])]), 9)
+            #expect(try reader.receive(FetchRequest.self, 12, correlation).topics.count == 1)
+            wait(for: 0)
+            #expect(broker.waitingFetches == 0)
+            // The socket has taken the answers, sooner or later.
+            while broker.statistics.unsentBytes != 0 { sched_yield() }
         }
     }
 

@@ -17,6 +17,12 @@ import Testing
         }
     }
 
+    /// In OpenMetrics the name of a counter's family is without `_total`: it must not be that of another metric.
+    @Test func familiesHaveNamesOfTheirOwn() {
+        let families = Metric.allCases.map { $0.kind == .counter ? String($0.rawValue.dropLast("_total".count)) : $0.rawValue }
+        #expect(Dictionary(grouping: families, by: \.self).filter { $1.count > 1 }.isEmpty)
+    }
+
     private func page(seriesMax: Int = 100) -> MetricsPage {
         var page = MetricsPage(seriesMax: seriesMax)
         page.add(.uptime, 1.5)

@@ -18,7 +18,7 @@ extension KsqlAPI {
             },
             Route(.POST, "/heartbeat", produces: Self.jsonTypes) { request in .json(["ok": true], type: request.accepted) },
             Route(.POST, "/lag", produces: Self.jsonTypes) { request in .json(["ok": true], type: request.accepted) },
-            Route(.GET, "/metrics") { request in try await metrics(request) },
+            Route(.GET, "/metrics", onlyDescribes: true) { request in try await metrics(request) },
         ]
     }
 
