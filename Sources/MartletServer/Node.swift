@@ -59,6 +59,8 @@ public final class Node: Sendable {
     /// - Throws: `.directoryInUse`, `.addressInUse`, `.incompatibleFormat`, `.io`: one message that names the path or the port. Nothing is
     ///   left running then.
     public static func start(_ config: Config, time: TimeSource = .system, logger: Logger) async throws(MartletError) -> Node {
+        // All loggers are there when the first client may ask for them.
+        let ofEngine = logger.named("martlet.engine"), ofHTTP = logger.named("martlet.http")
         let log = try EmbeddedLog.open(directory: config.dataDirectory, config: config.log, time: time, logger: logger)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
         var opened: Engine?
@@ -70,7 +72,7 @@ public final class Node: Sendable {
             if settings.stateDirectory == nil { settings.stateDirectory = "\(config.dataDirectory)/state" }
             if settings.stateMemoryBytes == nil { settings.stateMemoryBytes = config.server.stateMemoryBytes }
             let engine = try await Engine.open(
-                log: log, registry: registry, models: models, config: settings, time: time, logger: logger.named("martlet.engine"))
+                log: log, registry: registry, models: models, config: settings, time: time, logger: ofEngine)
             opened = engine
             let server = config.server
             var brokerConfig = server.broker
@@ -84,7 +86,7 @@ public final class Node: Sendable {
                     tls: server.security.tls, asksKsqlUsers: server.asksUsers(server.ksql), asksRegistryUsers: server.asksUsers(server.registry),
                     broker: kafka),
                 group: group, info: ServerInfo(kafkaClusterID: log.clusterID, serviceID: config.engine.serviceID),
-                metricSeriesMax: server.metricSeriesMax, logger: logger.named("martlet.http"), time: time)
+                metricSeriesMax: server.metricSeriesMax, logger: ofHTTP, time: time)
             let bound = try await http.start()
             return Node(
                 engine: engine, log: log, registry: registry, models: models,

@@ -4,7 +4,8 @@
 
 Producers: confluent-kafka, kafka-python, aiokafka, each idempotent, into "plain", every few seconds with another codec. Two transactional workers
 copy "plain" to "copy", record by record exactly once, aborting now and then; one of them is a member by KIP-848. Two groups read "plain" and rebalance all
-the time: one of the classic protocol with members of all three clients, one of KIP-848. "table" is compacted. At the end "plain", "copy", "table" and what the groups have read are compared with what was acknowledged. Exits with 1 if anything is
+the time: one of the classic protocol with members of all three clients, one of KIP-848. Where there are a JDK and the Java client, a share group works on
+"plain" too: its members accept, release, leave and are killed. "table" is compacted. At the end "plain", "copy", "table", what the groups have read and what the share group has accepted are compared with what was acknowledged. Exits with 1 if anything is
 lost, doubled or out of order, or if the node's memory has grown.
 """
 
@@ -18,6 +19,7 @@ import pathlib
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -29,10 +31,10 @@ import aiokafka.codec
 import confluent_kafka
 import kafka
 import kafka.codec
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from conftest import BINARY, Node
+from conftest import BINARY, ROOT, Node
 
 PARTITIONS = 3
 GROUPS = ("readers", "members")
@@ -51,6 +53,11 @@ class Soak:
         self.read = collections.defaultdict(lambda: collections.defaultdict(set))
         self.notes = collections.Counter()
         self.table, self.table_sent = {}, {}
+        # How often the acceptance of a value was answered to a member of the share group.
+        self.accepted = collections.Counter()
+        # Acceptances whose answer nobody heard: they may be in force.
+        self.accepting = collections.Counter()
+        self.classpath = None
         self.threads = []
 
     def start(self, name, work):
@@ -273,6 +280,58 @@ class Soak:
 
         asyncio.run(run())
 
+    # A share group
+
+    def prepare_sharers(self, directory):
+        """Whether there is what it needs."""
+        fetch = ROOT / "Compatibility/kafka-clients/java/fetch.sh"
+        if shutil.which("javac") is None:
+            return False
+        fetched = subprocess.run([fetch], capture_output=True, text=True)
+        if fetched.returncode:
+            return False
+        jars = fetched.stdout.strip()
+        subprocess.run(["javac", "-nowarn", "-cp", jars, "-d", directory, pathlib.Path(__file__).with_name("ShareWorker.java")], check=True)
+        self.classpath = f"{jars}:{directory}"
+        admin = AdminClient({"bootstrap.servers": self.node.kafka})
+        changes = [("share.auto.offset.reset", "earliest"), ("share.delivery.count.limit", "10"), ("share.record.lock.duration.ms", "15000")]
+        resource = ConfigResource(ConfigResource.Type.GROUP, "sharers", incremental_configs=[
+            ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in changes])
+        for future in admin.incremental_alter_configs([resource]).values():
+            future.result(30)
+        return True
+
+    def sharer(self, name):
+        """A process that may be killed with what it was handed."""
+        seconds = random.randrange(10, 30)
+        process = subprocess.Popen(
+            ["java", "-Xmx64m", "-cp", self.classpath, "ShareWorker", self.node.kafka, "sharers", "plain", str(seconds)], stdout=subprocess.PIPE, text=True)
+        killer = threading.Timer(random.uniform(5, seconds), process.kill)
+        if random.random() < 0.5:
+            killer.start()
+        try:
+            for line in process.stdout:
+                word, _, value = line.strip().partition(" ")
+                # A line that is cut off, of one that was killed, is no answer that anybody has.
+                if not line.endswith("\n"):
+                    continue
+                if word == "accepting":
+                    self.accepting[value.encode()] += 1
+                elif word in ("accepted", "refused"):
+                    self.accepting[value.encode()] -= 1
+                    self.accepted[value.encode()] += word == "accepted"
+                elif word == "error":
+                    self.notes[f"sharer: {value}"] += 1
+                if not self.running:
+                    break
+        finally:
+            killer.cancel()
+            process.kill()
+            process.wait()
+
+    def is_taken(self, value):
+        return self.accepted[value] > 0 or self.accepting[value] > 0
+
     # The end
 
     def all_values(self, topic):
@@ -315,6 +374,13 @@ class Soak:
                 unread = set(values) - self.read[group][partition]
                 if unread:
                     wrong.append(f"the group {group} never read {len(unread)} values of plain-{partition}, e.g. {sorted(unread)[:3]}")
+            if self.classpath:
+                missing = [value for value in values if not self.is_taken(value)]
+                twice = [value for value in values if self.accepted[value] > 1]
+                if missing:
+                    wrong.append(f"the share group never accepted {len(missing)} values of plain-{partition}, e.g. {sorted(missing)[:3]}")
+                if twice:
+                    wrong.append(f"the share group accepted {len(twice)} values of plain-{partition} more than once, e.g. {sorted(twice)[:3]}")
         held = {value.decode() for records in plain.values() for _, value in records}
         for name, numbers in self.acknowledged.items():
             lost = [number for number in numbers if f"{name}:{number}" not in held]
@@ -368,6 +434,11 @@ def main():
     soak.start("reader-aiokafka", soak.aiokafka_reader)
     for i in range(2):
         soak.start(f"reader-member-{i}", soak.member_reader)
+    if soak.prepare_sharers(directory):
+        for i in range(2):
+            soak.start(f"reader-sharer-{i}", soak.sharer)
+    else:
+        print("no share group: there is no JDK, or no Java client", flush=True)
 
     began, kills, peaks, peak = time.monotonic(), 0, [], 0
     next_kill, end = began + options.kill_every, began + options.minutes * 60
@@ -395,6 +466,8 @@ def main():
     while time.monotonic() < deadline:
         values = {value for records in soak.all_values("plain").values() for _, value in records}
         unread = sum(len(values - set().union(*soak.read[group].values())) for group in GROUPS)
+        if soak.classpath:
+            unread += sum(not soak.is_taken(value) for value in values)
         if not unread:
             break
         print(f"{unread} values are not read yet", flush=True)
@@ -408,7 +481,7 @@ def main():
         wrong.append(f"memory grew: {[round(one) for one in peaks]} MB")
     print(
         f"{options.minutes:g} minutes, {kills} kills; acknowledged {sum(map(len, soak.acknowledged.values()))} of {sum(count for name, count in soak.sent.items() if name != 'table')} sent; "
-        f"records {counts}; {dict(soak.notes)}; memory of each life {[round(one) for one in peaks]} MB")
+        f"records {counts}; accepted by sharers {soak.accepted.total()}, in doubt {sum(count > 0 for count in soak.accepting.values())}; {dict(soak.notes)}; memory of each life {[round(one) for one in peaks]} MB")
     node.stop()
     for line in wrong:
         print("WRONG", line)

@@ -14,7 +14,7 @@ import org.apache.kafka.common.serialization.*;
  * Share groups with the Java client (4.2): Shares BOOTSTRAP. Ends with 0 when everything went as it should.
  *
  * Shares BOOTSTRAP take TOPIC GROUP COUNT takes so many records, says "taken", and dies; Shares BOOTSTRAP accept TOPIC GROUP COUNT accepts those at even
- * offsets, releases the others and dies; Shares BOOTSTRAP rest TOPIC GROUP COUNT reads what is left and says which they were.
+ * offsets, releases the others and dies; Shares BOOTSTRAP rest TOPIC GROUP COUNT reads what is left and says which they were. Shares BOOTSTRAP measure COUNT tells rates.
  */
 public class Shares {
     interface Check { void run() throws Exception; }
@@ -99,7 +99,7 @@ public class Shares {
     public static void main(String[] arguments) throws Exception {
         bootstrap = arguments[0];
         if (arguments.length > 1) {
-            apart(arguments);
+            if (arguments[1].equals("measure")) measure(Integer.parseInt(arguments[2])); else apart(arguments);
             return;
         }
         Map<String, Object> settings = Map.of("bootstrap.servers", bootstrap);
@@ -233,7 +233,8 @@ public class Shares {
                 require(poll(quick, 1, 9000).isEmpty(), "they are not free");
                 slow.acknowledge(mine.get(0), AcknowledgeType.RENEW);
                 slow.acknowledge(mine.get(1), AcknowledgeType.RENEW);
-                committed(slow);
+                // They go with the next request for records.
+                require(poll(slow, 2, 1000).size() == 2, "renewed records come with the next poll");
                 require(poll(quick, 1, 9000).isEmpty(), "they were renewed");
                 List<ConsumerRecord<String, String>> his = poll(quick, 2, 20_000);
                 require(his.size() == 2 && his.get(0).deliveryCount().get() == 2, his);
@@ -310,6 +311,39 @@ public class Shares {
         producer.close();
         admin.close();
         System.exit(failed ? 1 : 0);
+    }
+
+    /** How fast so many records of 100 bytes are read by a share consumer, and by a consumer. */
+    static void measure(int count) throws Exception {
+        admin = Admin.create(Map.of("bootstrap.servers", bootstrap));
+        String topic = topic("measure", 1), group = group("measure"), value = "v".repeat(100);
+        try (var writer = new KafkaProducer<>(Map.of("bootstrap.servers", bootstrap, "linger.ms", 5), new StringSerializer(), new StringSerializer())) {
+            for (int i = 0; i < count; i++) writer.send(new ProducerRecord<>(topic, value));
+        }
+        for (int max : new int[] {500, 5000}) {
+            long began = 0;
+            int seen = 0;
+            try (var consumer = consumer(group = group("measure-" + max), "max.poll.records", max)) {
+                consumer.subscribe(List.of(topic));
+                while (seen < count) {
+                    seen += consumer.poll(Duration.ofMillis(1000)).count();
+                    if (began == 0 && seen > 0) began = System.nanoTime();
+                }
+                committed(consumer);
+            }
+            System.out.printf("share consumer, max.poll.records %d: %.0f records/s%n", max, count / ((System.nanoTime() - began) / 1e9));
+        }
+        long began = 0;
+        int seen = 0;
+        Map<String, Object> settings = Map.of("bootstrap.servers", bootstrap, "group.id", group + "-plain", "auto.offset.reset", "earliest");
+        try (var consumer = new KafkaConsumer<>(settings, new StringDeserializer(), new StringDeserializer())) {
+            consumer.subscribe(List.of(topic));
+            while (seen < count) {
+                seen += consumer.poll(Duration.ofMillis(1000)).count();
+                if (began == 0 && seen > 0) began = System.nanoTime();
+            }
+        }
+        System.out.printf("consumer: %.0f records/s%n", count / ((System.nanoTime() - began) / 1e9));
     }
 
     /** A process of its own, which dies. */

@@ -12,7 +12,7 @@ protocol ShareGroupStore: Sendable {
     /// Nil if the group does not have the partition.
     func summary(group: String, partition: GroupPartition) -> ShareSummary?
 
-    /// Gives the group the partitions that it does not have; where they begin is decided when somebody reads them.
+    /// Gives the group the partitions that it does not have, each with a place to begin; that is durable before the group is handed anything.
     func initialize(group: String, partitions: [GroupPartition]) throws(KafkaError)
 
     /// Gives the group the partitions, beginning there, whatever it knew of them.
@@ -25,7 +25,7 @@ protocol ShareGroupStore: Sendable {
 
 /// How far a share group is with a partition.
 struct ShareSummary: Sendable, Hashable {
-    /// Of the first record that is not done with; −1 as long as nobody has read.
+    /// Of the first record that is not done with; −1 if that is not decided yet.
     var startOffset: Int64
     var leaderEpoch: Int32 = 0
     /// Records behind the start that are done with.

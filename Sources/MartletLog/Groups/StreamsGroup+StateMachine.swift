@@ -50,6 +50,7 @@ extension StreamsGroup {
         answer.endpointEpoch = endpointEpoch
         if heartbeat.endpointEpoch != endpointEpoch { answer.endpoints = endpoints }
         answer.missing = layout?.missing ?? []
+        if answer.statuses.map(\.code) == [.assignmentDelayed] { answer.delayMs = assignableAt - now }
         return answer
     }
 

@@ -218,6 +218,8 @@ struct StreamsGroup: Sendable {
         var endpointEpoch: Int32 = 0
         /// Nil: as they were.
         var endpoints: [EndpointPartitions]?
+        /// How long the first assignment, if that is all that is waited for, will take.
+        var delayMs: Int64?
         /// Internal topics that should be made.
         var missing: [StreamsTopology.InternalTopic] = []
     }

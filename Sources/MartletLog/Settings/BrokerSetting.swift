@@ -248,6 +248,7 @@ public struct BrokerSetting: Sendable {
     private static let fixed: [BrokerSetting] = [
         .init("default.replication.factor", "always 1: there is one broker", .int, .fixed("1")),
         .init("group.consumer.assignors", "who works out what members of consumer groups read", .list, .fixed(ServerAssignor.allCases.map(\.rawValue).joined(separator: ","))),
+        .init("group.share.assignors", "who works out what members of share groups read", .list, .fixed(ShareAssignor.name)),
         .init("node.id", "the number of this broker", .int, .fixed("\(RequestRouter.nodeID)")),
         .init("offsets.topic.replication.factor", "always 1: there is one broker", .int, .fixed("1")),
     ]

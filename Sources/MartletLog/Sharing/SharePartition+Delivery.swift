@@ -175,7 +175,7 @@ extension SharePartition {
             if batch.first < 0 || batch.last < batch.first { return "offsets \(batch.first) to \(batch.last) are no range" }
             if batch.first <= previous { return "offset \(batch.first) comes after \(previous)" }
             if batch.types.isEmpty { return "offsets \(batch.first) to \(batch.last) come without a type" }
-            if batch.types.count > 1, Int64(batch.types.count) != batch.last - batch.first + 1 {
+            if batch.types.count > 1, Int64(batch.types.count) - 1 != batch.last - batch.first {
                 return "\(batch.types.count) types for offsets \(batch.first) to \(batch.last)"
             }
             for type in batch.types {

@@ -14,6 +14,7 @@ final class SharePartitions: ShareGroupStore {
     let sessions: ShareSessions
     private let timers: any EventLoopGroup
     private let logger: Logger
+    private let updatesMax: Int
     private let state = Mutex(State())
     /// One initialisation at a time.
     private let initializing = Mutex(())
@@ -28,12 +29,14 @@ final class SharePartitions: ShareGroupStore {
         var isClosed = false
     }
 
+    /// - `updatesMax`: of a partition between two snapshots.
     /// - Throws: `.corruptRecord`, `.io` if what groups have done cannot be read.
-    init(log: EmbeddedLog, timers: any EventLoopGroup, time: TimeSource, logger: Logger) throws(MartletError) {
+    init(log: EmbeddedLog, timers: any EventLoopGroup, time: TimeSource, logger: Logger, updatesMax: Int = 500) throws(MartletError) {
         self.log = log
         self.timers = timers
         self.time = time
         self.logger = logger
+        self.updatesMax = updatesMax
         sessions = ShareSessions()
         try load()
         let waiters = waiters
@@ -46,7 +49,7 @@ final class SharePartitions: ShareGroupStore {
 
     private func load() throws(MartletError) {
         guard let partition = log.shareStatePartition else { return }
-        let states = ShareStateLog(log: partition)
+        let states = ShareStateLog(log: partition, updatesMax: updatesMax)
         let names = Dictionary(log.topics.map { (UUIDBytes($0.topicID), $0.name) }, uniquingKeysWith: { $1 })
         var groups: [String: [GroupPartition: SharedPartition]] = [:]
         var gone: [(key: ShareKey, updatesEver: Int)] = []
@@ -159,7 +162,7 @@ final class SharePartitions: ShareGroupStore {
     private func stateLog() throws(LogFailure) -> ShareStateLog {
         if let states = state.withLock(\.states) { return states }
         do throws(MartletError) {
-            let states = ShareStateLog(log: try log.makeShareStatePartition())
+            let states = ShareStateLog(log: try log.makeShareStatePartition(), updatesMax: updatesMax)
             state.withLock { $0.states = states }
             return states
         } catch {

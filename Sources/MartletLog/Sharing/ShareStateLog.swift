@@ -21,9 +21,8 @@ struct ShareKey: Sendable, Hashable {
 /// An update counts only behind the snapshot whose epoch it carries.
 struct ShareStateLog: Sendable {
     let log: PartitionLog
-
     /// Updates between two snapshots of a partition (Kafka: share.coordinator.snapshot.update.records.per.snapshot).
-    static let updatesMax = 500
+    var updatesMax = 500
 
     /// What is known of one partition after reading everything.
     struct Stored: Sendable {

@@ -119,7 +119,7 @@ final class SharedPartition: Sendable {
     func bytesAhead(_ settings: ShareGroupSettings) -> Double {
         guard let offset = nextOffset(settings) else { return 0 }
         let start = log.startOffset, end = log.endOffset
-        return end > start ? Double(log.sizeBytes) * Double(end - offset) / Double(end - start) : 0
+        return end > start ? Double(log.sizeBytes) * Double(readableEnd(settings.isolation) - offset) / Double(end - start) : 0
     }
 
     /// Whether what comes next may have to be read from the disk.
@@ -204,7 +204,7 @@ final class SharedPartition: Sendable {
     /// Writes an update, or a snapshot when there were enough of them, and puts `next` in force.
     private func write(_ next: SharePartition, _ changes: [SharePartition.Change], _ state: inout State) throws(LogFailure) -> Int64 {
         let update = state.stored.updates
-        if update >= ShareStateLog.updatesMax { return try writeSnapshot(next, &state) }
+        if update >= states.updatesMax { return try writeSnapshot(next, &state) }
         let news = changes.filter { $0.last >= next.startOffset }
         let end = try states.append([
             .init(

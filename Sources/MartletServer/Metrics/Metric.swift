@@ -25,6 +25,8 @@ enum Metric: String, CaseIterable, Sendable {
     case delayedFetches = "martlet_kafka_delayed_fetches"
     case fetchSessions = "martlet_kafka_fetch_sessions"
     case unsentBytes = "martlet_kafka_unsent_bytes"
+    case reportingClients = "martlet_kafka_reporting_clients"
+    case reportsLeftOut = "martlet_kafka_reported_numbers_left_out_total"
 
     case topics = "martlet_topics"
     case topicInBytes = "martlet_topic_in_bytes_total"
@@ -122,6 +124,8 @@ enum Metric: String, CaseIterable, Sendable {
         case .delayedFetches: (["api"], "Requests that wait for records: Fetch, ShareFetch.")
         case .fetchSessions: ([], "Clients whose partitions are remembered between their fetches.")
         case .unsentBytes: ([], "Bytes of answers that Kafka clients have not taken yet.")
+        case .reportingClients: ([], "Kafka clients that ask what they are to report of themselves, or report it.")
+        case .reportsLeftOut: ([], "Numbers that Kafka clients reported and for which there was no room.")
 
         case .topics: ([], "Topics, internal ones included.")
         case .topicInBytes: (["topic"], "Bytes of record batches appended, by whomever, as they are on disk.")

@@ -15,7 +15,7 @@ struct MetricsPage: Sendable {
 
     private var samples: [Metric: [Sample]] = [:]
     private var leftOut: [Metric: Int] = [:]
-    /// What Kafka clients report of themselves; bounded by what is kept of them.
+    /// What Kafka clients report of themselves: families without a row in the table of metrics, at the page's end.
     var clients: [ClientMetricSample] = []
     /// Of one metric; a histogram counts as one.
     private let seriesMax: Int
@@ -66,7 +66,10 @@ struct MetricsPage: Sendable {
 
     func text(_ format: Format) -> String {
         var page = self
-        for (metric, count) in leftOut.sorted(by: { $0.key.rawValue < $1.key.rawValue }) { page.samples[.leftOut, default: []].append(Sample(labels: [metric.rawValue], value: .whole(Int64(count)))) }
+        let families = ClientFamilies(clients, seriesMax: seriesMax)
+        for (metric, count) in leftOut.map({ ($0.rawValue, $1) }).sorted(by: { $0.0 < $1.0 }) + families.leftOut {
+            page.samples[.leftOut, default: []].append(Sample(labels: [metric], value: .whole(Int64(count))))
+        }
         var text = ""
         for metric in Metric.allCases {
             guard let samples = page.samples[metric], !samples.isEmpty else { continue }
@@ -75,7 +78,7 @@ struct MetricsPage: Sendable {
             text += "# HELP \(family) \(Self.escaped(metric.help, quotes: format == .openMetrics))\n# TYPE \(family) \(metric.kind.rawValue)\n"
             for sample in samples { Self.write(sample, metric, format, &text) }
         }
-        text += ClientFamilies.text(clients, isOpenMetrics: format == .openMetrics)
+        text += families.text(format)
         if format == .openMetrics { text += "# EOF\n" }
         return text
     }
@@ -102,14 +105,14 @@ struct MetricsPage: Sendable {
         }
     }
 
-    private static func number(_ value: Double) -> String {
+    static func number(_ value: Double) -> String {
         if value.isNaN { return "NaN" }
         if value.isInfinite { return value > 0 ? "+Inf" : "-Inf" }
         return "\(value)"
     }
 
     /// In values of labels quotes are escaped; in help they are by OpenMetrics alone.
-    private static func escaped(_ text: String, quotes: Bool) -> String {
+    static func escaped(_ text: String, quotes: Bool) -> String {
         var out = ""
         for character in text.unicodeScalars {
             switch character {

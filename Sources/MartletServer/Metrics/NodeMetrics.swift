@@ -19,11 +19,15 @@ struct NodeMetrics: Sendable {
         page.add(.buildInfo, [MartletVersion.text], 1)
         page.add(.uptime, Double((time.monotonicNs - activity.startedNs) / 1_000_000) / 1000)
         addProcess(.current, &page)
-        if let broker { addBroker(broker.statistics, &page) }
+        if let broker {
+            addBroker(broker.statistics, &page)
+            page.add(.reportingClients, broker.telemetry.clientCount)
+            page.add(.reportsLeftOut, broker.telemetry.refusedPointCount)
+            page.clients = broker.telemetry.samples
+        }
         addLog(engine.log.statistics, &page)
         addQueries(progress, &page)
         addHTTP(&page)
-        if let broker { page.clients = broker.telemetry.samples }
         return page
     }
 

@@ -14,7 +14,7 @@ import Darwin
 
 /// Frames of every API and version, spoilt in many ways, against a running broker: it answers or closes the connection, goes on serving others,
 /// and does not grow. `FUZZ_SECONDS=60` goes on for that long with new seeds, `SEED=92` replays one.
-@Suite(.serialized) struct RequestFuzzTests {
+@Suite(.serialized, .long) struct RequestFuzzTests {
     private static let framesASeed = 150
 
     @Test func spoiltRequestsHarmNobody() throws {

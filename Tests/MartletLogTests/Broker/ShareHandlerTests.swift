@@ -118,6 +118,26 @@ import Testing
         }
     }
 
+    @Test func aMemberWaitsUntilThereIsEnough() throws {
+        try run { broker in
+            let a = try Member(broker, "a")
+            try produce(broker, 1)
+            let size = try broker.log.found("t").sizeBytes
+            let request = ShareFetchRequest(
+                groupID: "g", memberID: "a", waitMsMax: 20_000, bytesMin: Int32(size * 3), bytesMax: 1 << 20, recordsMax: 10, batchSize: 10,
+                topics: [.init(id: a.topic, partitions: [.init(index: 0)])])
+            let waiting = try a.client.post(request, 2)
+            try produce(broker, 1)
+            try produce(broker, 1)
+            #expect(try acquired(a.client.receive(ShareFetchRequest.self, 2, waiting)) == [[0, 2, 1]])
+            // What is there when the time is up is better than nothing.
+            try produce(broker, 1)
+            var next = request
+            (next.sessionEpoch, next.waitMsMax, next.topics) = (1, 50, [])
+            #expect(try acquired(a.client.send(next, 2)) == [[3, 3, 1]])
+        }
+    }
+
     @Test func sessionsBeginGoOnAndEnd() throws {
         try run { broker in
             try produce(broker, 3)

@@ -200,6 +200,14 @@ import Testing
         }
     }
 
+    @Test func whoWaitsForTheFirstAssignmentComesBackForIt() throws {
+        try TestBroker.run { broker in
+            for topic in ["words", "by-word", "counts"] { try broker.log.createTopic(topic, partitions: 1) }
+            let answer = try broker.connect().send(Self.join("g", "m"), 0)
+            #expect(answer.statuses?.map(\.code) == [5] && (1...3000).contains(answer.heartbeatIntervalMs) && answer.memberEpoch > 0)
+        }
+    }
+
     @Test func aGroupHasItsOwnSettings() throws {
         try run { broker in
             try broker.log.createTopic("words", partitions: 1)

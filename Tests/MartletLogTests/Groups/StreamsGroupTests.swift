@@ -118,17 +118,21 @@ import Testing
         #expect(a.owned == had.0 && b.owned == had.1 && group.state == .stable)
     }
 
-    @Test func theFirstAssignmentWaitsForMoreMembers() {
+    @Test func theFirstAssignmentWaitsForMoreMembers() throws {
         var group = group { $0.initialRebalanceDelayMs = 3000 }
         var a = Client("a"), b = Client("b")
         #expect(a.beat(&group, now: 100) == .none && a.epoch > 0 && a.owned.isEmpty && a.statuses == [.assignmentDelayed])
         #expect(group.state == .assigning && group.nextDeadline == 3100)
         #expect(b.beat(&group, now: 200) == .none && b.statuses == [.assignmentDelayed])
+        var quiet = StreamsGroup.Heartbeat(memberID: "a", epoch: a.epoch)
+        quiet.owned = a.owned
+        #expect(try group.receive(quiet, catalog: Self.catalog(), now: 300).delayMs == 2800)
         group.expire(now: 3100)
-        #expect(group.state == .reconciling && group.nextDeadline == 5100)
+        #expect(group.state == .reconciling && group.nextDeadline == 5200)
         #expect(a.beat(&group, now: 3200) == .none && b.beat(&group, now: 3200) == .none)
         #expect(a.owned.active.count == 2 && b.owned.active.count == 2 && group.state == .stable && a.statuses == [])
         // Who comes later does not wait.
+        #expect(try group.receive(a.heartbeat, catalog: Self.catalog(), now: 3250).delayMs == nil)
         var c = Client("c")
         #expect(c.beat(&group, now: 3300) == .none && c.statuses == [])
     }

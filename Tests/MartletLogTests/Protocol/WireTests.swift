@@ -18,6 +18,16 @@ import Testing
         for version in sample.api.versions { try sample.checkMutation(version) }
     }
 
+    /// So that the laws above, and the fuzzer, leave none out.
+    @Test func everyAPIHasASampleOfItsRequestAndItsAnswer() throws {
+        var requests: Set<APIKey> = [], answers: Set<APIKey> = []
+        for sample in MessageSample.all {
+            if try sample.requestFrame(sample.api.versions.upperBound) != nil { requests.insert(sample.api) } else { answers.insert(sample.api) }
+        }
+        #expect(Set(APIKey.allCases).subtracting(requests) == [])
+        #expect(Set(APIKey.allCases).subtracting(answers) == [])
+    }
+
     @Test func varintsKeepTheirValue() throws {
         for value: UInt32 in [0, 1, 127, 128, 300, 16383, 16384, 1 << 28 - 1, 1 << 28, .max] {
             var writer = Wire(writingTo: ByteBuffer(), version: 0, isFlexible: true)
@@ -452,6 +462,7 @@ struct MessageSample: Sendable, CustomTestStringConvertible {
         .init(
             IncrementalAlterConfigsRequest(resources: [.init(type: 2, name: "t", changes: [.init(name: "k", operation: 1)])]),
             .incrementalAlterConfigs),
+        .init(AlterConfigsResponse(results: [.init(error: .invalidConfig, errorMessage: "m", type: 8, name: "1")]), .incrementalAlterConfigs),
         .init(DescribeClusterRequest(), .describeCluster),
         .init(DescribeClusterResponse(clusterID: "c", brokers: [.init(nodeID: 1, host: "h", port: 1)]), .describeCluster),
     ] + ofNodes

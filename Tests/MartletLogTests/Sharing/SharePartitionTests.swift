@@ -57,7 +57,7 @@ import Testing
             SharePartition.problem(in: [.init(first: first, last: last, types: types)], allowsRenewal: renews)
         }
         #expect(problem(0, 2, [1]) == nil && problem(0, 2, [1, 2, 3]) == nil && problem(0, 0, [4], renews: true) == nil)
-        for (first, last, types) in [(Int64(3), Int64(2), [Int8(1)]), (0, 2, []), (0, 2, [1, 1]), (0, 0, [1, 1]), (0, 1, [9]), (-2, -1, [1]), (0, 0, [4]), (0, 0, [-1])] {
+        for (first, last, types) in [(Int64(3), Int64(2), [Int8(1)]), (0, 2, []), (0, 2, [1, 1]), (0, 0, [1, 1]), (0, 1, [9]), (0, .max, [1, 1]), (-2, -1, [1]), (0, 0, [4]), (0, 0, [-1])] {
             #expect(problem(first, last, types) != nil, "\(first) \(last) \(types)")
         }
         let overlapping = [SharePartition.Acknowledgement(first: 0, last: 3, types: [1]), .init(first: 3, last: 4, types: [1])]
@@ -133,7 +133,8 @@ import Testing
         var log: [Batch] = []
         var records: [Int64: Record] = [:]
         var accepted: Set<Int64> = []
-        /// The last that was handed out for the first time.
+        /// Handed out at least once, and the last of those.
+        var seen: Set<Int64> = []
         var newest: Int64 = -1
         var end: Int64 = 0
 
@@ -183,6 +184,10 @@ import Testing
                 let wanted = wish(member, count, strict: strict, now: now, settings)
                 let pieces = partition.acquire(batches, from: next, wanted)
                 if batches.isEmpty { partition.skip(next, model.end - 1); partition.settle() }
+                if let piece = pieces.first {
+                    let free = model.records.filter { $0.value.isReadable && $0.value.phase == .available && $0.key >= partition.startOffset }.keys.min()
+                    #expect(piece.first == free, "seed \(seed): the first that is free comes first")
+                }
                 var total: Int64 = 0, previous: Int64 = -1
                 for piece in pieces {
                     #expect(piece.first > previous, "seed \(seed): pieces in order")
@@ -192,7 +197,10 @@ import Testing
                         let record = model.records[offset]
                         #expect(record?.phase == .available && record?.isReadable == true, "seed \(seed): offset \(offset) was handed out")
                         #expect(piece.deliveries == (record?.deliveries ?? 0) + 1)
-                        if piece.deliveries == 1, offset > model.newest { model.newest = offset }
+                        if model.seen.insert(offset).inserted {
+                            #expect(offset > model.newest, "seed \(seed): \(offset) for the first time after \(model.newest)")
+                            model.newest = offset
+                        }
                         model.records[offset]?.phase = .acquired
                         model.records[offset]?.deliveries += 1
                         model.records[offset]?.owner = member

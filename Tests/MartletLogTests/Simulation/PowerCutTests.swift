@@ -5,7 +5,7 @@ import Testing
 
 /// Power cuts in the middle of clients' transactions, at any operation of the disk, time and again. An honest client is never fenced, and its
 /// transaction ends as it decided: `SimulatedTransactions` takes no other answer.
-@Suite struct PowerCutTests {
+@Suite(.long) struct PowerCutTests {
     static let histories = 2000
 
     @Test(arguments: [SimulatedFileSystem.Crash.unsynced, .tornTail, .lostSectors, .reordered])

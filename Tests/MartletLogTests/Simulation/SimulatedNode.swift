@@ -25,7 +25,7 @@ final class SimulatedNode {
     init(history: SimulatedFileSystem.History? = nil) throws {
         if let history { disk.record(history) }
         log = try Self.open(disk, time, lines, topicIDs)
-        shares = try SharePartitions(log: log, timers: loop, time: time.source, logger: lines.logger)
+        shares = try SharePartitions(log: log, timers: loop, time: time.source, logger: lines.logger, updatesMax: 6)
         groups = GroupCoordinator(log: log, timers: loop, time: time.source, logger: lines.logger, sharing: shares)
     }
 
@@ -71,7 +71,7 @@ final class SimulatedNode {
         }
         disk = left
         log = try Self.open(disk, time, lines, topicIDs)
-        shares = try SharePartitions(log: log, timers: loop, time: time.source, logger: lines.logger)
+        shares = try SharePartitions(log: log, timers: loop, time: time.source, logger: lines.logger, updatesMax: 6)
         groups = GroupCoordinator(log: log, timers: loop, time: time.source, logger: lines.logger, sharing: shares)
         lives += 1
     }

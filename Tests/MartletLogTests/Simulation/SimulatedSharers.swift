@@ -28,6 +28,8 @@ struct SimulatedSharers {
 
     init(_ node: SimulatedNode, isolation: Isolation) throws {
         self.isolation = isolation
+        _ = try node.log.makeShareStatePartition()
+        try node.log.setSettings("__share_group_state", ["cleanup.policy": "compact", "segment.bytes": "1500"])
         try node.log.changeSettings(of: .group(Self.group)) { (_) throws(KafkaError) in
             [
                 "share.auto.offset.reset": "earliest", "share.isolation.level": isolation == .readCommitted ? "read_committed" : "read_uncommitted",

@@ -15,18 +15,22 @@ import Darwin
 /// ones unseen, (5) what a reader has seen stays, (6) committed offsets never run backwards, (7) zombies get nothing through.
 ///
 /// A seed says everything that happens: `make sim SEED=92` plays it again, `make sim SECONDS=600` plays other ones for ten minutes.
-@Suite struct SimulationTests {
+@Suite(.long) struct SimulationTests {
     /// Histories in a test run; more, or one, by the environment.
     static let historiesDefault = 1000
+    static let parts = 4
 
-    @Test func everyHistoryKeepsItsPromises() throws {
+    /// In parts that run side by side.
+    @Test(arguments: 0..<parts) func everyHistoryKeepsItsPromises(part: Int) throws {
         func number(_ name: String) -> UInt64? { getenv(name).flatMap { UInt64(String(cString: $0)) } }
         let seconds = number("SIM_SECONDS"), only = number("SEED")
-        let first = only ?? (seconds == nil ? 1 : UInt64.random(in: 0 ..< 1 << 40))
+        if only != nil && part > 0 || seconds != nil && part > 1 { return }
         let clock = ContinuousClock(), began = clock.now
-        var seed = first, lives = 0, survivors = 0, commits = 0, ofStreams = 0, changes = 0, shared = 0
+        let first = only ?? (seconds == nil ? UInt64(part * Self.historiesDefault / Self.parts + 1) : UInt64.random(in: 0 ..< 1 << 40))
+        let end = first + UInt64(Self.historiesDefault / Self.parts)
+        var seed = first, lives = 0, survivors = 0, commits = 0, ofStreams = 0, changes = 0, shared = 0, crew = 0
         while true {
-            if only != nil ? seed > first : seconds.map({ clock.now - began >= .seconds(Int64($0)) }) ?? (seed > Self.historiesDefault) { break }
+            if only != nil ? seed > first : seconds.map({ clock.now - began >= .seconds(Int64($0)) }) ?? (seed >= end) { break }
             do {
                 let history = try Self.play(seed)
                 lives += history.lives
@@ -35,6 +39,7 @@ import Darwin
                 ofStreams += history.ofStreams
                 changes += history.changes
                 shared += history.shared
+                crew += history.crew
             } catch {
                 Issue.record("seed \(seed): \(error)")
             }
@@ -43,10 +48,10 @@ import Darwin
         // Else nothing of this was tried.
         if only == nil {
             #expect(
-                survivors > 0 && commits > 0 && ofStreams > 0 && changes > 0 && shared > 0,
+                survivors > 0 && commits > 0 && ofStreams > 0 && changes > 0 && shared > 0 && crew > 0,
                 """
                 \(survivors) transactions outlived a start, consumer groups committed \(commits) times, streams groups \(ofStreams) times, groups changed \
-                their protocol \(changes) times, share groups were done with \(shared) records
+                their protocol \(changes) times, share groups were done with \(shared) records, members and administrators of one were answered \(crew) times
                 """)
         }
         if seconds != nil { print("simulation: seeds \(first) to \(seed - 1), \(lives) lives of a node, \(survivors) transactions that outlived a start, \(clock.now - began)") }
@@ -71,9 +76,9 @@ import Darwin
     }
 
     /// - Returns: how often the node started, how many transactions of clients were open then and committed later, how often consumer groups committed
-    ///   and a group with members went over to the other protocol, with how many records a share group was done.
+    ///   and a group with members went over to the other protocol, with how many records a share group was done, how often members and administrators of one were answered.
     static func play(_ seed: UInt64, history: SimulatedFileSystem.History? = nil) throws
-        -> (lives: Int, survivors: Int, commits: Int, ofStreams: Int, changes: Int, shared: Int)
+        -> (lives: Int, survivors: Int, commits: Int, ofStreams: Int, changes: Int, shared: Int, crew: Int)
     {
         var random = SeededRandom(seed: seed)
         let node = try SimulatedNode(history: history)
@@ -87,6 +92,7 @@ import Darwin
         var readers = SimulatedReaders()
         var mixed = SimulatedMixedGroup()
         var sharers = try SimulatedSharers(node, isolation: seed % 8 < 4 ? .readCommitted : .readUncommitted)
+        var crew = try SimulatedShareMembers(node)
         var application = SimulatedStreams()
         var table = SimulatedTable()
         var pipeline = try SimulatedPipeline(node)
@@ -100,9 +106,10 @@ import Darwin
         let hasFullDisks = Bool.random(using: &random), hasLostSyncs = kind != .kill && Int.random(in: 0..<3, using: &random) == 0
         node.willCrash(kind, after: Int.random(in: 0..<250, using: &random), seed: random.next())
         for step in 0..<150 {
-            switch Int.random(in: 0..<80, using: &random) {
-            case 72...79: try application.step(node, &random)
-            case 64...71: try sharers.step(node, &random)
+            switch Int.random(in: 0..<94, using: &random) {
+            case 86...93: try crew.step(node, &random)
+            case 78...85: try application.step(node, &random)
+            case 64...77: try sharers.step(node, &random)
             case 54...63: try mixed.step(node, &random)
             case 46...53: try readers.step(node, &random)
             case 0...9: try producers[Int.random(in: 0..<3, using: &random)].step(node, &random)
@@ -147,6 +154,7 @@ import Darwin
                 readers.check(node, note)
                 mixed.check(node, note)
                 try sharers.check(node, note)
+                try crew.check(node, note)
                 application.check(node, note)
                 try pipeline.check(node, note)
                 try table.check(node, note)
@@ -170,6 +178,6 @@ import Darwin
         }
         return (
             node.lives, transactions.reduce(0) { $0 + $1.survivors }, readers.commits.count + mixed.commits.count, application.commits.count, mixed.changes,
-            sharers.acceptedCount)
+            sharers.acceptedCount, crew.answers)
     }
 }

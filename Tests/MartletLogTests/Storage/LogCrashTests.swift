@@ -4,7 +4,7 @@ import Testing
 @testable import MartletLog
 
 /// Histories of appends, transactions, compaction and clean points, crashed at a random disk operation, opened again, checked.
-@Suite struct LogCrashTests {
+@Suite(.long) struct LogCrashTests {
     /// What was promised before the crash.
     struct Promise {
         /// Read-committed values of each partition that a reader has seen.

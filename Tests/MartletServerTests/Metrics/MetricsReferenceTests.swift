@@ -14,7 +14,8 @@ import Testing
 
             A metric has at most `metrics.series.max` series (`server-settings.md`); how many more there would be is told by
             `martlet_metrics_left_out_series`, which is absent as long as there is room for all. Counters begin at 0 with each start of the node.
-            [monitoring.md](monitoring.md) has a configuration of Prometheus, alerts and a dashboard.
+            [monitoring.md](monitoring.md) has a configuration of Prometheus, alerts and a dashboard. What Kafka clients report of themselves comes after all
+            others, by their names for it: [client-metrics.md](client-metrics.md).
 
             | metric | kind | labels | what it is |
             |---|---|---|---|

@@ -138,7 +138,7 @@ extension RequestRouter {
             let answer = try groups.heartbeat(group: request.groupID, heartbeat)
             let group = request.groupID
             guard let assignment = answer.assignment, groups.hasNewPartitions(group: group, assignment) else { return .now(response(answer)) }
-            // A member reads only what its group has on disk. If that fails it comes again, with its epoch of before, and is told again.
+            // A member reads only what its group has. If that cannot be written it comes again, with its epoch of before, and is told again.
             return offload(context) {
                 do throws(KafkaError) {
                     try self.groups.initialize(group: group, assignment)

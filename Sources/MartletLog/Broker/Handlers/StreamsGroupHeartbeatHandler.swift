@@ -168,9 +168,11 @@ extension RequestRouter {
             return .now(.init(error: error.code, errorMessage: error.message))
         }
         if !answer.missing.isEmpty { makeInternalTopics(&answer, request.groupID, context) }
+        // Who waits for the first assignment comes back when it is there, not some seconds later.
+        let interval = answer.delayMs.map { min(settings.heartbeatIntervalMs, Int32(clamping: max(1, $0))) } ?? settings.heartbeatIntervalMs
         return .now(
             .init(
-                memberID: answer.memberID, memberEpoch: answer.epoch, heartbeatIntervalMs: settings.heartbeatIntervalMs,
+                memberID: answer.memberID, memberEpoch: answer.epoch, heartbeatIntervalMs: interval,
                 acceptableRecoveryLag: settings.acceptableRecoveryLag, taskOffsetIntervalMs: settings.taskOffsetIntervalMs,
                 statuses: answer.statuses.map { .init(code: $0.code.rawValue, detail: $0.detail) },
                 active: answer.tasks.map { StreamsTaskIDs.list($0.active) }, standby: answer.tasks.map { StreamsTaskIDs.list($0.standby) },
