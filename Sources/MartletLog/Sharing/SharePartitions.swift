@@ -246,7 +246,7 @@ final class SharePartitions: ShareGroupStore {
 
     /// Forgets what was done with topics that do not exist any more, if there may be such.
     private func dropDeleted() {
-        guard topicsChanged.exchange(false, ordering: .sequentiallyConsistent) else { return }
+        guard topicsChanged.load(ordering: .sequentiallyConsistent), topicsChanged.exchange(false, ordering: .sequentiallyConsistent) else { return }
         let gone = state.withLock { state in state.groups.values.flatMap { $0.values.filter { log.partition($0.id) !== $0.log } } }
         do throws(LogFailure) {
             _ = try forget(gone)

@@ -188,6 +188,9 @@ import Testing
             #expect(try a.client.send(nobody, 2).error == .invalidRequest)
             nobody.groupID = nil
             #expect(try a.client.send(nobody, 2).error == .invalidRequest)
+            var strange = unknown
+            strange.acquireMode = 2
+            #expect(try a.client.send(strange, 2).error == .invalidRequest)
             var renewing = unknown
             (renewing.sessionEpoch, renewing.renews) = (a.epoch + 1, true)
             #expect(try a.client.send(renewing, 2).error == .invalidRequest)

@@ -1,6 +1,7 @@
 import MartletCore
 import NIOCore
 import NIOEmbedded
+import Synchronization
 import Testing
 
 @testable import MartletLog
@@ -223,5 +224,42 @@ import Testing
         #expect(node.shares.groups == ["g"])
         try node.give(shared, 0, 1, 1)
         #expect(shared.partition.startOffset == 2)
+    }
+
+    /// Threads that take and give back at the same time, while records come.
+    @Test func eachRecordIsAcceptedOnceHoweverManyWork() throws {
+        let node = try node(), shared = try node.shared(), shares = node.shares, log = try node.log.found("t")
+        let settings = shares.settings(ofGroup: "g"), count = 3000
+        let accepted = Mutex<[Int64: Int]>([:]), given = Mutex(0), end = ContinuousClock.now + .seconds(60)
+        let threads = try (0..<4).map { number in
+            try WorkerThread("share-\(number)") {
+                var random = SeededRandom(seed: UInt64(number))
+                let member = "member-\(number)"
+                // A test that would hang fails instead.
+                while accepted.withLock(\.count) < count, ContinuousClock.now < end {
+                    let wish = SharePartition.Wish(
+                        member: member, recordsMax: Int64.random(in: 1...40, using: &random), isStrict: Bool.random(using: &random), now: 0, settings: settings)
+                    guard let handout = try? shared.handOut(wish, bytesMax: 1 << 20) else { return }
+                    for piece in handout.pieces {
+                        let takes = Int.random(in: 0..<8, using: &random) > 0
+                        guard takes else {
+                            _ = shared.release(member, only: [piece])
+                            continue
+                        }
+                        guard (try? shared.acknowledge([.init(first: piece.first, last: piece.last, types: [1])], by: member, now: 0, settings)) != nil else { return }
+                        accepted.withLock { accepted in for offset in piece.first...piece.last { accepted[offset, default: 0] += 1 } }
+                        given.withLock { $0 += Int(piece.count) }
+                    }
+                }
+            }
+        }
+        for i in 0..<count / 10 {
+            try log.append((0..<10).map { "v\(i).\($0)" })
+            if i % 7 == 0 { try log.flush() }
+        }
+        try log.flush()
+        for thread in threads { thread.join() }
+        #expect(given.withLock { $0 } == count && accepted.withLock { $0.count } == count)
+        #expect(shared.partition == SharePartition(startOffset: Int64(count)))
     }
 }

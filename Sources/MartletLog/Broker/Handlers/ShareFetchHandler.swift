@@ -156,6 +156,9 @@ extension RequestRouter {
         guard let group = request.groupID, !group.isEmpty, let member = request.memberID, !member.isEmpty else {
             return .now(.init(error: .invalidRequest, errorMessage: "a group and a member have to be named"))
         }
+        guard (0...1).contains(request.acquireMode) else {
+            return .now(.init(error: .invalidRequest, errorMessage: "there is no acquire mode \(request.acquireMode)"))
+        }
         let allowance = fetchAllowance(context)
         let key = ShareSessions.Key(group: group, member: member)
         let settings = shares.settings(ofGroup: group)
