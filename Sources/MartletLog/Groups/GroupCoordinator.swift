@@ -208,7 +208,9 @@ final class GroupCoordinator: Sendable {
                 state.groups.change(group) { (group: inout Group) in
                     group.admitCommit(memberID: memberID, instanceID: instanceID, generation: generation, now: now)
                 } ?? .none
-            case nil: generation < 0 ? .none : .illegalGeneration
+            // A member of before a restart. Clients that know epochs take only UNKNOWN_MEMBER_ID as "join again"; the Java client of 4.2 ends at
+            // ILLEGAL_GENERATION.
+            case nil: generation < 0 ? .none : knowsEpochs ? .unknownMemberID : .illegalGeneration
             }
         }
         guard verdict == .none else { return verdict }
