@@ -16,11 +16,10 @@ if ! swift build --build-tests 2>&1 | Scripts/progress.sh "$log"; then
     tail -20 "$log" >&2
     exit 1
 fi
-# In turns. The log's tests hold the threads that all tests share, simulations for seconds, and those of engine and server wait for each other on
-# them; tests that type at a pseudo terminal come last: on two cores a hundred tests at once starve the person at the keyboard.
+# Tests that type at a pseudo terminal come last: on two cores a hundred tests at once starve the person at the keyboard.
 status=0
 if [ -z "$module$test" ]; then
-    for turn in "--skip MartletShellTests --skip MartletLogTests" "--filter MartletLogTests" "--filter MartletShellTests"; do
+    for turn in "--skip MartletShellTests" "--filter MartletShellTests"; do
         # shellcheck disable=SC2086
         timeout 900 swift test --skip-build $turn >>"$log" 2>&1 || status=$?
     done

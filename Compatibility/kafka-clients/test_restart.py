@@ -4,6 +4,7 @@ MARTLET_COMMAND is a command with {data} and {offset} in it, "martlet dev --data
 itself. Without it the test is skipped.
 """
 
+import itertools
 import os
 import pathlib
 import shlex
@@ -153,3 +154,18 @@ def test_what_a_share_consumer_acknowledged_outlives_a_kill(server, classpath, t
     server.start()
     # Each with how often it was handed out: the first time is known.
     assert share("rest", 50) == ["rest", *[f"{i}/2" for i in range(1, 100, 2)]]
+
+
+def test_an_application_of_kafka_streams_outlives_a_kill(server, classpath, tmp_path):  # noqa: F811
+    """Its members hear UNKNOWN_MEMBER_ID and come again, with the topology that the broker no longer knows."""
+    built = subprocess.run(["javac", "-nowarn", "-cp", classpath, "-d", tmp_path, JAVA / "Streams.java"], capture_output=True, text=True)
+    if built.returncode:
+        pytest.skip("the Java client is older than 4.2: it knows no streams groups, or other ones")
+    command = ["java", "-cp", f"{classpath}:{tmp_path}", "Streams", server.bootstrap, "outlive"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
+        said = list(itertools.takewhile(lambda line: line != "ready\n", running.stdout))
+        assert running.poll() is None, said
+        server.kill()
+        server.start()
+        rest, _ = running.communicate("on\n", timeout=180)
+        assert running.returncode == 0, rest

@@ -12,7 +12,7 @@ import org.apache.kafka.common.errors.*;
 import org.apache.kafka.common.serialization.*;
 
 /**
- * Streams groups (KIP-1071) with the Java client of 4.2: Streams BOOTSTRAP. What Kafka Streams does with group.protocol=streams it does through the
+ * Streams groups (KIP-1071) with the Java client of 4.2: Streams BOOTSTRAP [outlive]. What Kafka Streams does with group.protocol=streams it does through the
  * consumer that is used here: it brings a topology, hears of tasks, gives them up and takes them over. The application counts words:
  * words → by-word → counts, with the changelog of a store.
  */
@@ -103,7 +103,12 @@ public class Streams {
                         }
                     }
                     producer.flush();
-                    if (!records.isEmpty()) consumer.commitSync();
+                    try {
+                        if (!records.isEmpty()) consumer.commitSync();
+                    } catch (CommitFailedException migrated) {
+                        // It is out, and hears so with its next heartbeat; what it did not commit comes again.
+                        continue;
+                    }
                 }
             } catch (Throwable error) {
                 this.error = error;
@@ -123,12 +128,39 @@ public class Streams {
         return all;
     }
 
+    static int counted() { return members.stream().flatMap(member -> member.counted.values().stream()).mapToInt(Integer::intValue).sum(); }
+
+    /** Two members; between "ready" and the line that it then reads the broker may be killed and started. They go on. */
+    static void outlive() throws Exception {
+        Member one, two;
+        try (Admin admin = Admin.create(settings())) {
+            get(admin.createTopics(List.of(new NewTopic(words, 3, (short) 1))).all());
+            one = new Member(UUID.randomUUID(), 1001, topology);
+            two = new Member(UUID.randomUUID(), 1002, topology);
+            await("three tasks each", () -> one.active.size() == 3 && two.active.size() == 3);
+        }
+        System.out.println("ready");
+        System.in.read();
+        try (KafkaProducer<String, String> producer = new KafkaProducer<>(settings(), new StringSerializer(), new StringSerializer())) {
+            for (int i = 0; i < 30; i++) producer.send(new ProducerRecord<>(words, "" + i, "a b c"));
+        }
+        await("90 words", () -> counted() >= 90 && union(one, two).size() == 6);
+        require(one.error == null && two.error == null, members);
+        one.stop();
+        two.stop();
+    }
+
+    static final Map<String, Subtopology> topology = Map.of(
+        "0", new Subtopology(Set.of(words), Set.of(byWord), Map.of(), Map.of(), List.of()),
+        "1", new Subtopology(Set.of(), Set.of(), Map.of(byWord, new TopicInfo(Optional.empty(), Optional.empty(), Map.of("cleanup.policy", "delete", "retention.ms", "-1"))),
+            Map.of(changelog, new TopicInfo(Optional.empty(), Optional.empty(), Map.of("cleanup.policy", "compact"))), List.of()));
+
     public static void main(String[] arguments) throws Exception {
         bootstrap = arguments[0];
-        Map<String, Subtopology> topology = Map.of(
-            "0", new Subtopology(Set.of(words), Set.of(byWord), Map.of(), Map.of(), List.of()),
-            "1", new Subtopology(Set.of(), Set.of(), Map.of(byWord, new TopicInfo(Optional.empty(), Optional.empty(), Map.of("cleanup.policy", "delete", "retention.ms", "-1"))),
-                Map.of(changelog, new TopicInfo(Optional.empty(), Optional.empty(), Map.of("cleanup.policy", "compact"))), List.of()));
+        if (arguments.length > 1) {
+            outlive();
+            return;
+        }
         ConfigResource settings = new ConfigResource(ConfigResource.Type.GROUP, group);
         try (Admin admin = Admin.create(settings()); KafkaProducer<String, String> producer = new KafkaProducer<>(settings(), new StringSerializer(), new StringSerializer())) {
             require(get(admin.describeFeatures().featureMetadata()).finalizedFeatures().containsKey("streams.version"), "streams.version");
@@ -148,7 +180,7 @@ public class Streams {
 
             for (int i = 0; i < 300; i++) producer.send(new ProducerRecord<>(words, "" + i, "a b " + (char) ('c' + i % 3)));
             producer.flush();
-            await("900 words", () -> one.counted.values().stream().mapToInt(Integer::intValue).sum() == 900);
+            await("900 words", () -> counted() == 900);
             require(one.counted.get("a") == 300 && one.counted.get("c") == 100, one.counted);
 
             Member two = new Member(UUID.randomUUID(), 1002, topology);
@@ -166,7 +198,7 @@ public class Streams {
                 && one.data.partitionsByHost().values().stream().mapToInt(host -> host.activePartitions().size()).sum() == 6);
             for (int i = 0; i < 60; i++) producer.send(new ProducerRecord<>(words, "" + i, "x y z"));
             producer.flush();
-            await("both count on", () -> one.counted.values().stream().mapToInt(Integer::intValue).sum() + two.counted.values().stream().mapToInt(Integer::intValue).sum() == 1080);
+            await("both count on", () -> counted() == 1080);
 
             try {
                 get(admin.deleteStreamsGroups(List.of(group)).all());

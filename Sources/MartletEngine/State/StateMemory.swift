@@ -12,6 +12,8 @@ final class StateMemory: Sendable {
     private struct Use {
         var bytes: Int
         var isEvicting: Bool
+        /// After it gave entries up. What it had before decides on shares.
+        var leftBytes: Int?
     }
     private struct Uses {
         var next = 0
@@ -50,7 +52,7 @@ final class StateMemory: Sendable {
         /// Tells that the store has given entries up.
         func evicted(from before: Int, to after: Int) {
             memory.uses.withLock { uses in
-                uses.byStore[id]?.bytes = after
+                uses.byStore[id]?.leftBytes = after
                 uses.evictions += 1
                 uses.evictedBytes += max(0, before - after)
             }
@@ -61,7 +63,7 @@ final class StateMemory: Sendable {
     var values: StateMemoryValues {
         uses.withLock { uses in
             StateMemoryValues(
-                budgetBytes: budget, usedBytes: uses.byStore.values.reduce(0) { $0 + $1.bytes }, evictions: uses.evictions,
+                budgetBytes: budget, usedBytes: uses.byStore.values.reduce(0) { $0 + ($1.leftBytes ?? $1.bytes) }, evictions: uses.evictions,
                 evictedBytes: uses.evictedBytes)
         }
     }

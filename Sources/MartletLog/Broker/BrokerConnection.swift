@@ -35,6 +35,7 @@ final class BrokerConnection: ChannelDuplexHandler {
     /// Until then nothing is read from a client that used more than its limits (KIP-219).
     private var mutedUntil: NIODeadline?
     private var clientHost = ""
+    private var clientPort = 0
     private var localHost = ""
     private var localPort = 0
 
@@ -57,6 +58,7 @@ final class BrokerConnection: ChannelDuplexHandler {
 
     func channelActive(context: ChannelHandlerContext) {
         clientHost = "/" + (context.remoteAddress?.ipAddress ?? "?")
+        clientPort = context.remoteAddress?.port ?? 0
         localHost = context.localAddress?.ipAddress ?? "127.0.0.1"
         localPort = context.localAddress?.port ?? 0
         if session.listener != .plaintext {
@@ -162,7 +164,7 @@ final class BrokerConnection: ChannelDuplexHandler {
         let principal = session.principal
         let access = router.security.authorizer?.access(principal, host: String(clientHost.dropFirst()))
         return RequestContext(
-            version: version, clientID: clientID, clientHost: clientHost, clientPort: context.remoteAddress?.port ?? 0, advertisedHost: advertisedHost ?? localHost,
+            version: version, clientID: clientID, clientHost: clientHost, clientPort: clientPort, advertisedHost: advertisedHost ?? localHost,
             advertisedPort: Int32(truncatingIfNeeded: advertisedPort ?? localPort), loop: context.eventLoop, life: life, session: session,
             access: access ?? Access(principal: principal, host: clientHost, rules: nil, allowsWithoutRule: true), charge: router.makeCharge())
     }

@@ -274,6 +274,7 @@ public final class KafkaBroker: Sendable {
         statistics.requests = router.requestMeters.snapshot
         statistics.throttles = router.throttles.snapshot
         statistics.delayedFetches = router.delayedFetches.fetchCount
+        statistics.delayedShareFetches = router.shares.waiters.fetchCount
         statistics.fetchSessions = router.fetchSessions.count
         statistics.unsentBytes = router.answerBytes.count
         statistics.groups = router.groups.statistics

@@ -51,8 +51,8 @@ enum AnyGroup: Sendable {
 
     var stateName: String { common.stateName }
     var protocolType: String { common.protocolTypeName }
-    var memberCount: Int { common.members.count }
-    var hasMembers: Bool { !common.members.isEmpty }
+    var memberCount: Int { common.size }
+    var hasMembers: Bool { common.size > 0 }
     /// Nobody is in it, nor about to be.
     var isUnused: Bool { common.isUnused }
     var nextDeadline: Int64? { common.nextDeadline }
@@ -86,6 +86,8 @@ protocol GroupKind: Sendable {
 }
 
 extension GroupKind {
+    /// How many members it has. `members` of an `any GroupKind` would be a copy of all of them.
+    var size: Int { members.count }
     var protocolTypeName: String { Self.type.rawValue }
     var isUnused: Bool { members.isEmpty }
 }

@@ -19,7 +19,7 @@ extension GroupCoordinator {
                 if heartbeat.epoch == 0, !state.isClosed, let classic = state.groups[id]?.classic, !classic.members.isEmpty {
                     dismissed = try upgrade(classic, now, &state)
                 }
-                return try beat(id, joins: heartbeat.epoch == 0, sessionTimeoutMs: timeout, now, &state) { (group: inout ConsumerGroup, catalog) in
+                return try beat(id, of: heartbeat.memberID, joins: heartbeat.epoch == 0, sessionTimeoutMs: timeout, now, &state) { (group: inout ConsumerGroup, catalog) in
                     group.membersMax = config.consumerMembersMax
                     return group.receive(heartbeat, catalog: catalog, now: now, mayDescribe: mayDescribe)
                 }

@@ -10,7 +10,7 @@ extension GroupCoordinator {
         let now = nowMs
         let settings = log.settings.shareSettings(ofGroup: id)
         return try state.withLock { (state) throws(KafkaError) in
-            try beat(id, joins: heartbeat.epoch == 0, sessionTimeoutMs: settings.sessionTimeoutMs, now, &state) {
+            try beat(id, of: heartbeat.memberID, joins: heartbeat.epoch == 0, sessionTimeoutMs: settings.sessionTimeoutMs, now, &state) {
                 (group: inout ShareGroup, catalog) throws(KafkaError) in
                 try group.receive(heartbeat, catalog: catalog, membersMax: settings.membersMax, now: now)
             }

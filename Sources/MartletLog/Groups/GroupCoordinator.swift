@@ -208,7 +208,9 @@ final class GroupCoordinator: Sendable {
                 state.groups.change(group) { (group: inout Group) in
                     group.admitCommit(memberID: memberID, instanceID: instanceID, generation: generation, now: now)
                 } ?? .none
-            case nil: generation < 0 ? .none : .illegalGeneration
+            // A member of before a restart. Clients that know epochs take only UNKNOWN_MEMBER_ID as "join again"; the Java client of 4.2 ends at
+            // ILLEGAL_GENERATION.
+            case nil: generation < 0 ? .none : knowsEpochs ? .unknownMemberID : .illegalGeneration
             }
         }
         guard verdict == .none else { return verdict }
@@ -393,6 +395,7 @@ final class GroupCoordinator: Sendable {
 
     /// Runs one event under the lock; the answers are given outside of it.
     private func step(_ id: String, _ event: Group.Event, _ now: Int64, _ state: inout State) -> [(Reply, Group.Action)] {
+        var moved: Int64?
         let changed = state.groups.change(id) { (group: inout Group) in
             let before = (group.state, group.generation)
             let actions = group.receive(event, now: now)
@@ -405,10 +408,11 @@ final class GroupCoordinator: Sendable {
                         "members": "\(group.members.count)",
                     ])
             }
+            if case .heartbeat(let memberID, _, _, _) = event { moved = group.members[memberID]?.sessionDeadline ?? .max }
             return actions
         }
         guard let actions = changed else { return [] }
-        settle(id, now, &state)
+        settle(id, now, &state, moved: moved)
         return actions.compactMap { action in
             state.waiting.removeValue(forKey: action.token).map { ($0, action) }
         }
@@ -424,8 +428,10 @@ final class GroupCoordinator: Sendable {
     }
 
     /// After any change of a group: its timer, since when it has no members, and whether anything is left of it.
-    func settle(_ id: String, _ now: Int64, _ state: inout State) {
-        schedule(id, now, &state)
+    ///
+    /// - `moved`: the only deadline in the group that may have come nearer; nil: any may have.
+    func settle(_ id: String, _ now: Int64, _ state: inout State, moved: Int64? = nil) {
+        schedule(id, now, &state, moved: moved)
         noteMembers(id, hasAny: state.groups[id]?.hasMembers ?? false, &state)
         // Ids that are used once would pile up.
         if state.groups[id]?.isUnused == true, !log.groupOffsets.hasAny(group: id) {
@@ -434,7 +440,9 @@ final class GroupCoordinator: Sendable {
         }
     }
 
-    private func schedule(_ id: String, _ now: Int64, _ state: inout State) {
+    private func schedule(_ id: String, _ now: Int64, _ state: inout State, moved: Int64?) {
+        // Most heartbeats put off one deadline of thousands, for which not all should be looked at.
+        if let moved, let running = state.timers[id], running.deadline <= moved { return }
         let deadline = state.groups[id]?.nextDeadline
         if let running = state.timers[id] {
             // A timer that fires early only looks again; heartbeats move deadlines all the time and should not cost a timer each.

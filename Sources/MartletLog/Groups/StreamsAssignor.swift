@@ -35,14 +35,26 @@ enum StreamsAssignor {
         /// How many tasks of each subtopology a candidate has.
         var perSubtopology: [[String: Int]]
         var owner: [StreamsTask: Int] = [:]
-        let membersOf: [String: [Int]]
+        /// The number of each candidate's process, and the members of each process.
+        let process: [Int]
+        let membersOf: [[Int]]
 
         init(_ candidates: [Candidate]) {
             self.candidates = candidates
             active = candidates.map { _ in [] }
             standby = active
             perSubtopology = candidates.map { _ in [:] }
-            membersOf = Dictionary(grouping: candidates.indices, by: { candidates[$0].processID })
+            var numbers: [String: Int] = [:], members: [[Int]] = []
+            process = candidates.enumerated().map { place, candidate in
+                let number = numbers[candidate.processID] ?? members.count
+                if number == members.count {
+                    numbers[candidate.processID] = number
+                    members.append([])
+                }
+                members[number].append(place)
+                return number
+            }
+            membersOf = members
         }
 
         var assignment: Assignment {
@@ -66,14 +78,16 @@ enum StreamsAssignor {
             }
             // What has state is dearer to move.
             let inOrder = tasks.sorted { ($0.isStateful ? 0 : 1, $0.task) < ($1.isStateful ? 0 : 1, $1.task) }
+            let ranks = Dictionary(inOrder.enumerated().map { ($1.task, $0) }, uniquingKeysWith: { $1 })
             // Whoever has most may have the larger shares, so that least is moved.
             for place in candidates.indices.sorted(by: { (candidates[$1].active.count, $0) < (candidates[$0].active.count, $1) }) {
-                for (task, _) in inOrder where candidates[place].active.contains(task) && owner[task] == nil && hasRoom(place) { give(task, to: place) }
+                let had = candidates[place].active.compactMap { task in ranks[task].map { ($0, task) } }.sorted { $0.0 < $1.0 }
+                for (_, task) in had where owner[task] == nil && hasRoom(place) { give(task, to: place) }
             }
-            var copies: [StreamsTask: [Int]] = [:], had: [StreamsTask: String] = [:], offsets: [StreamsTask: [(place: Int, offset: Int64)]] = [:]
+            var copies: [StreamsTask: [Int]] = [:], had: [StreamsTask: Int] = [:], offsets: [StreamsTask: [(place: Int, offset: Int64)]] = [:]
             for (place, candidate) in candidates.enumerated() {
                 for task in candidate.copies { copies[task, default: []].append(place) }
-                for task in candidate.active { had[task] = candidate.processID }
+                for task in candidate.active { had[task] = process[place] }
                 for (task, offset) in candidate.offsets { offsets[task, default: []].append((place, offset)) }
             }
             func leastLoaded(_ places: some Sequence<Int>, for task: StreamsTask) -> Int? {
@@ -83,7 +97,7 @@ enum StreamsAssignor {
             for (task, _) in inOrder where owner[task] == nil {
                 let furthest = offsets[task]?.filter { hasRoom($0.place) }.max { ($0.offset, $1.place) < ($1.offset, $0.place) }?.place
                 let place =
-                    leastLoaded(copies[task] ?? [], for: task) ?? had[task].flatMap { leastLoaded(membersOf[$0] ?? [], for: task) } ?? furthest
+                    leastLoaded(copies[task] ?? [], for: task) ?? had[task].flatMap { leastLoaded(membersOf[$0], for: task) } ?? furthest
                 // The room is for as many as there are tasks, so there is always somebody.
                 if let place { give(task, to: place) }
             }
@@ -102,9 +116,8 @@ enum StreamsAssignor {
             var holders: [StreamsTask: [Int]] = [:]
             var load = candidates.map { _ in 0 }
             func isFree(_ task: StreamsTask, _ place: Int, moving: Int? = nil) -> Bool {
-                let process = candidates[place].processID
-                return owner[task].map { candidates[$0].processID != process } ?? true
-                    && holders[task, default: []].allSatisfy { $0 == moving || candidates[$0].processID != process }
+                owner[task].map { process[$0] != process[place] } ?? true
+                    && (holders[task] ?? []).allSatisfy { $0 == moving || process[$0] != process[place] }
             }
             func leastLoaded(_ task: StreamsTask, moving: Int? = nil) -> Int? {
                 func key(_ place: Int) -> (Int, Int, Int) { (load[place], active[place].count, place) }
@@ -114,22 +127,24 @@ enum StreamsAssignor {
                 holders[task, default: []].append(place)
                 load[place] += 1
             }
+            let stateful = Set(tasks)
             for held in [\Candidate.copies, \Candidate.active] {
                 for place in candidates.indices {
-                    for task in tasks where candidates[place][keyPath: held].contains(task) && holders[task, default: []].count < perTask {
+                    for task in candidates[place][keyPath: held].intersection(stateful).sorted() where (holders[task] ?? []).count < perTask {
                         if isFree(task, place) { give(task, to: place) }
                     }
                 }
             }
             for task in tasks {
-                while holders[task, default: []].count < perTask, let place = leastLoaded(task) { give(task, to: place) }
+                while (holders[task] ?? []).count < perTask, let place = leastLoaded(task) { give(task, to: place) }
             }
             var isMoved = true
             // Each move makes the sum of squared loads smaller, so this ends.
             while isMoved {
                 isMoved = false
                 for task in tasks {
-                    for from in holders[task, default: []] {
+                    let least = load.min() ?? 0
+                    for from in holders[task] ?? [] where load[from] > least + 1 {
                         guard let to = leastLoaded(task, moving: from), load[to] + 1 < load[from] else { continue }
                         holders[task]?.removeAll { $0 == from }
                         load[from] -= 1

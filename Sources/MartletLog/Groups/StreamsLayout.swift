@@ -14,6 +14,9 @@ struct StreamsLayout: Sendable, Hashable {
 
     var isReady: Bool { status == nil }
 
+    /// More are not assigned: it is done while the groups' other members wait.
+    static let tasksMax = 50_000
+
     /// - `topics`: all that the topology names or matches, as far as there are such.
     init(_ topology: StreamsTopology, _ topics: [String: GroupTopic]) {
         var sources: [String: [String]] = [:]
@@ -48,7 +51,10 @@ struct StreamsLayout: Sendable, Hashable {
             tasks[part.id] = count
             subtopologies.append(filled)
         }
-        status = checkInternal(topics)
+        let taskCount = tasks.values.reduce(0) { $0 + Int($1) }
+        status =
+            taskCount > Self.tasksMax
+            ? .init(.incorrectlyPartitionedTopics, "The topology has \(taskCount) tasks, more than the \(Self.tasksMax) that a group may have.") : checkInternal(topics)
         if status != nil { (tasks, subtopologies) = ([:], []) }
     }
 

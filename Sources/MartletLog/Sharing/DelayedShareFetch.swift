@@ -6,14 +6,18 @@ import Synchronization
 /// Members of share groups that wait for records, by the partitions that can wake them.
 final class ShareWaiters: Sendable {
     private let waiting = Mutex<[TopicPartition: [ObjectIdentifier: DelayedShareFetch]]>([:])
+    private let fetches = Atomic(0)
 
+    /// Once for each.
     func add(_ fetch: DelayedShareFetch, for ids: [TopicPartition]) {
+        fetches.add(1, ordering: .relaxed)
         waiting.withLock { waiting in
             for id in ids { waiting[id, default: [:]][ObjectIdentifier(fetch)] = fetch }
         }
     }
 
     func remove(_ fetch: DelayedShareFetch, for ids: [TopicPartition]) {
+        fetches.subtract(1, ordering: .relaxed)
         waiting.withLock { waiting in
             for id in ids {
                 waiting[id]?[ObjectIdentifier(fetch)] = nil
@@ -39,6 +43,9 @@ final class ShareWaiters: Sendable {
         let woken = waiting.withLock { waiting in waiting.isEmpty ? [] : waiting[id].map { $0.values.filter { $0.plan.group == group } } ?? [] }
         for fetch in woken { fetch.wake() }
     }
+
+    /// Requests that wait.
+    var fetchCount: Int { fetches.load(ordering: .relaxed) }
 
     /// Partitions that are waited for.
     var count: Int { waiting.withLock(\.count) }

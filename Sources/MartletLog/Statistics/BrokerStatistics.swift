@@ -90,6 +90,7 @@ public struct BrokerStatistics: Sendable {
     public var requests: [Request] = []
     public var throttles: [Throttle] = []
     public var delayedFetches = 0
+    public var delayedShareFetches = 0
     public var fetchSessions = 0
     /// Of answers that sockets have not taken yet.
     public var unsentBytes = 0

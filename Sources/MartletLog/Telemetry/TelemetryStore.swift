@@ -42,9 +42,10 @@ public final class TelemetryStore: Sendable {
     struct Limits: Sendable {
         /// Clients that are remembered; beyond them the one that was silent longest goes.
         var instancesMax = 10_000
-        var pointsAnInstanceMax = 10_000
+        /// What is kept of one, about.
+        var bytesAnInstanceMax = 8 << 20
         /// Of all clients together.
-        var pointsMax = 100_000
+        var bytesMax = 64 << 20
     }
 
     /// What a client is asked for.
@@ -77,18 +78,20 @@ public final class TelemetryStore: Sendable {
         /// The client was told to ask again, and may at once.
         var mayAsk = false
         var points: [PointKey: ReportedPoint] = [:]
+        /// Of the points.
+        var bytes = 0
 
         var seenMs: Int64 { max(askedMs ?? 0, pushedMs ?? 0) }
     }
 
     private struct State {
         var instances: [UUIDBytes: Instance] = [:]
-        var pointCount = 0
+        var bytes = 0
         /// Numbers that there was no room for.
         var refusedPoints = 0
 
         mutating func forget(_ id: UUIDBytes) {
-            if let instance = instances.removeValue(forKey: id) { pointCount -= instance.points.count }
+            if let instance = instances.removeValue(forKey: id) { bytes -= instance.bytes }
         }
     }
 
@@ -153,10 +156,10 @@ public final class TelemetryStore: Sendable {
         let request = Self.request(id, client, subscriptions), nowMs = time.monotonicNs / 1_000_000
         return state.withLock { state in
             forgetSilent(&state)
-            var instance = state.instances[id] ?? Instance(client: client, request: request)
+            var instance = state.instances[id] ?? Instance(client: client.brief, request: request)
             let isEarly = instance.askedMs != nil && nowMs - instance.seenMs < Int64(instance.request.intervalMs)
             if isEarly, !instance.mayAsk, instance.request == request { return nil }
-            (instance.client, instance.request, instance.askedMs, instance.mayAsk) = (client, request, nowMs, false)
+            (instance.client, instance.request, instance.askedMs, instance.mayAsk) = (client.brief, request, nowMs, false)
             keep(id, instance, &state)
             return request
         }
@@ -168,14 +171,14 @@ public final class TelemetryStore: Sendable {
         let request = Self.request(push.instance, client, subscriptions), nowMs = time.monotonicNs / 1_000_000
         try state.withLock { (state) throws(KafkaError) in
             forgetSilent(&state)
-            var instance = state.instances[push.instance] ?? Instance(client: client, request: request)
+            var instance = state.instances[push.instance] ?? Instance(client: client.brief, request: request)
             if instance.isTerminated { throw KafkaError(.invalidRequest, "the client has said that it ends") }
             // The first push after a question comes when the client likes, so that not all come at once.
             let isAsked = instance.askedMs.map { asked in instance.pushedMs.map { asked > $0 } ?? true } ?? false
             let isEarly = !isAsked && instance.pushedMs.map { nowMs - $0 < Int64(instance.request.intervalMs) } ?? false
             if isEarly, !push.isTerminating { throw KafkaError(.throttlingQuotaExceeded, "the client reports more often than it was asked to") }
             instance.pushedMs = nowMs
-            instance.client = client
+            instance.client = client.brief
             instance.isTerminated = push.isTerminating
             defer { keep(push.instance, instance, &state) }
             guard push.subscriptionID == request.subscriptionID else {
@@ -193,30 +196,40 @@ public final class TelemetryStore: Sendable {
         let points = try Self.points(push, bytesMax).filter { point in request.metrics.contains { point.name.hasPrefix($0) } }
         state.withLock { state in
             guard var instance = state.instances[push.instance] else { return }
-            state.pointCount -= instance.points.count
-            let room = min(limits.pointsAnInstanceMax, limits.pointsMax - state.pointCount)
-            state.refusedPoints += Self.merge(points, into: &instance.points, atMost: room)
-            state.pointCount += instance.points.count
+            state.bytes -= instance.bytes
+            let room = min(limits.bytesAnInstanceMax, limits.bytesMax - state.bytes)
+            state.refusedPoints += Self.merge(points, into: &instance, atMost: room)
+            state.bytes += instance.bytes
             state.instances[push.instance] = instance
         }
     }
 
     /// What goes up and down is as last said; what only grows stays, and differences are added up.
     /// - Returns: how many there was no room for.
-    private static func merge(_ points: [ReportedPoint], into known: inout [PointKey: ReportedPoint], atMost room: Int) -> Int {
-        known = known.filter { $0.value.isCounter }
+    private static func merge(_ points: [ReportedPoint], into instance: inout Instance, atMost room: Int) -> Int {
+        instance.points = instance.points.filter { $0.value.isCounter }
+        instance.bytes = instance.points.values.reduce(0) { $0 + bytes(of: $1) }
         var refused = 0
         for var point in points {
             let key = PointKey(name: point.name, attributes: point.attributes)
-            if let before = known[key] {
+            if let before = instance.points[key] {
                 if point.isCounter, point.isDelta { point.value += before.value }
-            } else if known.count >= room {
-                refused += 1
-                continue
+            } else {
+                let more = bytes(of: point)
+                guard instance.bytes + more <= room else {
+                    refused += 1
+                    continue
+                }
+                instance.bytes += more
             }
-            known[key] = point
+            instance.points[key] = point
         }
         return refused
+    }
+
+    /// What a point takes in memory, about: its texts, and the tables around them.
+    static func bytes(of point: ReportedPoint) -> Int {
+        point.attributes.reduce(300 + point.name.utf8.count) { $0 + 64 + $1.key.utf8.count + $1.value.utf8.count }
     }
 
     private static func points(_ push: Push, _ bytesMax: Int) throws(KafkaError) -> [ReportedPoint] {

@@ -83,6 +83,12 @@ struct TelemetryClient: Sendable, Hashable {
     var address = ""
     var port = 0
 
+    /// With texts of a length that can be kept of every client.
+    var brief: TelemetryClient {
+        func cut(_ text: String) -> String { text.utf8.count <= 256 ? text : String(text.prefix(256)) }
+        return TelemetryClient(clientID: cut(clientID), softwareName: cut(softwareName), softwareVersion: cut(softwareVersion), address: address, port: port)
+    }
+
     func value(of trait: TelemetrySubscription.Trait, _ instance: UUIDBytes) -> String {
         switch trait {
         case .instanceID: instance.text

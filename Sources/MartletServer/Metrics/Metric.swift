@@ -121,7 +121,7 @@ enum Metric: String, CaseIterable, Sendable {
         case .requestErrors: (["api", "error"], "Errors that answers to Kafka clients told; one answer may tell several.")
         case .throttled: (["quota"], "How often a client was told to wait because of a quota.")
         case .throttleSeconds: (["quota"], "For how long clients were told to wait because of quotas.")
-        case .delayedFetches: ([], "Fetch requests that wait for records.")
+        case .delayedFetches: (["api"], "Requests that wait for records: Fetch, ShareFetch.")
         case .fetchSessions: ([], "Clients whose partitions are remembered between their fetches.")
         case .unsentBytes: ([], "Bytes of answers that Kafka clients have not taken yet.")
         case .reportingClients: ([], "Kafka clients that ask what they are to report of themselves, or report it.")

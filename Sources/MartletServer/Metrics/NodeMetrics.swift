@@ -57,7 +57,8 @@ struct NodeMetrics: Sendable {
             page.add(.throttled, [throttle.quota], throttle.count)
             page.add(.throttleSeconds, [throttle.quota], throttle.seconds)
         }
-        page.add(.delayedFetches, broker.delayedFetches)
+        page.add(.delayedFetches, ["Fetch"], broker.delayedFetches)
+        page.add(.delayedFetches, ["ShareFetch"], broker.delayedShareFetches)
         page.add(.fetchSessions, broker.fetchSessions)
         page.add(.unsentBytes, broker.unsentBytes)
         var kinds: [[String]: Int] = [:]

@@ -77,6 +77,8 @@ struct ResultTableTests {
         #expect(try ask(mayWait: true) == (.answered, [.integer(1)]))
         let table = try #require(await harness.engine.resultTables["COPY"])
         #expect(table.isPartial)
+        let memory = try #require(harness.engine.stateMemory)
+        #expect(memory.evictions > 0 && memory.evictedBytes > 100 && memory.budgetBytes == 1)
         // It was brought in for the answer, unless a commit gave it up again meanwhile.
         var isInMemory = false
         for _ in 0..<1000 where !isInMemory {

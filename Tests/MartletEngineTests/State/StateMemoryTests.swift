@@ -29,6 +29,22 @@ import Testing
         #expect(a.share(using: 90, isEvicting: true) == .max)
     }
 
+    @Test func whatWasGivenUpIsTold() {
+        let memory = StateMemory(budget: 1000), a = memory.account()
+        do {
+            let b = memory.account()
+            _ = a.share(using: 600, isEvicting: true)
+            _ = b.share(using: 800, isEvicting: true)
+            b.evicted(from: 800, to: 450)
+            #expect(memory.values == .init(budgetBytes: 1000, usedBytes: 1050, evictions: 1, evictedBytes: 350))
+            // Shares are as if nothing had happened, until the store tells what it uses.
+            #expect(a.share(using: 600, isEvicting: true) == 428)
+            _ = b.share(using: 460, isEvicting: true)
+            #expect(memory.values.usedBytes == 1060)
+        }
+        #expect(memory.values == .init(budgetBytes: 1000, usedBytes: 600, evictions: 1, evictedBytes: 350))
+    }
+
     private final class Store: StateStore {
         let name = "store"
         var memoryBytes = 0

@@ -200,6 +200,20 @@ import Testing
         }
     }
 
+    /// As after a restart of the node.
+    @Test func whoCommitsToAGroupThatIsNotThereIsNoMember() throws {
+        try run { broker in
+            try broker.log.createTopic("words", partitions: 1)
+            let client = try broker.connect()
+            func commit(_ version: Int16) throws -> KafkaErrorCode {
+                try client.send(
+                    OffsetCommitRequest(groupID: "g", generation: 3, memberID: "m", topics: [.init(name: "words", partitions: [.init(index: 0, offset: 7)])]), version
+                ).topics[0].partitions[0].error
+            }
+            #expect(try commit(9) == .unknownMemberID && commit(8) == .illegalGeneration)
+        }
+    }
+
     @Test func whoWaitsForTheFirstAssignmentComesBackForIt() throws {
         try TestBroker.run { broker in
             for topic in ["words", "by-word", "counts"] { try broker.log.createTopic(topic, partitions: 1) }

@@ -83,6 +83,17 @@ import Testing
         }
     }
 
+    /// Thousands of tasks and hundreds of members, from nothing and with one more member.
+    @Test func aLargeGroupMovesAsLittleAsASmallOne() {
+        let all = tasks((0..<4).map { ("\($0)", 1000, true) })
+        var members = (0..<200).map { Candidate(id: "m\($0)", processID: "p\($0 / 2)") }
+        var made = StreamsAssignor.assign(all, to: members, standbyReplicas: 1)
+        members = members.map { carry($0, made) } + [Candidate(id: "new", processID: "new")]
+        made = StreamsAssignor.assign(all, to: members, standbyReplicas: 1)
+        #expect(made["new"]?.active.count == 19 && members.dropLast().allSatisfy { made[$0.id]?.active.isSubset(of: $0.active) == true })
+        #expect(made.values.map(\.standby.count).min() == 19 && made.values.map(\.standby.count).max() == 20)
+    }
+
     private func carry(_ member: Candidate, _ made: StreamsAssignor.Assignment) -> Candidate {
         var member = member
         member.active = made[member.id]?.active ?? []

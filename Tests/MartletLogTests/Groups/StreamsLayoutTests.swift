@@ -82,6 +82,13 @@ import Testing
         #expect(loose.tasks == ["0": 6] && loose.partitionsRead(by: [.init(subtopology: "0", partition: 5)]) == ["a": [5]])
     }
 
+    @Test func tasksAreBounded() {
+        let parts = (0..<6).map { Subtopology(id: "\($0)", sources: ["in"], changelogs: [.init(name: "log-\($0)")]) }
+        let made = layout(parts, ["in": 10_000])
+        #expect(made.status?.code == .incorrectlyPartitionedTopics && made.missing.isEmpty && made.tasks.isEmpty)
+        #expect(layout(Array(parts.prefix(5)), ["in": 10_000]).missing.count == 5)
+    }
+
     @Test func patternsStandForWhatTheyMatch() throws {
         let parts = [Subtopology(id: "0", patterns: [try NamePattern("in-.*")])]
         #expect(layout(parts, [:]).status?.code == .missingSourceTopics)

@@ -282,6 +282,21 @@ import Testing
         #expect(try byAge.rows() == [.init(offset: 30, key: nil, value: "new")])
     }
 
+    /// A clock that is set back by a day does not keep a segment open for a day longer.
+    @Test func segmentsAgeThoughTheClockIsSetBack() throws {
+        let time = ManualTime(wallMs: 1_000_000_000)
+        let log = try openLog(SimulatedFileSystem(), time: time)
+        let partition = try log.made("t", ["segment.ms": "1000", "retention.ms": "-1"])
+        try partition.append(["a"])
+        time.advance(byMs: -86_400_000)
+        log.maintain()
+        #expect(partition.state.withLock { $0.segments.count } == 1)
+        time.advance(byMs: 1000)
+        log.maintain()
+        #expect(partition.state.withLock { $0.segments.count } == 2)
+        #expect(try partition.values() == ["a"])
+    }
+
     // MARK: a disk that is full or fails
 
     /// (4) A full disk costs the batch that did not fit, nothing before it, and nothing after space has returned.

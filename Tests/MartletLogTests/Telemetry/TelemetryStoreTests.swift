@@ -153,8 +153,10 @@ import Testing
     }
 
     @Test func memoryIsBoundedAndTheSilentAreForgotten() throws {
-        let store = TelemetryStore(time: clock.source, limits: .init(instancesMax: 3, pointsAnInstanceMax: 10, pointsMax: 25)), subscriptions = try all(1000)
-        let twelve = MetricsWriter.data((0..<12).map { .init(name: "m.\($0)", points: [(.int(1), [:])]) })
+        let twelve = MetricsWriter.data((10..<22).map { .init(name: "m.\($0)", points: [(.int(1), ["k": "\($0)"])]) })
+        let one = TelemetryStore.bytes(of: try MetricsReader.points(twelve)[0])
+        let store = TelemetryStore(time: clock.source, limits: .init(instancesMax: 3, bytesAnInstanceMax: 10 * one + 1, bytesMax: 26 * one - 1))
+        let subscriptions = try all(1000)
         for low in 10..<13 as Range<UInt64> {
             #expect(push(store, subscriptions, twelve, id: UUIDBytes(high: 1, low: low)) == .none)
             clock.advance(byMs: 1)

@@ -619,6 +619,20 @@ import Darwin
             #expect(adding == 0 && records == 2 && group == 0 && offsets == 1 && (1...2).contains(decision), "\([adding, records, group, offsets, decision])")
         }
         #expect(log.groupOffsets.committed(group: "g", TopicPartition("in", 0))?.offset == 2)
+        // An abort: the markers, then that it was aborted; or, as KIP-890 has it, the next epoch, of which aborted records cannot be.
+        for isModern in [false, true] {
+            _ = try coordinator.addPartitions(transactionalID: "c", producerID: id, epoch: epoch, isDurable: false, [partition.id])
+            try partition.append(client: clientBatch(["x"], producerID: id, epoch: epoch, sequence: isModern ? 4 : 3, isTransactional: true))
+            try log.services.flush([partition, coordinator.log])
+            let abort = try syncs {
+                if isModern {
+                    _ = try coordinator.endAndRaiseEpoch(transactionalID: "c", producerID: id, epoch: epoch, commit: false)
+                } else {
+                    try coordinator.end(transactionalID: "c", producerID: id, epoch: epoch, commit: false)
+                }
+            }
+            #expect(abort == (isModern ? 1 : 2), "\(abort)")
+        }
     }
 
     /// Power fails after the records of a second partition are on disk and before it is that they are of the transaction; the start after that is cut short
