@@ -18,7 +18,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 
 from test_confluent import eventually
-from test_versions import Client
+from test_versions import Client, subscribe
 from test_wire import is_alive, is_closed
 
 SERVER = os.environ.get("MARTLET_COMMAND", "")
@@ -212,11 +212,7 @@ def test_metrics_tell_what_was_done(serve):
 def test_what_clients_report_is_there(serve):
     """KIP-714: librdkafka pushes what a subscription asks for, and the page with it is still one that Prometheus reads."""
     server = serve()
-    client = Client(server.bootstrap)
-    wanted = [{"name": name, "config_operation": 0, "value": value} for name, value in [("metrics", "*"), ("interval.ms", "200")]]
-    answer = client.send(
-        "IncrementalAlterConfigs", 1, resources=[{"resource_type": 16, "resource_name": "all", "configs": wanted}], validate_only=False)
-    assert answer.responses[0].error_code == 0
+    subscribe(server.bootstrap, "all", metrics="*", interval_ms="200")
     producer = Producer({"bootstrap.servers": server.bootstrap, "client.id": "a \"reporter\""})
     producer.produce("t", b"x")
     assert producer.flush(30) == 0

@@ -4,19 +4,7 @@ import socket
 import struct
 
 from test_restart import pytestmark, server  # noqa: F401
-from test_versions import Client
-
-SET, DELETE = 0, 1
-BROKER_LOGGER, CLIENT_METRICS = 8, 16
-
-
-def alter(server, kind, name, *changes):  # noqa: F811
-    """The error code of the change."""
-    client = Client(server.bootstrap)
-    answer = client.send("IncrementalAlterConfigs", validate_only=False, resources=[{"resource_type": kind, "resource_name": name, "configs": [
-        {"name": setting, "config_operation": operation, "value": value} for setting, operation, value in changes]}])
-    client.socket.close()
-    return answer.responses[0].error_code
+from test_versions import BROKER_LOGGER, CLIENT_METRICS, DELETE, SET, Client, alter
 
 
 def describe(server, kind, name):  # noqa: F811
@@ -43,16 +31,16 @@ def test_levels_of_loggers_are_in_force_at_once_and_until_the_end(server, tmp_pa
     assert len(warnings()) == before + 1 and "martlet.kafka" in warnings()[-1]
     levels = describe(server, BROKER_LOGGER, "1")
     assert set(levels.values()) == {"WARN"} and {"root", "martlet", "martlet.log", "martlet.kafka", "martlet.groups", "martlet.engine", "martlet.http"} <= set(levels)
-    assert alter(server, BROKER_LOGGER, "1", ("martlet.kafka", SET, "ERROR")) == 0
+    assert alter(server.bootstrap, BROKER_LOGGER, "1", ("martlet.kafka", SET, "ERROR")) == 0
     provoke(server)
     assert len(warnings()) == before + 1
-    assert alter(server, BROKER_LOGGER, "1", ("root", SET, "ERROR"), ("martlet.kafka", SET, "WARN")) == 0
+    assert alter(server.bootstrap, BROKER_LOGGER, "1", ("root", SET, "ERROR"), ("martlet.kafka", SET, "WARN")) == 0
     provoke(server)
     assert len(warnings()) == before + 2
-    assert alter(server, BROKER_LOGGER, "1", ("martlet.kafka", DELETE, None)) == 0
+    assert alter(server.bootstrap, BROKER_LOGGER, "1", ("martlet.kafka", DELETE, None)) == 0
     provoke(server)
     assert len(warnings()) == before + 2 and describe(server, BROKER_LOGGER, "1")["martlet.kafka"] == "ERROR"
-    assert alter(server, BROKER_LOGGER, "1", ("no.such.logger", SET, "INFO")) == 40, "INVALID_CONFIG"
+    assert alter(server.bootstrap, BROKER_LOGGER, "1", ("no.such.logger", SET, "INFO")) == 40, "INVALID_CONFIG"
     server.kill()
     server.start()
     assert set(describe(server, BROKER_LOGGER, "1").values()) == {"WARN"}
@@ -65,12 +53,25 @@ def test_subscriptions_to_client_metrics_live_through_a_kill(server):  # noqa: F
         client.socket.close()
         return [one.resource_name for one in answer.config_resources]
 
-    assert alter(server, CLIENT_METRICS, "one", ("metrics", SET, "org.apache.kafka."), ("interval.ms", SET, "5000")) == 0
-    assert alter(server, CLIENT_METRICS, "two", ("match", SET, "client_id=a.*")) == 0
-    assert alter(server, CLIENT_METRICS, "two", ("interval.ms", SET, "1")) == 40, "INVALID_CONFIG"
+    assert alter(server.bootstrap, CLIENT_METRICS, "one", ("metrics", SET, "org.apache.kafka."), ("interval.ms", SET, "5000")) == 0
+    assert alter(server.bootstrap, CLIENT_METRICS, "two", ("match", SET, "client_id=a.*")) == 0
+    assert alter(server.bootstrap, CLIENT_METRICS, "two", ("interval.ms", SET, "1")) == 40, "INVALID_CONFIG"
     server.kill()
     server.start()
     assert listed() == ["one", "two"]
     assert describe(server, CLIENT_METRICS, "one") == {"interval.ms": "5000", "match": "", "metrics": "org.apache.kafka."}
-    assert alter(server, CLIENT_METRICS, "two", ("match", DELETE, None)) == 0
+    assert alter(server.bootstrap, CLIENT_METRICS, "two", ("match", DELETE, None)) == 0
     assert listed() == ["one"]
+
+
+def test_nobody_is_asked_for_metrics_without_a_subscription(server):  # noqa: F811
+    def asks():
+        client = Client(server.bootstrap)
+        client.socket.close()
+        return {71, 72} <= client.spoken.keys()
+
+    assert not asks()
+    assert alter(server.bootstrap, CLIENT_METRICS, "all", ("metrics", SET, "*")) == 0
+    assert asks()
+    assert alter(server.bootstrap, CLIENT_METRICS, "all", ("metrics", DELETE, None)) == 0
+    assert not asks()

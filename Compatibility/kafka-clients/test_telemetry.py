@@ -9,7 +9,7 @@ import uuid
 import pytest
 from confluent_kafka import Consumer, Producer
 
-from test_versions import Client
+from test_versions import Client, subscribe, unsubscribe
 
 SERVER = os.environ.get("MARTLET_SERVER")
 
@@ -21,23 +21,11 @@ def samples(family):
     return [(dict(re.findall(r'(\w+)="([^"]*)"', line)), float(line.rsplit(" ", 1)[1])) for line in page.splitlines() if line.startswith(family + "{")]
 
 
-SET, DELETE = 0, 1
-
-
-def alter(bootstrap, name, operation, **settings):
-    """By the wire: librdkafka's admin client does not know this kind of resource."""
-    client = Client(bootstrap)
-    answer = client.send("IncrementalAlterConfigs", validate_only=False, resources=[{"resource_type": 16, "resource_name": name, "configs": [
-        {"name": key.replace("_", "."), "config_operation": operation, "value": value} for key, value in settings.items()]}])
-    client.socket.close()
-    assert answer.responses[0].error_code == 0, answer.responses[0].error_message
-
-
 @pytest.fixture
 def subscription(bootstrap):
     name = f"compat-{uuid.uuid4().hex[:12]}"
-    yield lambda **settings: alter(bootstrap, name, SET, **settings)
-    alter(bootstrap, name, DELETE, metrics=None, interval_ms=None, match=None)
+    yield lambda **settings: subscribe(bootstrap, name, **settings)
+    unsubscribe(bootstrap, name)
 
 
 @pytest.mark.skipif(SERVER is None, reason="MARTLET_SERVER (the address of the SQL port) is not set")

@@ -93,11 +93,36 @@ class Client:
         return data
 
 
+SET, DELETE = 0, 1
+BROKER_LOGGER, CLIENT_METRICS = 8, 16
+
+
+def alter(bootstrap, kind, name, *changes):
+    """The error code of the changes (setting, operation, value): by the wire, as librdkafka's admin client does not know these kinds of resources."""
+    client = Client(bootstrap)
+    answer = client.send("IncrementalAlterConfigs", validate_only=False, resources=[{"resource_type": kind, "resource_name": name, "configs": [
+        {"name": setting, "config_operation": operation, "value": value} for setting, operation, value in changes]}])
+    client.socket.close()
+    return answer.responses[0].error_code
+
+
+def subscribe(bootstrap, name, **settings):
+    """To metrics of clients (KIP-714)."""
+    assert alter(bootstrap, CLIENT_METRICS, name, *((key.replace("_", "."), SET, value) for key, value in settings.items())) == 0
+
+
+def unsubscribe(bootstrap, name):
+    assert alter(bootstrap, CLIENT_METRICS, name, *((key, DELETE, None) for key in ("metrics", "interval.ms", "match"))) == 0
+
+
 @pytest.fixture(scope="module")
 def client(bootstrap):
+    # Without a subscription clients are not told that they could report.
+    subscribe(bootstrap, "versions", metrics="no.such.metric")
     made = Client(bootstrap)
     yield made
     made.socket.close()
+    unsubscribe(bootstrap, "versions")
 
 
 def identity(client, name):
@@ -134,6 +159,7 @@ def test_what_kafka_speaks(client):
     for version in client.versions("ApiVersions"):
         answer = client.send("ApiVersions", version, client_software_name="test", client_software_version="1")
         assert answer.error_code == 0 and len(answer.api_keys) == len(client.spoken)
+
 
 
 def test_produce_and_fetch(client, make_topic):

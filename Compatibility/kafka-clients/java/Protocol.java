@@ -2,7 +2,10 @@ import java.io.*;
 import java.net.Socket;
 import java.nio.ByteBuffer;
 import java.util.*;
+import java.util.concurrent.TimeUnit;
+import org.apache.kafka.clients.admin.*;
 import org.apache.kafka.common.Uuid;
+import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.message.ApiMessageType.ListenerType;
 import org.apache.kafka.common.message.RequestHeaderData;
 import org.apache.kafka.common.protocol.*;
@@ -135,12 +138,22 @@ public class Protocol {
         throw new IllegalArgumentException("no value for " + name + " " + type);
     }
 
+    static void subscribe(String bootstrap, AlterConfigOp.OpType operation) throws Exception {
+        ConfigResource subscription = new ConfigResource(ConfigResource.Type.CLIENT_METRICS, "compat-java-protocol");
+        try (Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap))) {
+            admin.incrementalAlterConfigs(Map.of(subscription, List.of(new AlterConfigOp(new ConfigEntry("metrics", "no.such.metric"), operation))))
+                .all().get(30, TimeUnit.SECONDS);
+        }
+    }
+
     public static void main(String[] arguments) throws Exception {
         String given = System.getenv("SEED");
         long seed = given == null ? System.nanoTime() : Long.parseLong(given);
         random = new Random(seed);
         System.out.println("SEED=" + seed);
         Map<Short, short[]> spoken = new TreeMap<>();
+        // Without a subscription clients are not told that they could report their metrics.
+        subscribe(arguments[0], AlterConfigOp.OpType.SET);
         try (Connection connection = new Connection(arguments[0])) {
             Schema[] requests = ApiKeys.API_VERSIONS.messageType.requestSchemas(), answers = ApiKeys.API_VERSIONS.messageType.responseSchemas();
             Struct answer = answers[0].read(connection.send(ApiKeys.API_VERSIONS, (short) 0, new Struct(requests[0])));
@@ -178,6 +191,7 @@ public class Protocol {
             }
         }
         for (short other : spoken.keySet()) fail("API " + other + " is spoken, and the client has none such for brokers");
+        subscribe(arguments[0], AlterConfigOp.OpType.DELETE);
         System.out.println(tried + " requests were answered");
         System.exit(failed ? 1 : 0);
     }

@@ -73,6 +73,9 @@ enum APIKey: Int16, Sendable, CaseIterable {
     case alterShareGroupOffsets = 91
     case deleteShareGroupOffsets = 92
 
+    /// By which clients report their metrics.
+    static let ofTelemetry: Set<APIKey> = [.getTelemetrySubscriptions, .pushTelemetry]
+
     /// What we read and write, and what ApiVersions says.
     var versions: ClosedRange<Int16> { row.versions }
     var flexibleFrom: Int16 { row.flexibleFrom }

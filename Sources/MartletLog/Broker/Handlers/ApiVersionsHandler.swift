@@ -84,7 +84,7 @@ extension RequestRouter {
             }
             context.session.software = .init(name: request.clientSoftwareName, version: request.clientSoftwareVersion)
         }
-        var response = Self.spoken
+        var response = spoken
         // Clients that know version 3 and not 4 stumble over a lowest version of 0.
         if context.version < 4 { response.supportedFeatures = [] }
         return .now(response)
@@ -108,18 +108,21 @@ extension RequestRouter {
 
     /// A version we do not speak is answered in version 0 with UNSUPPORTED_VERSION and the list, so that the client can ask again (KIP-511).
     func unsupportedApiVersions(_ header: RequestHeader) throws(WireError) -> FrameBytes {
-        var response = Self.spoken
+        var response = spoken
         response.error = .unsupportedVersion
         return try Frame.response(response, to: .apiVersions, version: 0, correlationID: header.correlationID)
     }
 
-    private static var spoken: ApiVersionsResponse {
-        ApiVersionsResponse(
-            apis: APIKey.allCases.map { api in
+    /// Those by which clients report their metrics only while somebody subscribes to any: wherever librdkafka can ask, it asks, and has a line about
+    /// that for each client's log.
+    private var spoken: ApiVersionsResponse {
+        let hidden = log.settings.telemetrySubscriptions.isEmpty ? APIKey.ofTelemetry : []
+        return ApiVersionsResponse(
+            apis: APIKey.allCases.filter { !hidden.contains($0) }.map { api in
                 ApiVersionsResponse.Range(
                     apiKey: api.rawValue, min: api.versions.lowerBound, max: api.versions.upperBound)
             },
-            supportedFeatures: features.map { .init(name: $0.name, max: $0.level) }, finalizedFeaturesEpoch: 0,
-            finalizedFeatures: features.map { .init(name: $0.name, max: $0.level, min: $0.level) })
+            supportedFeatures: Self.features.map { .init(name: $0.name, max: $0.level) }, finalizedFeaturesEpoch: 0,
+            finalizedFeatures: Self.features.map { .init(name: $0.name, max: $0.level, min: $0.level) })
     }
 }
