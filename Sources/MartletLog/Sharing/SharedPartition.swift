@@ -91,15 +91,9 @@ final class SharedPartition: Sendable {
                 throw error
             }
             let read = ReadBatches(slice)
+            if read.batches.isEmpty { try passGap(at: offset, slice, wish.settings) }
             let pieces = state.withLock { state -> [SharePartition.Acquired] in
-                guard !state.isGone else { return [] }
-                if read.batches.isEmpty {
-                    // Compaction left nothing up to the end.
-                    let end = wish.settings.isolation == .readCommitted ? slice.lastStableOffset : slice.highWatermark
-                    state.stored.partition.skip(offset, end - 1)
-                    state.stored.partition.settle()
-                    return []
-                }
+                guard !state.isGone, !read.batches.isEmpty else { return [] }
                 if read.recordCount > 0 { state.bytesPerRecord = Double(slice.bytes.readableBytes) / Double(read.recordCount) }
                 return state.stored.partition.acquire(read.batches, from: offset, wish)
             }
@@ -111,6 +105,16 @@ final class SharedPartition: Sendable {
             }
         }
         return Handout()
+    }
+
+    /// There is no batch from `offset` to the readable end: compaction left none.
+    private func passGap(at offset: Int64, _ slice: FetchSlice, _ settings: ShareGroupSettings) throws(KafkaError) {
+        let end = min(settings.isolation == .readCommitted ? slice.lastStableOffset : slice.highWatermark, log.gapsUntil)
+        guard offset < end else { throw KafkaError(.kafkaStorageError, "\(id) has no batch at offset \(offset)") }
+        state.withLock { state in
+            state.stored.partition.skip(offset, end - 1)
+            state.stored.partition.settle()
+        }
     }
 
     private static let bytesMin = 16 << 10

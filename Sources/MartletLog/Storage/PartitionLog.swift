@@ -96,6 +96,8 @@ public final class PartitionLog: Sendable {
     public var endOffset: Int64 { state.withLock { $0.endOffset } }
     public var highWatermark: Int64 { state.withLock { $0.highWatermark } }
     public var lastStableOffset: Int64 { state.withLock { $0.lastStableOffset } }
+    /// Between offsets from here on there are no gaps.
+    var gapsUntil: Int64 { state.withLock { $0.gapsUntil } }
     /// Its topic was deleted, or the log closed: what is there can be read, nothing will be added.
     public var isClosed: Bool { state.withLock { $0.isClosed } }
     /// Bytes of all segments.

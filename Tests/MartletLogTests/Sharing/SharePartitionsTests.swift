@@ -171,6 +171,25 @@ import Testing
         #expect(shared.partition == SharePartition(startOffset: 10))
     }
 
+    @Test func compactionLeavesGapsThatNobodyWaitsFor() throws {
+        let node = try node()
+        try node.log.createTopic("c", partitions: 1, settings: ["cleanup.policy": "compact", "segment.bytes": "300", "min.cleanable.dirty.ratio": "0.01"])
+        let log = try node.log.found("c")
+        for i in 0..<30 { try log.append(["v\(i)"], keys: ["k\(i % 3)"]) }
+        try log.flush()
+        let shared = try node.shared("g", "c")
+        for piece in try node.take(shared) { try node.give(shared, piece[0], piece[1], 2) }
+        #expect(shared.partition.endOffset > 0)
+        node.log.maintain()
+        let left = try log.rows().map(\.offset)
+        #expect(left.count < 30)
+        var got: [Int64] = []
+        while case let pieces = try node.take(shared), !pieces.isEmpty { for piece in pieces { got += Array(piece[0]...piece[1]) } }
+        #expect(got == left)
+        for offset in left { try node.give(shared, offset, offset, 1) }
+        #expect(shared.partition == SharePartition(startOffset: 30))
+    }
+
     @Test func groupsAndTopicsGoWithTheirState() throws {
         let node = try node()
         try node.log.createTopic("u", partitions: 1, settings: ["retention.ms": "-1"])
