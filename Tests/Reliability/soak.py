@@ -293,7 +293,7 @@ class Soak:
         jars = fetched.stdout.strip()
         subprocess.run(["javac", "-nowarn", "-cp", jars, "-d", directory, pathlib.Path(__file__).with_name("ShareWorker.java")], check=True)
         self.classpath = f"{jars}:{directory}"
-        admin = AdminClient({"bootstrap.servers": self.node.kafka})
+        admin = AdminClient(self.librdkafka())
         changes = [("share.auto.offset.reset", "earliest"), ("share.delivery.count.limit", "10"), ("share.record.lock.duration.ms", "15000")]
         resource = ConfigResource(ConfigResource.Type.GROUP, "sharers", incremental_configs=[
             ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in changes])
@@ -416,7 +416,7 @@ def main():
     directory = pathlib.Path(tempfile.mkdtemp(prefix="martlet-soak-"))
     node = Node(directory / "data")
     node.start()
-    admin = AdminClient({"bootstrap.servers": node.kafka})
+    admin = AdminClient({"bootstrap.servers": node.kafka, "log_level": 0})
     small = {"segment.bytes": "1000000"}
     for future in admin.create_topics([
         NewTopic("plain", PARTITIONS, 1, config=small), NewTopic("copy", PARTITIONS, 1, config=small),

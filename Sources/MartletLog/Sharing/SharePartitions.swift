@@ -119,7 +119,10 @@ final class SharePartitions: ShareGroupStore {
 
     /// Gives the group a place to begin, by its share.auto.offset.reset, in those partitions that it does not have; it is durable before anything is
     /// handed out. May wait for the disk: to make `__share_group_state` once, and to look up times. Partitions that do not exist are passed over.
-    func initialize(group: String, partitions: [GroupPartition]) throws(KafkaError) {
+    func initialize(group: String, partitions: [GroupPartition]) throws(KafkaError) { try initialize(group: group, partitions: partitions, at: [:]) }
+
+    /// - `starts`: where to begin instead.
+    private func initialize(group: String, partitions: [GroupPartition], at starts: [GroupPartition: Int64]) throws(KafkaError) {
         dropDeleted()
         try initializing.withLock { (_) throws(KafkaError) in
             let known = state.withLock { $0.groups[group] ?? [:] }
@@ -132,10 +135,14 @@ final class SharePartitions: ShareGroupStore {
                 guard let name = names[id.topic], let found = log.partition(TopicPartition(name, id.index)) else { continue }
                 let end = settings.isolation == .readCommitted ? found.lastStableOffset : found.highWatermark
                 let start: Int64 =
-                    switch settings.offsetReset {
-                    case .earliest: found.startOffset
-                    case .latest: end
-                    case .byDuration(let ms): try found.offset(forTimestamp: time.wallMs - ms)?.offset ?? end
+                    if let given = starts[id] {
+                        given
+                    } else {
+                        switch settings.offsetReset {
+                        case .earliest: found.startOffset
+                        case .latest: end
+                        case .byDuration(let ms): try found.offset(forTimestamp: time.wallMs - ms)?.offset ?? end
+                        }
                     }
                 fresh.append((ShareKey(group: group, partition: id), found, start))
             }
@@ -191,7 +198,7 @@ final class SharePartitions: ShareGroupStore {
 
     /// Durable on return. Waits for the disk. Partitions that do not exist are passed over.
     func setStartOffsets(group: String, _ offsets: [GroupPartition: Int64]) throws(KafkaError) {
-        try initialize(group: group, partitions: Array(offsets.keys))
+        try initialize(group: group, partitions: Array(offsets.keys), at: offsets)
         let found = offsets.compactMap { id, offset in partition(group: group, id).map { (shared: $0, offset: offset) } }
         var end: Int64 = 0
         for (shared, offset) in found.sorted(by: { ShareKey.precedes($0.shared.key, $1.shared.key) }) {

@@ -184,7 +184,7 @@ import Darwin
                 let bad = try broker.connect()
                 try bad.write(ByteBuffer(bytes: frame))
                 #expect(bad.isClosedByPeer)
-                #expect(try good.send(ApiVersionsRequest(), 3).error == .none)
+                #expect(try good.send(ApiVersionsRequest(clientSoftwareName: "n", clientSoftwareVersion: "1"), 3).error == .none)
             }
         }
     }
@@ -200,7 +200,7 @@ import Darwin
                     12)
                 let produce = try client.post(
                     ProduceRequest(topics: [.init(name: "t", partitions: [.init(index: 0, records: batch("\(round)"))])]), 9)
-                let versions = try client.post(ApiVersionsRequest(), 3)
+                let versions = try client.post(ApiVersionsRequest(clientSoftwareName: "n", clientSoftwareVersion: "1"), 3)
                 #expect(try client.receive(FetchRequest.self, 12, fetch).topics.count == 1)
                 #expect(try client.receive(ProduceRequest.self, 9, produce).topics[0].partitions[0].baseOffset == Int64(round))
                 #expect(try client.receive(ApiVersionsRequest.self, 3, versions).error == .none)

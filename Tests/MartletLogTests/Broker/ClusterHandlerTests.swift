@@ -213,14 +213,14 @@ import Testing
         if byAddress { limits.connectionsPerAddressMax = 2 } else { limits.connectionsMax = 2 }
         try TestBroker.run(limits) { broker in
             let first = try broker.connect(), second = try broker.connect()
-            for client in [first, second] { #expect(try client.send(ApiVersionsRequest(), 3).error == .none) }
+            for client in [first, second] { #expect(try client.send(ApiVersionsRequest(clientSoftwareName: "n", clientSoftwareVersion: "1"), 3).error == .none) }
             let third = try broker.connect()
             #expect(third.isClosedByPeer)
-            #expect(try first.send(ApiVersionsRequest(), 3).error == .none)
+            #expect(try first.send(ApiVersionsRequest(clientSoftwareName: "n", clientSoftwareVersion: "1"), 3).error == .none)
             second.hangUp()
             // The broker hears of it in its own time.
             var answered = false
-            for _ in 0..<1000 where !answered { answered = (try? broker.connect().send(ApiVersionsRequest(), 3))?.error == KafkaErrorCode.none }
+            for _ in 0..<1000 where !answered { answered = (try? broker.connect().send(ApiVersionsRequest(clientSoftwareName: "n", clientSoftwareVersion: "1"), 3))?.error == KafkaErrorCode.none }
             #expect(answered)
         }
     }

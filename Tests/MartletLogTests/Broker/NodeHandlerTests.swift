@@ -143,6 +143,25 @@ import Testing
         }
     }
 
+    @Test func aClientSaysWhatItIsInPlainLetters() throws {
+        try TestBroker.run { broker in
+            let client = try broker.connect()
+            for text in ["librdkafka", "2.16.1-rdkafka-2.16.0", "7", "a--b..c"] {
+                for version in APIKey.apiVersions.versions {
+                    #expect(try client.send(ApiVersionsRequest(clientSoftwareName: text, clientSoftwareVersion: text), version).error == .none, "\(text)")
+                }
+            }
+            for text in ["", "-a", "a-", ".", "a b", "a_b", "\u{e4}", "a\"b"] {
+                for (name, software) in [(text, "1"), ("a", text)] {
+                    let answer = try client.send(ApiVersionsRequest(clientSoftwareName: name, clientSoftwareVersion: software), 3)
+                    #expect(answer.error == .invalidRequest && answer.apis.isEmpty, "\(text)")
+                }
+            }
+            // It may go on, as with Kafka.
+            #expect(try client.send(ApiVersionsRequest(clientSoftwareName: "a", clientSoftwareVersion: "1"), 4).error == .none)
+        }
+    }
+
     /// A time that stands for a place is known from some version on.
     @Test func placesInTieredStorageAreNowhere() throws {
         try TestBroker.run { broker in

@@ -77,23 +77,19 @@ struct SimulatedShareMembers {
     private func may(_ partition: GroupPartition) -> Set<Int64?> { possible[partition] ?? [nil] }
 
     /// What the administrator does goes through if nobody is in the group, whole; what failed may be done or not, also in part.
-    ///
-    /// - `inPart`: where the group may be instead if it did not go through.
-    private mutating func change(
-        _ node: SimulatedNode, _ outcome: [GroupPartition: Int64?], inPart: Set<Int64?> = [], _ body: () throws -> Void
-    ) throws {
+    private mutating func change(_ node: SimulatedNode, _ outcome: [GroupPartition: Int64?], _ body: () throws -> Void) throws {
         let isEmpty = node.groups.state.withLock { $0.groups[Self.group]?.hasMembers != true }
         do {
             try body()
             if !node.hasCrashed { #expect(isEmpty, "somebody is there") }
-            for (partition, start) in outcome { possible[partition] = node.hasCrashed ? may(partition).union([start]).union(inPart) : [start] }
+            for (partition, start) in outcome { possible[partition] = node.hasCrashed ? may(partition).union([start]) : [start] }
             answers += 1
         } catch let error as KafkaError where error.code == .nonEmptyGroup {
             #expect(!isEmpty)
         } catch let error as KafkaError where error.code == .groupIDNotFound {
             #expect(node.groups.type(of: Self.group) == nil)
         } catch {
-            for (partition, start) in outcome { possible[partition] = may(partition).union([start]).union(inPart) }
+            for (partition, start) in outcome { possible[partition] = may(partition).union([start]) }
             throw error
         }
     }
@@ -108,8 +104,7 @@ struct SimulatedShareMembers {
         for (partition, log) in try partitions(node, Self.topics[Int.random(in: 0..<2, using: &random)]) {
             offsets[partition] = Int64.random(in: 0...max(0, log.highWatermark), using: &random)
         }
-        // A partition that the group did not have is given to it first, as to a member.
-        try change(node, offsets.mapValues { $0 }, inPart: [0]) { try node.groups.setStartOffsets(group: Self.group, offsets) }
+        try change(node, offsets.mapValues { $0 }) { try node.groups.setStartOffsets(group: Self.group, offsets) }
     }
 
     private mutating func delete(_ node: SimulatedNode, _ topic: String) throws {

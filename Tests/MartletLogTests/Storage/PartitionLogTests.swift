@@ -288,6 +288,7 @@ import Testing
         let log = try openLog(SimulatedFileSystem(), time: time)
         let partition = try log.made("t", ["segment.ms": "1000", "retention.ms": "-1"])
         try partition.append(["a"])
+        try partition.flush()
         time.advance(byMs: -86_400_000)
         log.maintain()
         #expect(partition.state.withLock { $0.segments.count } == 1)

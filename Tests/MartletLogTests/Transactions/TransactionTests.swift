@@ -619,7 +619,9 @@ import Darwin
             #expect(adding == 0 && records == 2 && group == 0 && offsets == 1 && (1...2).contains(decision), "\([adding, records, group, offsets, decision])")
         }
         #expect(log.groupOffsets.committed(group: "g", TopicPartition("in", 0))?.offset == 2)
-        // An abort: the markers, then that it was aborted; or, as KIP-890 has it, the next epoch, of which aborted records cannot be.
+        // An abort: the markers (and what the commit before has left, at the same time), then that it was aborted; or, as KIP-890 has it, the next epoch, of
+        // which aborted records cannot be.
+        try log.groupOffsets.partitionLog.flush()
         for isModern in [false, true] {
             _ = try coordinator.addPartitions(transactionalID: "c", producerID: id, epoch: epoch, isDurable: false, [partition.id])
             try partition.append(client: clientBatch(["x"], producerID: id, epoch: epoch, sequence: isModern ? 4 : 3, isTransactional: true))

@@ -79,12 +79,25 @@ struct ApiVersionsResponse: WireMessage {
 extension RequestRouter {
     func apiVersions(_ request: ApiVersionsRequest, _ context: RequestContext) -> Answer<ApiVersionsResponse> {
         if context.version >= 3 {
+            guard Self.isSoftwareText(request.clientSoftwareName), Self.isSoftwareText(request.clientSoftwareVersion) else {
+                return .now(ApiVersionsResponse(error: .invalidRequest))
+            }
             context.session.software = .init(name: request.clientSoftwareName, version: request.clientSoftwareVersion)
         }
         var response = Self.spoken
         // Clients that know version 3 and not 4 stumble over a lowest version of 0.
         if context.version < 4 { response.supportedFeatures = [] }
         return .now(response)
+    }
+
+    /// Letters, digits, `-` and `.`, of which the latter two neither begin nor end it (KIP-511).
+    static func isSoftwareText(_ text: String) -> Bool {
+        func isLetterOrDigit(_ byte: UInt8?) -> Bool {
+            guard let byte else { return false }
+            return (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte)
+        }
+        return isLetterOrDigit(text.utf8.first) && isLetterOrDigit(text.utf8.last)
+            && text.utf8.allSatisfy { isLetterOrDigit($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: ".") }
     }
 
     /// group.version 1: consumer groups of KIP-848. share.version 1: share groups of KIP-932. streams.version 1: streams groups of KIP-1071.
