@@ -26,6 +26,7 @@ extension StreamsGroup {
             // Who joins has nothing, whatever it had before; it may have it again.
             release(member)
             (member.assigned, member.revoking, member.state) = (Tasks(), Tasks(), .unreleased)
+            member.isAway = false
         }
         if let topology = heartbeat.topology { adopt(topology) }
         if update(&member, heartbeat) { isChanged = true }
@@ -84,7 +85,6 @@ extension StreamsGroup {
         if let holder, var away = members[holder] {
             guard away.isAway else { throw KafkaError(.unreleasedInstanceID, "static member \(heartbeat.instanceID ?? "") is still there") }
             away.id = heartbeat.memberID
-            away.isAway = false
             away.previousEpoch = 0
             return away
         }

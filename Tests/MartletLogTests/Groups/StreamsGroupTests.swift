@@ -205,6 +205,14 @@ import Testing
         #expect(again.beat(&group, now: 20) == .none && again.owned == had && again.epoch == last)
         a.epoch = last
         #expect(a.beat(&group) == .fencedInstanceID)
+        // The same member, back under its own id, is there as before.
+        let epoch = again.epoch
+        again.epoch = -2
+        #expect(again.beat(&group, now: 20) == .none)
+        (again.epoch, again.owned) = (0, Tasks())
+        #expect(again.beat(&group, now: 20) == .none && again.owned == had && again.epoch == epoch)
+        var third = Client("a3", "pa", instanceID: "one")
+        #expect(third.beat(&group, now: 20) == .unreleasedInstanceID)
         var other = Client("a2", "pa", instanceID: "three")
         #expect(other.beat(&group, now: 20) == .fencedInstanceID)
         again.epoch = -2
