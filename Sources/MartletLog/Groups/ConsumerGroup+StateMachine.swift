@@ -62,7 +62,10 @@ extension ConsumerGroup {
     private mutating func identify(_ heartbeat: Heartbeat) -> Identity {
         let holder = heartbeat.instanceID.flatMap { staticMembers[$0] }
         if heartbeat.epoch == 0 {
-            if let known = members[heartbeat.memberID], heartbeat.instanceID == known.instanceID { return .known(known) }
+            if var known = members[heartbeat.memberID], heartbeat.instanceID == known.instanceID {
+                known.isAway = false
+                return .known(known)
+            }
             if let holder, var away = members[holder] {
                 // A classic static member does not say that it goes; who takes its place in the new protocol need not wait for its session to end.
                 guard away.isAway || (away.classic != nil && heartbeat.classic == nil) else { return .refused(.unreleasedInstanceID, "static member \(heartbeat.instanceID ?? "") is still there") }

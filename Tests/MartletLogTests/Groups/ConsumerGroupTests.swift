@@ -119,6 +119,12 @@ import Testing
         let had = a.owned, epoch = group.epoch
         var again = Client(id: "a2", instanceID: "one")
         #expect(try again.beat(&group) == .unreleasedInstanceID)
+        // Away, and back under its own id: nobody takes its place.
+        a.epoch = -2
+        #expect(try a.beat(&group, now: 10) == .none)
+        (a.epoch, a.owned) = (0, [])
+        #expect(try a.beat(&group, now: 10) == .none && a.owned == had && group.epoch == epoch)
+        #expect(try again.beat(&group, now: 10) == .unreleasedInstanceID)
         a.epoch = -2
         #expect(try a.beat(&group, now: 10) == .none)
         #expect(group.state == .stable)
