@@ -39,7 +39,7 @@ final class RequestRouter: Sendable {
     let log: EmbeddedLog
     let groups: GroupCoordinator
     let shares: SharePartitions
-    let delayedFetches = DelayedFetches()
+    let delayedFetches = DelayedFetches<FetchPlan>()
     let fetchSessions: FetchSessions
     let topicIDs: TopicIDs
     let answerBytes: AnswerBytes

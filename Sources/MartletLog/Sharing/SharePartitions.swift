@@ -10,7 +10,7 @@ import Synchronization
 final class SharePartitions: ShareGroupStore {
     let log: EmbeddedLog
     let time: TimeSource
-    let waiters = ShareWaiters()
+    let waiters = DelayedFetches<ShareFetchPlan>()
     let sessions: ShareSessions
     private let timers: any EventLoopGroup
     private let logger: Logger
@@ -247,7 +247,7 @@ final class SharePartitions: ShareGroupStore {
                 state.timers.removeValue(forKey: shared.key)?.task.cancel()
             }
         }
-        for shared in gone { waiters.wake(shared.id, group: shared.key.group) }
+        for shared in gone { waiters.wake(shared.id) { $0.group == shared.key.group } }
         return end
     }
 
@@ -279,7 +279,7 @@ final class SharePartitions: ShareGroupStore {
     /// Locks or free records of a partition have changed: sees to its timer and wakes who waits.
     func changed(_ shared: SharedPartition) {
         schedule(shared)
-        waiters.wake(shared.id, group: shared.key.group)
+        waiters.wake(shared.id) { $0.group == shared.key.group }
     }
 
     // MARK: locks that end

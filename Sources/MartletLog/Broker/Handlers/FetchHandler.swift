@@ -205,7 +205,7 @@ extension RequestRouter {
 }
 
 /// A Fetch request with its partitions looked up; reads any number of times, from any thread.
-struct FetchPlan: Sendable {
+struct FetchPlan: PollPlan {
     private struct Partition: Sendable {
         var request: FetchRequest.Partition
         var id: TopicPartition
@@ -216,7 +216,7 @@ struct FetchPlan: Sendable {
     }
 
     private let partitions: [Partition]
-    let bytesMin: Int
+    private let bytesMin: Int
     let bytesMax: Int
     let isolation: Isolation
     private let source: EmbeddedLog
@@ -284,6 +284,12 @@ struct FetchPlan: Sendable {
         }
     }
 
+    /// With `bytesMin` above one byte every append would make us read all over again: at most this often.
+    var lookDelayMs: Int64 { bytesMin <= 1 ? 0 : 1 }
+
+    /// What is less than `bytesMin` stays so until more is appended.
+    var looksUntilUnanswerable: Bool { false }
+
     func satisfies(_ response: FetchResponse) -> Bool {
         var bytes = 0
         for topic in response.topics {
@@ -310,6 +316,9 @@ struct FetchPlan: Sendable {
         }
         return response
     }
+
+    /// Reading takes nothing away from others.
+    func takeBack(_ response: FetchResponse) {}
 
     /// Counts what of its partitions a client is answered with: those of the plan, in its order.
     func noteSent(_ response: FetchResponse) {

@@ -221,14 +221,13 @@ extension RequestRouter {
             let response = plan.read()
             if waitMs == 0 || plan.satisfies(response) { return .now(response) }
         }
-        let delayed = DelayedShareFetch(
-            plan, waitMs: waitMs, loop: context.loop, life: context.life, blocking: blocking, waiting: shares.waiters)
+        let delayed = DelayedFetch(plan, waitMs: waitMs, loop: context.loop, life: context.life, blocking: blocking, waiting: shares.waiters)
         return .later(delayed.start())
     }
 }
 
 /// A ShareFetch with its partitions looked up; hands out any number of times, from any thread.
-struct ShareFetchPlan: Sendable {
+struct ShareFetchPlan: PollPlan {
     private struct Partition: Sendable {
         var wanted: GroupPartition
         var id: TopicPartition
@@ -295,6 +294,12 @@ struct ShareFetchPlan: Sendable {
 
     /// Whether reading may have to wait for the disk.
     var isCold: Bool { !token.isOver && partitions.contains { $0.shared?.isCold(settings) ?? false } }
+
+    /// `isAnswerable` weighs the bytes without reading them.
+    var lookDelayMs: Int64 { 0 }
+
+    /// Others were faster, or there was nothing but gaps: what is behind may be there already.
+    var looksUntilUnanswerable: Bool { true }
 
     func satisfies(_ response: ShareFetchResponse) -> Bool {
         partitions.isEmpty || token.isOver
