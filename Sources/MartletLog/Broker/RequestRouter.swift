@@ -158,17 +158,17 @@ final class RequestRouter: Sendable {
         case .deleteGroups: return try serve(DeleteGroupsRequest.self) { deleteGroups($0, context) }
         case .consumerGroupHeartbeat:
             return try serve(ConsumerGroupHeartbeatRequest.self) { consumerGroupHeartbeat($0, context) }
-        case .consumerGroupDescribe: return try serve(ConsumerGroupDescribeRequest.self) { consumerGroupDescribe($0) }
+        case .consumerGroupDescribe: return try serve(ConsumerGroupDescribeRequest.self) { groupDescribe($0) }
         case .shareFetch: return try serve(ShareFetchRequest.self) { shareFetch($0, context) }
         case .shareAcknowledge: return try serve(ShareAcknowledgeRequest.self) { shareAcknowledge($0, context) }
         case .shareGroupHeartbeat: return try serve(ShareGroupHeartbeatRequest.self) { shareGroupHeartbeat($0, context) }
-        case .shareGroupDescribe: return try serve(ShareGroupDescribeRequest.self) { shareGroupDescribe($0) }
+        case .shareGroupDescribe: return try serve(ShareGroupDescribeRequest.self) { groupDescribe($0) }
         case .describeShareGroupOffsets:
             return try serve(DescribeShareGroupOffsetsRequest.self) { describeShareGroupOffsets($0, context) }
         case .alterShareGroupOffsets: return try serve(AlterShareGroupOffsetsRequest.self) { alterShareGroupOffsets($0, context) }
         case .deleteShareGroupOffsets: return try serve(DeleteShareGroupOffsetsRequest.self) { deleteShareGroupOffsets($0, context) }
         case .streamsGroupHeartbeat: return try serve(StreamsGroupHeartbeatRequest.self) { streamsGroupHeartbeat($0, context) }
-        case .streamsGroupDescribe: return try serve(StreamsGroupDescribeRequest.self) { streamsGroupDescribe($0) }
+        case .streamsGroupDescribe: return try serve(StreamsGroupDescribeRequest.self) { groupDescribe($0) }
         case .createTopics: return try serve(CreateTopicsRequest.self) { createTopics($0, context) }
         case .deleteTopics: return try serve(DeleteTopicsRequest.self) { deleteTopics($0, context) }
         case .createPartitions: return try serve(CreatePartitionsRequest.self) { createPartitions($0, context) }

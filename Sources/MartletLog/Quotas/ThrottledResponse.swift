@@ -19,7 +19,7 @@ extension AlterReplicaLogDirsResponse: ThrottledResponse {}
 extension AlterShareGroupOffsetsResponse: ThrottledResponse {}
 extension AlterUserScramCredentialsResponse: ThrottledResponse {}
 extension ApiVersionsResponse: ThrottledResponse {}
-extension ConsumerGroupDescribeResponse: ThrottledResponse {}
+extension GroupDescribeResponse: ThrottledResponse {}
 extension ConsumerGroupHeartbeatResponse: ThrottledResponse {}
 extension CreateAclsResponse: ThrottledResponse {}
 extension CreateDelegationTokenResponse: ThrottledResponse {}
@@ -64,9 +64,7 @@ extension OffsetForLeaderEpochResponse: ThrottledResponse {}
 extension ProduceResponse: ThrottledResponse {}
 extension ShareAcknowledgeResponse: ThrottledResponse {}
 extension ShareFetchResponse: ThrottledResponse {}
-extension ShareGroupDescribeResponse: ThrottledResponse {}
 extension ShareGroupHeartbeatResponse: ThrottledResponse {}
-extension StreamsGroupDescribeResponse: ThrottledResponse {}
 extension StreamsGroupHeartbeatResponse: ThrottledResponse {}
 extension PushTelemetryResponse: ThrottledResponse {}
 extension RaftVoterResponse: ThrottledResponse {}

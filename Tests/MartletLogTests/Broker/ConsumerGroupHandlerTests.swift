@@ -45,7 +45,7 @@ import Testing
             #expect(try fetch(5, "m").error == .staleMemberEpoch && fetch(1, "x").error == .unknownMemberID)
 
             let described = try client.send(ConsumerGroupDescribeRequest(groups: ["g", "no"]), 1).groups
-            #expect(described[0].state == "Stable" && described[0].epoch == 1 && described[0].assignor == "uniform")
+            #expect(described[0].state == "Stable" && described[0].epoch == 1 && described[0].plan == "uniform")
             #expect(described[0].members[0].assignment.topics[0].name == "t" && described[0].members[0].target.topics[0].partitions == [0, 1])
             #expect(described[1].error == .groupIDNotFound)
             func list(states: [String] = [], types: [String] = []) throws -> [String] {

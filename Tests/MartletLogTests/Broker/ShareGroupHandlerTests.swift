@@ -26,7 +26,7 @@ import Testing
             #expect(try client.send(ShareGroupHeartbeatRequest(groupID: "g", memberID: "m", memberEpoch: 1), 1).memberEpoch == 3)
 
             let described = try client.send(ShareGroupDescribeRequest(groups: ["g", "no"]), 1).groups
-            #expect(described[0].state == "Stable" && described[0].epoch == 3 && described[0].assignmentEpoch == 3 && described[0].assignor == "simple")
+            #expect(described[0].state == "Stable" && described[0].epoch == 3 && described[0].assignmentEpoch == 3 && described[0].plan == "simple")
             #expect(described[0].members.map(\.memberID) == ["m", "n", "o"] && described[0].members[0].rackID == "r")
             #expect(described[0].members[0].topicNames == ["t"] && described[0].members[0].assignment.topics[0].name == "t")
             #expect(described[1].error == .groupIDNotFound)

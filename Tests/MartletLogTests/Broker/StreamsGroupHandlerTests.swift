@@ -46,7 +46,7 @@ import Testing
             #expect(missing.error == .none && missing.statuses?.map(\.code) == [1] && missing.active == [] && missing.heartbeatIntervalMs == 5_000)
             #expect(missing.acceptableRecoveryLag == 10_000 && missing.taskOffsetIntervalMs == 60_000)
             let waiting = try client.send(StreamsGroupDescribeRequest(groups: ["g"]), 0).groups[0]
-            #expect(waiting.state == "NotReady" && waiting.topology?.subtopologies?.flatMap(\.changelogs).map(\.partitions) == [0] && waiting.members.count == 1)
+            #expect(waiting.state == "NotReady" && waiting.plan?.subtopologies?.flatMap(\.changelogs).map(\.partitions) == [0] && waiting.members.count == 1)
 
             try broker.log.createTopic("words", partitions: 3)
             let answer = try awaitTasks(
@@ -67,8 +67,8 @@ import Testing
             let described = try client.send(StreamsGroupDescribeRequest(groups: ["g", "no"], includesOperations: true), 0).groups
             let member = described[0].members[0]
             #expect(described[0].state == "Stable" && described[0].epoch == described[0].assignmentEpoch && described[0].authorizedOperations != .min)
-            #expect(described[0].topology?.subtopologies?.map(\.id) == ["0", "1"])
-            #expect(described[0].topology?.subtopologies?[1].changelogs.map(\.partitions) == [3])
+            #expect(described[0].plan?.subtopologies?.map(\.id) == ["0", "1"])
+            #expect(described[0].plan?.subtopologies?[1].changelogs.map(\.partitions) == [3])
             #expect(member.processID == "p-m" && member.endpoint?.host == "h" && member.clientTags == [.init(key: "zone", value: "z")])
             #expect(member.assignment.active == answer.active && member.target.active == answer.active && member.memberEpoch == answer.memberEpoch)
             #expect(described[1].error == .groupIDNotFound)

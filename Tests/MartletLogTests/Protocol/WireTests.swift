@@ -390,7 +390,7 @@ struct MessageSample: Sendable, CustomTestStringConvertible {
         .init(
             ShareGroupDescribeResponse(groups: [
                 .init(
-                    groupID: "g", assignor: "simple",
+                    groupID: "g", plan: "simple",
                     members: [.init(memberID: "m", rackID: "r", topicNames: ["t"], assignment: .init(topics: [.init(name: "t", partitions: [1])]))])
             ]), .shareGroupDescribe),
         .init(
@@ -434,7 +434,7 @@ struct MessageSample: Sendable, CustomTestStringConvertible {
             StreamsGroupDescribeResponse(groups: [
                 .init(
                     groupID: "g", state: "Stable",
-                    topology: .init(epoch: 1, subtopologies: [.init(id: "0", sources: ["t"], changelogs: [.init(name: "c")], repartitions: [.init(name: "r")])]),
+                    plan: .init(epoch: 1, subtopologies: [.init(id: "0", sources: ["t"], changelogs: [.init(name: "c")], repartitions: [.init(name: "r")])]),
                     members: [
                         .init(
                             memberID: "m", processID: "p", endpoint: StreamsEndpoint(.init(host: "h", port: 1)), clientTags: [.init(key: "k", value: "v")],

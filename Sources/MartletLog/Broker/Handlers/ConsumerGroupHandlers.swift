@@ -75,105 +75,54 @@ struct ConsumerGroupHeartbeatResponse: WireMessage {
     }
 }
 
-struct ConsumerGroupDescribeRequest: WireRequest {
-    typealias Response = ConsumerGroupDescribeResponse
-    static let api = APIKey.consumerGroupDescribe
-
-    var groups: [String] = []
-    var includesOperations = false
+struct DescribedConsumer: WireMessage {
+    var memberID = ""
+    var instanceID: String?
+    var rackID: String?
+    var memberEpoch: Int32 = 0
+    var clientID = ""
+    var clientHost = ""
+    var topicNames: [String] = []
+    var topicPattern: String?
+    var assignment = DescribedAssignment()
+    var target = DescribedAssignment()
+    /// 0 a member of the classic protocol, 1 of this one.
+    var type: Int8 = 1
 
     mutating func code(_ wire: inout Wire) throws(WireError) {
-        try wire.field(&groups)
-        try wire.field(&includesOperations)
+        try wire.field(&memberID)
+        try wire.field(&instanceID)
+        try wire.field(&rackID)
+        try wire.field(&memberEpoch)
+        try wire.field(&clientID)
+        try wire.field(&clientHost)
+        try wire.field(&topicNames)
+        try wire.field(&topicPattern)
+        try wire.field(&assignment)
+        try wire.field(&target)
+        try wire.field(&type, from: 1)
         try wire.tags()
     }
 }
 
-struct ConsumerGroupDescribeResponse: WireMessage {
-    struct Topic: WireMessage {
-        var id = UUIDBytes.zero
-        var name = ""
-        var partitions: [Int32] = []
+extension ConsumerGroup: DescribedKind {
+    static let describeAPI = APIKey.consumerGroupDescribe
+    static let noPlan = ""
 
-        mutating func code(_ wire: inout Wire) throws(WireError) {
-            try wire.field(&id)
-            try wire.field(&name)
-            try wire.field(&partitions)
-            try wire.tags()
-        }
+    /// The assignor's name.
+    static func code(_ plan: inout String, _ wire: inout Wire) throws(WireError) { try wire.field(&plan) }
+
+    static func topics(of group: DescribedGroup<ConsumerGroup>) -> Set<String> {
+        Set(group.members.flatMap { $0.topicNames + ($0.assignment.topics + $0.target.topics).map(\.name) })
     }
 
-    struct Assignment: WireMessage {
-        var topics: [Topic] = []
+    var describedPlan: String { assignor.rawValue }
 
-        mutating func code(_ wire: inout Wire) throws(WireError) {
-            try wire.field(&topics)
-            try wire.tags()
-        }
-    }
-
-    struct Member: WireMessage {
-        var memberID = ""
-        var instanceID: String?
-        var rackID: String?
-        var memberEpoch: Int32 = 0
-        var clientID = ""
-        var clientHost = ""
-        var topicNames: [String] = []
-        var topicPattern: String?
-        var assignment = Assignment()
-        var target = Assignment()
-        /// 0 a member of the classic protocol, 1 of this one.
-        var type: Int8 = 1
-
-        mutating func code(_ wire: inout Wire) throws(WireError) {
-            try wire.field(&memberID)
-            try wire.field(&instanceID)
-            try wire.field(&rackID)
-            try wire.field(&memberEpoch)
-            try wire.field(&clientID)
-            try wire.field(&clientHost)
-            try wire.field(&topicNames)
-            try wire.field(&topicPattern)
-            try wire.field(&assignment)
-            try wire.field(&target)
-            try wire.field(&type, from: 1)
-            try wire.tags()
-        }
-    }
-
-    struct Group: WireMessage {
-        var error = KafkaErrorCode.none
-        var errorMessage: String?
-        var groupID = ""
-        var state = ""
-        var epoch: Int32 = 0
-        var assignmentEpoch: Int32 = 0
-        var assignor = ""
-        var members: [Member] = []
-        var authorizedOperations = Int32.min
-
-        mutating func code(_ wire: inout Wire) throws(WireError) {
-            try wire.field(&error)
-            try wire.field(&errorMessage)
-            try wire.field(&groupID)
-            try wire.field(&state)
-            try wire.field(&epoch)
-            try wire.field(&assignmentEpoch)
-            try wire.field(&assignor)
-            try wire.field(&members)
-            try wire.field(&authorizedOperations)
-            try wire.tags()
-        }
-    }
-
-    var throttleTimeMs: Int32 = 0
-    var groups: [Group] = []
-
-    mutating func code(_ wire: inout Wire) throws(WireError) {
-        try wire.field(&throttleTimeMs)
-        try wire.field(&groups)
-        try wire.tags()
+    func described(_ member: Member, _ names: TopicIDs) -> DescribedConsumer {
+        .init(
+            memberID: member.id, instanceID: member.instanceID, rackID: member.rackID, memberEpoch: member.epoch, clientID: member.clientID,
+            clientHost: member.clientHost, topicNames: member.names, topicPattern: member.pattern?.text, assignment: .init(member.assigned, names),
+            target: .init(target[member.id] ?? [], names), type: member.classic == nil ? 1 : 0)
     }
 }
 
@@ -181,15 +130,6 @@ extension ConsumerGroupHeartbeatRequest.Topic {
     /// Partitions by their topics.
     static func list(_ partitions: Set<GroupPartition>) -> [Self] {
         Dictionary(grouping: partitions, by: \.topic).map { .init(id: $0.key, partitions: $0.value.map(\.index).sorted()) }
-    }
-}
-
-extension ConsumerGroupDescribeResponse.Assignment {
-    /// Without topics that are gone.
-    init(_ partitions: Set<GroupPartition>, _ names: TopicIDs) {
-        topics = ConsumerGroupHeartbeatRequest.Topic.list(partitions).compactMap { topic in
-            names.name(of: topic.id).map { .init(id: topic.id, name: $0, partitions: topic.partitions) }
-        }.sorted { $0.name < $1.name }
     }
 }
 
@@ -251,29 +191,5 @@ extension RequestRouter {
         let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
         var random = SystemRandomNumberGenerator()
         return String((0..<22).map { _ in alphabet[Int.random(in: 0..<64, using: &random)] })
-    }
-
-    func consumerGroupDescribe(_ request: ConsumerGroupDescribeRequest) -> Answer<ConsumerGroupDescribeResponse> {
-        .now(
-            .init(
-                groups: request.groups.map { id in
-                    let group: ConsumerGroup
-                    do throws(KafkaError) {
-                        group = try groups.describe(id, as: ConsumerGroup.self)
-                    } catch {
-                        return .init(error: error.code, errorMessage: error.message, groupID: id)
-                    }
-                    return .init(
-                        groupID: id, state: group.state.rawValue, epoch: group.epoch, assignmentEpoch: group.assignmentEpoch,
-                        assignor: group.assignor.rawValue,
-                        members: group.membersInOrder.map { member in
-                            .init(
-                                memberID: member.id, instanceID: member.instanceID, rackID: member.rackID, memberEpoch: member.epoch,
-                                clientID: member.clientID, clientHost: member.clientHost, topicNames: member.names,
-                                topicPattern: member.pattern?.text, assignment: .init(member.assigned, topicIDs),
-                                target: .init(group.target[member.id] ?? [], topicIDs), type: member.classic == nil ? 1 : 0)
-                        },
-                        authorizedOperations: request.includesOperations ? 1 << 3 | 1 << 6 | 1 << 8 : .min)
-                }))
     }
 }

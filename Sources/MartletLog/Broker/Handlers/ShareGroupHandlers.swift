@@ -48,76 +48,44 @@ struct ShareGroupHeartbeatResponse: WireMessage {
     }
 }
 
-struct ShareGroupDescribeRequest: WireRequest {
-    typealias Response = ShareGroupDescribeResponse
-    static let api = APIKey.shareGroupDescribe
-
-    var groups: [String] = []
-    var includesOperations = false
+struct DescribedShareMember: WireMessage {
+    var memberID = ""
+    var rackID: String?
+    var memberEpoch: Int32 = 0
+    var clientID = ""
+    var clientHost = ""
+    var topicNames: [String] = []
+    var assignment = DescribedAssignment()
 
     mutating func code(_ wire: inout Wire) throws(WireError) {
-        try wire.field(&groups)
-        try wire.field(&includesOperations)
+        try wire.field(&memberID)
+        try wire.field(&rackID)
+        try wire.field(&memberEpoch)
+        try wire.field(&clientID)
+        try wire.field(&clientHost)
+        try wire.field(&topicNames)
+        try wire.field(&assignment)
         try wire.tags()
     }
 }
 
-struct ShareGroupDescribeResponse: WireMessage {
-    typealias Assignment = ConsumerGroupDescribeResponse.Assignment
+extension ShareGroup: DescribedKind {
+    static let describeAPI = APIKey.shareGroupDescribe
+    static let noPlan = ""
 
-    struct Member: WireMessage {
-        var memberID = ""
-        var rackID: String?
-        var memberEpoch: Int32 = 0
-        var clientID = ""
-        var clientHost = ""
-        var topicNames: [String] = []
-        var assignment = Assignment()
+    /// The assignor's name.
+    static func code(_ plan: inout String, _ wire: inout Wire) throws(WireError) { try wire.field(&plan) }
 
-        mutating func code(_ wire: inout Wire) throws(WireError) {
-            try wire.field(&memberID)
-            try wire.field(&rackID)
-            try wire.field(&memberEpoch)
-            try wire.field(&clientID)
-            try wire.field(&clientHost)
-            try wire.field(&topicNames)
-            try wire.field(&assignment)
-            try wire.tags()
-        }
+    static func topics(of group: DescribedGroup<ShareGroup>) -> Set<String> {
+        Set(group.members.flatMap { $0.topicNames + $0.assignment.topics.map(\.name) })
     }
 
-    struct Group: WireMessage {
-        var error = KafkaErrorCode.none
-        var errorMessage: String?
-        var groupID = ""
-        var state = ""
-        var epoch: Int32 = 0
-        var assignmentEpoch: Int32 = 0
-        var assignor = ""
-        var members: [Member] = []
-        var authorizedOperations = Int32.min
+    var describedPlan: String { ShareAssignor.name }
 
-        mutating func code(_ wire: inout Wire) throws(WireError) {
-            try wire.field(&error)
-            try wire.field(&errorMessage)
-            try wire.field(&groupID)
-            try wire.field(&state)
-            try wire.field(&epoch)
-            try wire.field(&assignmentEpoch)
-            try wire.field(&assignor)
-            try wire.field(&members)
-            try wire.field(&authorizedOperations)
-            try wire.tags()
-        }
-    }
-
-    var throttleTimeMs: Int32 = 0
-    var groups: [Group] = []
-
-    mutating func code(_ wire: inout Wire) throws(WireError) {
-        try wire.field(&throttleTimeMs)
-        try wire.field(&groups)
-        try wire.tags()
+    func described(_ member: Member, _ names: TopicIDs) -> DescribedShareMember {
+        .init(
+            memberID: member.id, rackID: member.rackID, memberEpoch: member.epoch, clientID: member.clientID, clientHost: member.clientHost,
+            topicNames: member.names, assignment: .init(member.assigned, names))
     }
 }
 
@@ -162,27 +130,5 @@ extension RequestRouter {
         try require(request.rackID?.isEmpty != true, "a rack is not empty")
         try require(request.memberEpoch >= -1, "a member epoch is -1 or more")
         if request.memberEpoch == 0 { try require(request.topicNames?.isEmpty == false, "who joins names topics") }
-    }
-
-    func shareGroupDescribe(_ request: ShareGroupDescribeRequest) -> Answer<ShareGroupDescribeResponse> {
-        .now(
-            .init(
-                groups: request.groups.map { id in
-                    let group: ShareGroup
-                    do throws(KafkaError) {
-                        group = try groups.describe(id, as: ShareGroup.self)
-                    } catch {
-                        return .init(error: error.code, errorMessage: error.message, groupID: id)
-                    }
-                    return .init(
-                        groupID: id, state: group.state.rawValue, epoch: group.epoch, assignmentEpoch: group.assignmentEpoch,
-                        assignor: ShareAssignor.name,
-                        members: group.membersInOrder.map { member in
-                            .init(
-                                memberID: member.id, rackID: member.rackID, memberEpoch: member.epoch, clientID: member.clientID,
-                                clientHost: member.clientHost, topicNames: member.names, assignment: .init(member.assigned, topicIDs))
-                        },
-                        authorizedOperations: request.includesOperations ? 1 << 3 | 1 << 6 | 1 << 8 : .min)
-                }))
     }
 }

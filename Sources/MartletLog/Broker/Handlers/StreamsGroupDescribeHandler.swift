@@ -1,21 +1,7 @@
 import MartletCore
 
-/// What a tool asks about a Kafka Streams application (KIP-1071).
-struct StreamsGroupDescribeRequest: WireRequest {
-    typealias Response = StreamsGroupDescribeResponse
-    static let api = APIKey.streamsGroupDescribe
-
-    var groups: [String] = []
-    var includesOperations = false
-
-    mutating func code(_ wire: inout Wire) throws(WireError) {
-        try wire.field(&groups)
-        try wire.field(&includesOperations)
-        try wire.tags()
-    }
-}
-
-struct StreamsGroupDescribeResponse: WireMessage {
+/// What StreamsGroupDescribe says of a Kafka Streams application (KIP-1071).
+enum StreamsGroupDescription {
     struct Subtopology: WireMessage {
         var id = ""
         var sources: [String] = []
@@ -102,63 +88,22 @@ struct StreamsGroupDescribeResponse: WireMessage {
             try wire.tags()
         }
     }
-
-    struct Group: WireMessage {
-        var error = KafkaErrorCode.none
-        var errorMessage: String?
-        var groupID = ""
-        var state = ""
-        var epoch: Int32 = 0
-        var assignmentEpoch: Int32 = 0
-        var topology: Topology?
-        var members: [Member] = []
-        var authorizedOperations = Int32.min
-
-        mutating func code(_ wire: inout Wire) throws(WireError) {
-            try wire.field(&error)
-            try wire.field(&errorMessage)
-            try wire.field(&groupID)
-            try wire.field(&state)
-            try wire.field(&epoch)
-            try wire.field(&assignmentEpoch)
-            try wire.field(&topology)
-            try wire.field(&members)
-            try wire.field(&authorizedOperations)
-            try wire.tags()
-        }
-    }
-
-    var throttleTimeMs: Int32 = 0
-    var groups: [Group] = []
-
-    mutating func code(_ wire: inout Wire) throws(WireError) {
-        try wire.field(&throttleTimeMs)
-        try wire.field(&groups)
-        try wire.tags()
-    }
 }
 
-extension RequestRouter {
-    func streamsGroupDescribe(_ request: StreamsGroupDescribeRequest) -> Answer<StreamsGroupDescribeResponse> {
-        .now(
-            .init(
-                groups: request.groups.map { id in
-                    let group: StreamsGroup
-                    do throws(KafkaError) {
-                        group = try groups.describe(id, as: StreamsGroup.self)
-                    } catch {
-                        return .init(error: error.code, errorMessage: error.message, groupID: id)
-                    }
-                    return .init(
-                        groupID: id, state: group.state.rawValue, epoch: group.epoch, assignmentEpoch: group.assignmentEpoch,
-                        topology: group.topology.map { described($0, group.layout) }, members: group.membersInOrder.map { described($0, group) },
-                        authorizedOperations: request.includesOperations ? 1 << 3 | 1 << 6 | 1 << 8 : .min)
-                }))
+extension StreamsGroup: DescribedKind {
+    static let describeAPI = APIKey.streamsGroupDescribe
+    static let noPlan: StreamsGroupDescription.Topology? = nil
+
+    static func code(_ plan: inout StreamsGroupDescription.Topology?, _ wire: inout Wire) throws(WireError) { try wire.field(&plan) }
+
+    static func topics(of group: DescribedGroup<StreamsGroup>) -> Set<String> {
+        Set((group.plan?.subtopologies ?? []).flatMap { part in part.sources + part.sinks + (part.repartitions + part.changelogs).map(\.name) })
     }
 
     /// While topics are missing or wrong: as the application said it, as far as it named topics. The specification has null there, over which the
     /// Java client of 4.2 stumbles.
-    private func described(_ topology: StreamsTopology, _ layout: StreamsLayout?) -> StreamsGroupDescribeResponse.Topology {
+    var describedPlan: StreamsGroupDescription.Topology? {
+        guard let topology else { return nil }
         let parts = layout?.isReady == true ? layout?.subtopologies : topology.subtopologies
         return .init(
             epoch: topology.epoch,
@@ -169,13 +114,13 @@ extension RequestRouter {
             })
     }
 
-    private func described(_ member: StreamsGroup.Member, _ group: StreamsGroup) -> StreamsGroupDescribeResponse.Member {
+    func described(_ member: Member, _ names: TopicIDs) -> StreamsGroupDescription.Member {
         .init(
             memberID: member.id, memberEpoch: member.epoch, instanceID: member.instanceID, rackID: member.rackID, clientID: member.clientID,
             clientHost: member.clientHost, topologyEpoch: member.topologyEpoch, processID: member.processID,
             endpoint: member.endpoint.map(StreamsEndpoint.init),
             clientTags: member.clientTags.sorted { $0.key < $1.key }.map { .init(key: $0.key, value: $0.value) },
             offsets: StreamsTaskOffset.list(member.offsets ?? [:]), endOffsets: StreamsTaskOffset.list(member.endOffsets),
-            assignment: .init(member.assigned), target: .init(group.target[member.id] ?? .init()))
+            assignment: .init(member.assigned), target: .init(target[member.id] ?? .init()))
     }
 }

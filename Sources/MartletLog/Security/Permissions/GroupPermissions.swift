@@ -134,17 +134,16 @@ extension ConsumerGroupHeartbeatRequest {
     }
 }
 
-extension ConsumerGroupDescribeRequest {
+extension GroupDescribeRequest {
     /// A group with topics that may not be described is refused as a whole, as in Kafka.
-    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<ConsumerGroupDescribeResponse> {
+    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<GroupDescribeResponse<Kind>> {
         let refused = groups.takeOut { access.allows(.describe, .group, $0) }
         let describesOperations = includesOperations
         return .limited { response in
             for i in response.groups.indices {
                 let group = response.groups[i]
                 if describesOperations { response.groups[i].authorizedOperations = access.operations(.group, group.groupID) }
-                let topics = Set(group.members.flatMap { $0.topicNames + ($0.assignment.topics + $0.target.topics).map(\.name) })
-                if !topics.allSatisfy({ access.allows(.describe, .topic, $0) }) {
+                if !Kind.topics(of: group).allSatisfy({ access.allows(.describe, .topic, $0) }) {
                     response.groups[i] = .init(error: .topicAuthorizationFailed, groupID: group.groupID)
                 }
             }
@@ -171,25 +170,6 @@ extension ShareGroupHeartbeatRequest {
         guard access.allows(.read, .group, groupID) else { return .refused(.init(error: .groupAuthorizationFailed)) }
         let isAllowed = topicNames?.allSatisfy { access.allows(.describe, .topic, $0) } ?? true
         return isAllowed ? .granted : .refused(.init(error: .topicAuthorizationFailed))
-    }
-}
-
-extension ShareGroupDescribeRequest {
-    /// A group with topics that may not be described is refused as a whole, as in Kafka.
-    mutating func authorize(_ access: Access, _ log: EmbeddedLog) -> Permission<ShareGroupDescribeResponse> {
-        let refused = groups.takeOut { access.allows(.describe, .group, $0) }
-        let describesOperations = includesOperations
-        return .limited { response in
-            for i in response.groups.indices {
-                let group = response.groups[i]
-                if describesOperations { response.groups[i].authorizedOperations = access.operations(.group, group.groupID) }
-                let topics = Set(group.members.flatMap { $0.topicNames + $0.assignment.topics.map(\.name) })
-                if !topics.allSatisfy({ access.allows(.describe, .topic, $0) }) {
-                    response.groups[i] = .init(error: .topicAuthorizationFailed, groupID: group.groupID)
-                }
-            }
-            response.groups += refused.map { .init(error: .groupAuthorizationFailed, groupID: $0) }
-        }
     }
 }
 
