@@ -54,6 +54,38 @@ import Testing
         }
     }
 
+    /// Somebody who always wants another turn.
+    private final class Restless: Sendable {
+        private let loop: any EventLoop
+        private let state = Mutex((isOver: false, turns: 0))
+
+        init(_ loop: any EventLoop) { self.loop = loop }
+
+        var turns: Int { state.withLock { $0.turns } }
+        func end() { state.withLock { $0.isOver = true } }
+
+        func turn() {
+            let isOver = state.withLock { state in
+                state.turns += 1
+                return state.isOver
+            }
+            if !isOver { LoopTurns.wait(on: loop) { self.turn() } }
+        }
+    }
+
+    /// However many wait for turns without end: all have them, and sockets are served meanwhile.
+    @Test(arguments: [1, 20]) func socketsAreServedBetweenTurns(waiting: Int) throws {
+        try TestBroker.run(threads: 1) { broker in
+            let client = try broker.connect(), loop = broker.group.next()
+            let all = (0..<waiting).map { _ in Restless(loop) }
+            defer { for each in all { each.end() } }
+            for each in all { loop.execute { each.turn() } }
+            for _ in 0..<20 { _ = try client.send(ApiVersionsRequest(), 0) }
+            // And each has had several turns, or has them now.
+            while all.contains(where: { $0.turns < 3 }) { _ = try client.send(ApiVersionsRequest(), 0) }
+        }
+    }
+
     /// Answers come in the order of the requests over many turns, and what is malformed behind them still ends the connection.
     @Test func answersKeepTheirOrderOverManyTurns() throws {
         try TestBroker.run(threads: 1) { broker in
