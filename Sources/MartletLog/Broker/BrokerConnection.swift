@@ -29,6 +29,10 @@ final class BrokerConnection: ChannelDuplexHandler {
     private var wantsRead = false
     private var isClosed = false
     private var isProcessing = false
+    /// There is more to work on, when others have had their turn.
+    private var awaitsTurn = false
+    /// Requests that are worked on in one go.
+    private static let turnMax = 64
     /// When bytes last came or went.
     private var lastActive = NIODeadline.now()
     private var idleTimer: Scheduled<Void>?
@@ -123,12 +127,26 @@ final class BrokerConnection: ChannelDuplexHandler {
         process(context)
     }
 
-    /// Takes requests off `received` for as long as they may be worked on.
+    /// Takes requests off `received` for as long as they may be worked on; after many of them others have their turn first.
     private func process(_ context: ChannelHandlerContext) {
-        guard !isProcessing else { return }  // an answer that is there at once brings us back here
+        guard !isProcessing, !awaitsTurn else { return }  // an answer that is there at once brings us back here
         isProcessing = true
         defer { isProcessing = false }
-        while !isClosed, let frame = nextFrame(context) { dispatch(frame, context) }
+        var left = Self.turnMax
+        while left > 0, !isClosed, let frame = nextFrame(context) {
+            left -= 1
+            dispatch(frame, context)
+        }
+        if left == 0, !isClosed, received.frameSize != nil {
+            awaitsTurn = true
+            let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+            LoopTurns.wait(on: context.eventLoop) {
+                let (handler, context) = bound.value
+                handler.awaitsTurn = false
+                handler.process(context)
+            }
+            return
+        }
         if !isClosed, wantsRead, !isSaturated {
             wantsRead = false
             context.read()

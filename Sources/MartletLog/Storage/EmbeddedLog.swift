@@ -232,22 +232,28 @@ public final class EmbeddedLog: Sendable {
         return topic
     }
 
-    /// Throws `.notFound`; `.badRequest` for an internal topic.
+    /// Durable on return. Throws `.notFound`; `.badRequest` for an internal topic. When it throws `.io` the topic goes on, unless not even that can be made
+    /// durable: then nothing more is accepted for it until the next start, which finds it or does not.
     public func deleteTopic(_ name: String) throws(MartletError) {
         if Self.internalTopics.contains(name) { throw MartletError(.badRequest, "topic \(name) is internal and cannot be deleted") }
         let (topic, trash) = try topicChanges.withLock { (_) throws(MartletError) in
             let topic = try changing(name)
             let system = services.fileSystem
-            try system.createDirectory("\(directory)/trash")
+            try system.createDirectoryDurably("\(directory)/trash")
             let path = "\(directory)/topics/\(name)"
             let trash = "\(directory)/trash/\(Self.hex(topic.description.topicID))"
             // One rename, so that a crash leaves the whole topic or none.
             try system.rename(path, to: trash)
             do throws(MartletError) {
-                try system.syncDirectory("\(directory)/topics")
+                try syncMoves()
             } catch {
                 // It goes on, so its files must not lie where the next start removes them.
-                try system.rename(trash, to: path)
+                do throws(MartletError) {
+                    try system.rename(trash, to: path)
+                    try syncMoves()
+                } catch {
+                    for partition in topic.partitions { partition.refuseWrites(after: error) }
+                }
                 throw error
             }
             topicState.withLock { $0[name] = nil }
@@ -261,6 +267,14 @@ public final class EmbeddedLog: Sendable {
             services.logger.warning("deleted topic's files stay until the next start", metadata: ["path": "\(trash)", "error": "\(error)"])
         }
         services.notify(.topicsChanged)
+    }
+
+    /// Makes renames between `topics` and `trash` durable. File systems differ in which of the two directories carries such a rename, so both are synced:
+    /// `topics` first, since a topic that has left it is deleted wherever its files are, while files that are in both would be removed by the next start
+    /// from under a topic that is still there.
+    private func syncMoves() throws(MartletError) {
+        try services.fileSystem.syncDirectory("\(directory)/topics")
+        try services.fileSystem.syncDirectory("\(directory)/trash")
     }
 
     /// Adds partitions, up to `total`. Throws `.notFound`; `.badRequest` if `total` is not more than there are.

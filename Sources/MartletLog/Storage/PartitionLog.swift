@@ -445,6 +445,9 @@ public final class PartitionLog: Sendable {
         }
     }
 
+    /// A sync outside of the partition failed without which its files may be gone after a power cut.
+    func refuseWrites(after error: MartletError) { state.withLock { syncFailed(error, &$0) } }
+
     private func syncFailed(_ error: MartletError, _ state: inout State) {
         guard state.failure == nil else { return }
         state.failure = error

@@ -21,7 +21,7 @@ final class TestBroker {
 
     static func run(
         _ limits: BrokerConfig = BrokerConfig(), listener: Listener.Security = .plaintext, security: SecurityConfig = SecurityConfig(),
-        _ body: (TestBroker) throws -> Void
+        threads: Int = 2, _ body: (TestBroker) throws -> Void
     ) throws {
         var template = Array("/tmp/martlet-broker-XXXXXX".utf8CString)
         guard let made = mkdtemp(&template) else { throw MartletError(.io, "no temporary directory") }
@@ -32,7 +32,7 @@ final class TestBroker {
         var config = LogConfig()
         config.topics.retentionMs = -1  // the tests' timestamps are small
         let log = try EmbeddedLog.open(directory: directory, config: config, time: .system, logger: logger)
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: threads)
         var brokerConfig = limits
         brokerConfig.security = security
         let broker = try KafkaBroker(

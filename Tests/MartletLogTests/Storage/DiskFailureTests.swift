@@ -1,4 +1,5 @@
 import MartletCore
+import Synchronization
 import Testing
 
 @testable import MartletLog
@@ -129,23 +130,62 @@ import Testing
         #expect(damaged?.code == .corruptMessage)
     }
 
-    /// A topic whose deletion failed goes on, and is there after a start.
-    @Test func aDeletionThatFailsLeavesTheTopic() throws {
-        let system = SimulatedFileSystem()
-        let log = try openLog(system)
-        let partition = try log.made("t")
-        try partition.append(["a"])
-        try partition.flush()
-        system.state.withLock { $0.failingSyncs = true }
-        #expect(throws: MartletError.self) { try log.deleteTopic("t") }
-        system.state.withLock { $0.failingSyncs = false }
-        try partition.append(["b"])
-        try partition.flush()
-        var random = SeededRandom(seed: 1)
-        let again = try openLog(system.crashed(.unsynced, &random))
-        #expect(try again.found("t").values() == ["a", "b"])
-        try again.deleteTopic("t")
-        #expect(again.topic("t") == nil)
+    /// File systems differ in which of the two directories carries a rename between them: a deletion that was answered is never undone by a power cut.
+    @Test func aDeletionOutlivesAPowerCut() throws {
+        for seed in 1...40 as ClosedRange<UInt64> {
+            let system = SimulatedFileSystem()
+            let log = try openLog(system) { $0.worksInBackground = false }
+            try log.made("t").append(["a"])
+            try log.found("t").flush()
+            try log.made("u").append(["b"])
+            try log.found("u").flush()
+            try log.deleteTopic("t")
+            // What is done to other topics does not help it to the disk.
+            try log.found("u").append(["c"])
+            try log.found("u").flush()
+            var random = SeededRandom(seed: seed)
+            let again = try openLog(system.crashed(.unsynced, &random)) { $0.worksInBackground = false }
+            #expect(again.topic("t") == nil, "seed \(seed)")
+            #expect(try again.found("u").values() == ["b", "c"], "seed \(seed)")
+        }
+    }
+
+    /// Either directory may fail to sync. The topic goes on; where its return cannot be made durable either, nothing more is acknowledged for it.
+    @Test(arguments: ["/data/topics", "/data/trash"], [true, false]) func aDeletionThatFails(directory: String, returns: Bool) throws {
+        for seed in 1...40 as ClosedRange<UInt64> {
+            let system = SimulatedFileSystem()
+            let log = try openLog(system) { $0.worksInBackground = false }
+            let partition = try log.made("t")
+            try partition.append(["a"])
+            try partition.flush()
+            let failures = Mutex(returns ? 1 : 2)
+            system.state.withLock { state in
+                state.beforeSync = { [unowned system] path in
+                    let fails = path == directory && failures.withLock { left in
+                        left -= 1
+                        return left >= 0
+                    }
+                    system.state.withLock { $0.failingSyncs = fails }
+                }
+            }
+            let error = #expect(throws: MartletError.self) { try log.deleteTopic("t") }
+            #expect(error?.code == .io && log.topic("t") != nil)
+            var random = SeededRandom(seed: seed)
+            if returns {
+                try partition.append(["b"])
+                try partition.flush()
+                let again = try openLog(system.crashed(.unsynced, &random)) { $0.worksInBackground = false }
+                #expect(try again.found("t").values() == ["a", "b"], "seed \(seed)")
+                try again.deleteTopic("t")
+                #expect(again.topic("t") == nil)
+            } else {
+                let refused = #expect(throws: KafkaError.self) { try partition.append(client: clientBatch(["b"])) }
+                #expect(refused?.code == .kafkaStorageError)
+                let again = try openLog(system.crashed(.unsynced, &random)) { $0.worksInBackground = false }
+                // Nobody was told which.
+                if again.topic("t") != nil { #expect(try again.found("t").values() == ["a"], "seed \(seed)") }
+            }
+        }
     }
 
     /// A disk that fills up at any byte of a compaction, of the clean points before and behind it and of the indexes: what is there stays as it is, and

@@ -27,7 +27,7 @@ final class SimulatedFileSystem: FileSystem {
 
     struct State: Sendable {
         var entries: [String: Entry] = ["": .directory]
-        /// Changes of entries that are not synced, by directory, oldest first.
+        /// Changes of entries that are not synced, oldest first.
         var unsynced: [Change] = []
         var capacity = Int.max
         var used = 0
@@ -84,7 +84,9 @@ final class SimulatedFileSystem: FileSystem {
     }
 
     struct Change: Sendable {
-        var directory: String
+        /// Those that have yet to be synced. A rename from one directory into another is atomic, but which of the two carries it differs between file
+        /// systems: it may be undone until both were synced.
+        var directories: Set<String>
         /// Entries before the change; a crash may put them back.
         var before: [String: Entry?]
     }
@@ -204,15 +206,19 @@ final class SimulatedFileSystem: FileSystem {
         var old = state.withLock { $0 }
         if let history = old.history { fresh.record(history) }
         if crash != .kill {
-            // Each directory keeps a prefix of its changes.
-            for directory in Set(old.unsynced.map(\.directory)).sorted() {
-                let changes = old.unsynced.filter { $0.directory == directory }
-                let kept = Int.random(in: 0...changes.count, using: &random)
-                for change in changes.dropFirst(kept).reversed() {
-                    for (path, before) in change.before {
-                        old.entries[path] = before
-                    }
-                }
+            // Each directory keeps a prefix of its changes; what one of two directories loses, the other loses too, with all that came later.
+            var left: [String: Int] = [:]
+            for directory in Set(old.unsynced.flatMap(\.directories)).sorted() {
+                left[directory] = Int.random(in: 0...old.unsynced.count { $0.directories.contains(directory) }, using: &random)
+            }
+            var lost: [Change] = []
+            for change in old.unsynced {
+                let isKept = change.directories.allSatisfy { left[$0, default: 0] > 0 }
+                for directory in change.directories { left[directory] = isKept ? left[directory, default: 0] - 1 : 0 }
+                if !isKept { lost.append(change) }
+            }
+            for change in lost.reversed() {
+                for (path, before) in change.before { old.entries[path] = before }
             }
         }
         // What lay in a directory that is not there is not there either.
@@ -302,7 +308,7 @@ final class SimulatedFileSystem: FileSystem {
         state.withLock { state in
             let before = state.entries[path]
             body(&state)
-            state.unsynced.append(Change(directory: directory, before: [path: before]))
+            state.unsynced.append(Change(directories: [directory], before: [path: before]))
         }
     }
 
@@ -337,7 +343,7 @@ final class SimulatedFileSystem: FileSystem {
 
     func rename(_ from: String, to: String) throws(MartletError) {
         tick("rename \(from) \(to)")
-        let directory = parent(of: to)
+        let directories: Set = [parent(of: from), parent(of: to)]
         let found = state.withLock { state in
             guard state.entries[from] != nil else { return false }
             var before: [String: Entry?] = [:]
@@ -347,7 +353,7 @@ final class SimulatedFileSystem: FileSystem {
                 before.updateValue(state.entries[target], forKey: target)
                 state.entries[target] = state.entries.removeValue(forKey: path)
             }
-            state.unsynced.append(Change(directory: directory, before: before))
+            state.unsynced.append(Change(directories: directories, before: before))
             return true
         }
         if !found { throw MartletError(.notFound, "\(from) does not exist") }
@@ -368,7 +374,10 @@ final class SimulatedFileSystem: FileSystem {
         tick("sync directory \(path)")
         state.withLock(\.beforeSync)?(path)
         if state.withLock(\.failingSyncs) { throw MartletError(.io, "sync of \(path) failed") }
-        state.withLock { $0.unsynced.removeAll { $0.directory == path } }
+        state.withLock { state in
+            for i in state.unsynced.indices { state.unsynced[i].directories.remove(path) }
+            state.unsynced.removeAll { $0.directories.isEmpty }
+        }
     }
 
     func makePrivate(_ path: String) throws(MartletError) {
