@@ -27,8 +27,7 @@ def classpath():
 def runs(request, bootstrap, classpath, tmp_path_factory):
     """Driver → (what the compiler said, what its run said). They run at the same time: mostly they wait."""
 
-    def run(driver):
-        classes = tmp_path_factory.mktemp(driver)
+    def run(driver, classes):
         built = subprocess.run(
             ["javac", "-nowarn", "-cp", classpath, "-sourcepath", FOLDER, "-d", classes, FOLDER / f"{driver}.java"], capture_output=True, text=True)
         if built.returncode != 0:
@@ -38,7 +37,8 @@ def runs(request, bootstrap, classpath, tmp_path_factory):
 
     wanted = [item.callspec.params["driver"] for item in request.session.items if item.module is request.module]
     with ThreadPoolExecutor() as pool:
-        yield {driver: pool.submit(run, driver) for driver in wanted}
+        # The folders are made here: the factory is not for several threads.
+        yield {driver: pool.submit(run, driver, tmp_path_factory.mktemp(driver)) for driver in wanted}
 
 
 @pytest.mark.parametrize("driver", ["Clients", "Administration", "ShareAdministration", "Shares", "Streams", "Protocol", "Telemetry"])
