@@ -64,7 +64,6 @@ extension OffsetForLeaderEpochResponse: ThrottledResponse {}
 extension ProduceResponse: ThrottledResponse {}
 extension ShareAcknowledgeResponse: ThrottledResponse {}
 extension ShareFetchResponse: ThrottledResponse {}
-extension ShareGroupHeartbeatResponse: ThrottledResponse {}
 extension StreamsGroupHeartbeatResponse: ThrottledResponse {}
 extension PushTelemetryResponse: ThrottledResponse {}
 extension RaftVoterResponse: ThrottledResponse {}

@@ -134,9 +134,7 @@ public final class EmbeddedLog: Sendable {
     private static func checkFormat(_ directory: String, _ system: any FileSystem) throws(MartletError) -> String {
         let path = "\(directory)/format"
         guard let bytes = try system.contents(path) else {
-            var random = SystemRandomNumberGenerator()
-            let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
-            let id = String((0..<22).map { _ in alphabet[Int.random(in: 0..<64, using: &random)] })
+            let id = UUIDBytes.random().text
             try system.replace(path, with: Array("martlet-log \(formatVersion)\n\(id)\n".utf8), durably: true)
             return id
         }

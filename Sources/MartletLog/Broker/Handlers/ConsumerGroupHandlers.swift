@@ -162,7 +162,7 @@ extension RequestRouter {
         if request.memberEpoch > 0 || request.memberEpoch == -1 {
             try require(!memberID.isEmpty, "a member has an id")
         } else if request.memberEpoch == 0 {
-            if context.version == 0, memberID.isEmpty { memberID = Self.randomID() }
+            if context.version == 0, memberID.isEmpty { memberID = UUIDBytes.random().text }
             try require(!memberID.isEmpty, "a member makes itself an id")
             try require(request.rebalanceTimeoutMs != -1, "who joins gives a rebalance timeout")
             try require(request.owned?.isEmpty == true, "who joins has no partitions")
@@ -184,12 +184,5 @@ extension RequestRouter {
             Set(topics.flatMap { topic in topic.partitions.map { ConsumerGroup.Partition(topic: topic.id, index: $0) } })
         }
         return heartbeat
-    }
-
-    /// 22 characters of base64url, as Kafka's own ids.
-    private static func randomID() -> String {
-        let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
-        var random = SystemRandomNumberGenerator()
-        return String((0..<22).map { _ in alphabet[Int.random(in: 0..<64, using: &random)] })
     }
 }

@@ -24,29 +24,8 @@ struct ShareGroupHeartbeatRequest: WireRequest {
     }
 }
 
-/// As the answer to a consumer group's heartbeat.
-struct ShareGroupHeartbeatResponse: WireMessage {
-    typealias Assignment = ConsumerGroupHeartbeatResponse.Assignment
-
-    var throttleTimeMs: Int32 = 0
-    var error = KafkaErrorCode.none
-    var errorMessage: String?
-    var memberID: String?
-    var memberEpoch: Int32 = 0
-    var heartbeatIntervalMs: Int32 = 0
-    var assignment: Assignment?
-
-    mutating func code(_ wire: inout Wire) throws(WireError) {
-        try wire.field(&throttleTimeMs)
-        try wire.field(&error)
-        try wire.field(&errorMessage)
-        try wire.field(&memberID)
-        try wire.field(&memberEpoch)
-        try wire.field(&heartbeatIntervalMs)
-        try wire.field(&assignment)
-        try wire.tags()
-    }
-}
+/// The same on the wire.
+typealias ShareGroupHeartbeatResponse = ConsumerGroupHeartbeatResponse
 
 struct DescribedShareMember: WireMessage {
     var memberID = ""
